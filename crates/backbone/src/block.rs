@@ -1,0 +1,126 @@
+use burn::module::{Initializer, Module};
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::batch_norm::{BatchNorm, BatchNormConfig};
+
+/// Which residual block a network is built of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockKind {
+    /// Two 3×3 convolutions (ResNet-18 and 34).
+    Basic,
+    /// 1×1, 3×3, 1×1 convolutions with a fourfold expansion (ResNet-50, 101 and 152).
+    Bottleneck,
+}
+
+impl BlockKind {
+    /// Output channels per plane.
+    pub fn expansion(self) -> usize {
+        match self {
+            BlockKind::Basic => 1,
+            BlockKind::Bottleneck => 4,
+        }
+    }
+}
+
+/// A convolution without bias and the batch norm that follows it.
+#[derive(Module, Debug)]
+pub struct NormedConvolution {
+    /// The convolution, `[out, in, kernel, kernel]`.
+    pub conv: Conv2d,
+    /// Its normalisation.
+    pub norm: BatchNorm,
+}
+
+impl NormedConvolution {
+    pub(crate) fn init(
+        channels: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        device: &Device,
+    ) -> Self {
+        let padding = kernel / 2;
+        NormedConvolution {
+            conv: Conv2dConfig::new(channels, [kernel, kernel])
+                .with_stride([stride, stride])
+                .with_padding(PaddingConfig2d::Explicit(
+                    padding, padding, padding, padding,
+                ))
+                .with_bias(false)
+                .with_initializer(Initializer::KaimingNormal {
+                    gain: std::f64::consts::SQRT_2,
+                    fan_out_only: true,
+                })
+                .init(device),
+            norm: BatchNormConfig::new(channels[1]).init(device),
+        }
+    }
+
+    pub(crate) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(self.conv.forward(input))
+    }
+}
+
+/// `relu(shortcut(x) + convolutions(x))`, a basic or a bottleneck block.
+///
+/// As in torchvision, a bottleneck's stride sits on its 3×3 convolution.
+#[derive(Module, Debug)]
+pub struct ResidualBlock {
+    /// Two (basic) or three (bottleneck) convolutions, a ReLU between each.
+    pub convolutions: Vec<NormedConvolution>,
+    /// 1×1 convolution of the shortcut where the shape changes.
+    pub downsample: Option<NormedConvolution>,
+}
+
+impl ResidualBlock {
+    pub(crate) fn init(
+        kind: BlockKind,
+        channels_in: usize,
+        planes: usize,
+        stride: usize,
+        device: &Device,
+    ) -> Self {
+        let channels_out = planes * kind.expansion();
+        let conv =
+            |channels, kernel, stride| NormedConvolution::init(channels, kernel, stride, device);
+        let convolutions = match kind {
+            BlockKind::Basic => vec![
+                conv([channels_in, planes], 3, stride),
+                conv([planes, planes], 3, 1),
+            ],
+            BlockKind::Bottleneck => vec![
+                conv([channels_in, planes], 1, 1),
+                conv([planes, planes], 3, stride),
+                conv([planes, channels_out], 1, 1),
+            ],
+        };
+        ResidualBlock {
+            convolutions,
+            downsample: (stride != 1 || channels_in != channels_out)
+                .then(|| conv([channels_in, channels_out], 1, stride)),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input: `[batch, channels_in, height, width]`
+    /// - output: `[batch, channels_out, height / stride, width / stride]`
+    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let shortcut = match &self.downsample {
+            Some(downsample) => downsample.forward(input.clone()),
+            None => input.clone(),
+        };
+        let (last, inner) = self
+            .convolutions
+            .split_last()
+            .expect("a block has convolutions");
+        let hidden = inner
+            .iter()
+            .fold(input, |hidden, conv| relu(conv.forward(hidden)));
+        relu(last.forward(hidden) + shortcut)
+    }
+}

@@ -1,0 +1,207 @@
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::PaddingConfig2d;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, assert_shape};
+
+use crate::block::{BlockKind, NormedConvolution, ResidualBlock};
+
+/// Configuration of a [`ResNet`].
+#[derive(Config, Debug, PartialEq)]
+pub struct ResNetConfig {
+    /// Which residual block.
+    pub block: BlockKind,
+    /// Blocks per stage; every stage but the first halves the map and doubles the planes.
+    pub depths: Vec<usize>,
+    /// Channels of the stem and planes of the first stage.
+    #[config(default = 64)]
+    pub width: usize,
+}
+
+/// A residual network without its classification head.
+#[derive(Module, Debug)]
+pub struct ResNet {
+    /// 7×7 convolution with stride 2.
+    pub stem: NormedConvolution,
+    pool: MaxPool2d,
+    /// Residual blocks by stage.
+    pub stages: Vec<Vec<ResidualBlock>>,
+}
+
+/// What the backbone sees in a batch of images.
+#[derive(Debug, Clone)]
+pub struct ImageFeatures {
+    /// One feature per cell of the last map, row by row: `[batch, patches, channels]`.
+    pub patches: Tensor<3>,
+    /// Their mean, `[batch, channels]`.
+    pub pooled: Tensor<2>,
+}
+
+impl ResNetConfig {
+    /// ResNet-18: basic blocks 2, 2, 2, 2.
+    pub fn resnet18() -> Self {
+        Self::new(BlockKind::Basic, vec![2, 2, 2, 2])
+    }
+
+    /// ResNet-34: basic blocks 3, 4, 6, 3.
+    pub fn resnet34() -> Self {
+        Self::new(BlockKind::Basic, vec![3, 4, 6, 3])
+    }
+
+    /// ResNet-50: bottlenecks 3, 4, 6, 3.
+    pub fn resnet50() -> Self {
+        Self::new(BlockKind::Bottleneck, vec![3, 4, 6, 3])
+    }
+
+    /// ResNet-101: bottlenecks 3, 4, 23, 3; the published backbone.
+    pub fn resnet101() -> Self {
+        Self::new(BlockKind::Bottleneck, vec![3, 4, 23, 3])
+    }
+
+    /// ResNet-152: bottlenecks 3, 8, 36, 3.
+    pub fn resnet152() -> Self {
+        Self::new(BlockKind::Bottleneck, vec![3, 8, 36, 3])
+    }
+
+    /// A small network of basic blocks for small images: `width` channels in the first stage.
+    pub fn narrow(width: usize, depths: Vec<usize>) -> Self {
+        Self::new(BlockKind::Basic, depths).with_width(width)
+    }
+
+    /// Channels of the patch features.
+    pub fn channels(&self) -> usize {
+        self.planes(self.depths.len() - 1) * self.block.expansion()
+    }
+
+    fn planes(&self, stage: usize) -> usize {
+        self.width << stage
+    }
+
+    /// Creates the network with Kaiming-normal convolutions (fan out), as torchvision does.
+    ///
+    /// # Panics
+    ///
+    /// If there is no stage or a stage has no block.
+    pub fn init(&self, device: &Device) -> ResNet {
+        assert!(
+            !self.depths.is_empty() && self.depths.iter().all(|&depth| depth > 0),
+            "every stage needs a block, got depths {:?}",
+            self.depths
+        );
+        let mut channels = self.width;
+        let mut stages = Vec::with_capacity(self.depths.len());
+        for (stage, &depth) in self.depths.iter().enumerate() {
+            let planes = self.planes(stage);
+            let blocks = (0..depth)
+                .map(|index| {
+                    let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+                    let block = ResidualBlock::init(self.block, channels, planes, stride, device);
+                    channels = planes * self.block.expansion();
+                    block
+                })
+                .collect();
+            stages.push(blocks);
+        }
+        ResNet {
+            stem: NormedConvolution::init([3, self.width], 7, 2, device),
+            pool: MaxPool2dConfig::new([3, 3])
+                .with_strides([2, 2])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init(),
+            stages,
+        }
+    }
+}
+
+impl ResNet {
+    /// Features of a batch of images.
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, 3, height, width]`, normalised as the weights expect
+    /// - patches: `[batch, h · w, channels]`, with `h × w` the last map
+    pub fn forward(&self, images: Tensor<4>) -> ImageFeatures {
+        assert_shape!(images, [_, 3, _, _]);
+        let map = self
+            .stages
+            .iter()
+            .flatten()
+            .fold(self.stem_map(images), |map, block| block.forward(map));
+        let [batch, channels, height, width] = map.dims();
+        let cells = map.reshape([batch, channels, height * width]);
+        ImageFeatures {
+            pooled: cells.clone().mean_dim(2).squeeze_dim(2),
+            patches: cells.swap_dims(1, 2),
+        }
+    }
+
+    /// What the first stage sees: convolution, norm, ReLU and 3×3 maximum of the images.
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, 3, height, width]`
+    /// - output: `[batch, width, height / 4, width / 4]`, rounded up
+    pub fn stem_map(&self, images: Tensor<4>) -> Tensor<4> {
+        self.pool.forward(relu(self.stem.forward(images)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_sizes_have_torchvisions_weight_counts() {
+        let device = Device::default();
+        // torchvision's counts without the 1000-way head (and with it: 11.69 M and 25.56 M).
+        for (config, weights) in [
+            (ResNetConfig::resnet18(), 11_176_512),
+            (ResNetConfig::resnet50(), 23_508_032),
+        ] {
+            let running = running_statistics(&config);
+            assert_eq!(config.init(&device).num_params() - running, weights);
+        }
+    }
+
+    /// Running means and variances: one of each per channel of every convolution.
+    fn running_statistics(config: &ResNetConfig) -> usize {
+        let mut channels = config.width;
+        let mut total = config.width;
+        for (stage, &depth) in config.depths.iter().enumerate() {
+            let planes = config.planes(stage);
+            let out = planes * config.block.expansion();
+            total += depth
+                * match config.block {
+                    BlockKind::Basic => 2 * planes,
+                    BlockKind::Bottleneck => 2 * planes + out,
+                };
+            if stage > 0 || channels != out {
+                total += out;
+            }
+            channels = out;
+        }
+        2 * total
+    }
+
+    #[test]
+    fn each_stage_but_the_first_halves_the_map() {
+        let device = Device::default();
+        let backbone = ResNetConfig::narrow(4, vec![1, 1, 1, 1]).init(&device);
+        let features = backbone.forward(Tensor::ones([2, 3, 64, 96], &device));
+        assert_eq!(features.patches.dims(), [2, 6, 32]);
+    }
+
+    #[test]
+    fn one_image_in_a_batch_does_not_change_another_at_inference() {
+        let device = Device::default();
+        let backbone = ResNetConfig::narrow(4, vec![1, 1]).init(&device);
+        let images =
+            Tensor::<4>::random([2, 3, 32, 32], burn::tensor::Distribution::Default, &device);
+        let alone = backbone.forward(images.clone().narrow(0, 1, 1)).pooled;
+        let both = backbone.forward(images).pooled.narrow(0, 1, 1);
+        alone
+            .into_data()
+            .assert_approx_eq::<f32>(&both.into_data(), burn::tensor::Tolerance::absolute(1e-5));
+    }
+}

@@ -1,0 +1,234 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+
+use rayon::prelude::*;
+
+use crate::error::DataError;
+use crate::image::{DecodedImage, decode_image};
+use crate::loader::EncodedStudy;
+use crate::transform::{ImageTransform, TransformError};
+
+/// Images of a batch as three planes each, values 0 to 255.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageBlock {
+    /// Batch, views, channels, height, width.
+    pub dims: [usize; 5],
+    /// Values in that order.
+    pub pixels: Vec<u8>,
+}
+
+/// Decodes, transforms and remembers images; shared by all workers of a run.
+#[derive(Debug)]
+pub struct ImageLoader {
+    transform: ImageTransform,
+    views: usize,
+    seed: u64,
+    /// Bytes of resized images that may be remembered.
+    budget: usize,
+    remembered: RwLock<Remembered>,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    images: HashMap<PathBuf, Arc<DecodedImage>>,
+    bytes: usize,
+}
+
+impl ImageLoader {
+    /// Loads `views` images a study (at least one). Resized images are kept in memory, up to `budget`
+    /// bytes, so that a small dataset is decoded once and only cut anew in every epoch; `seed`
+    /// decides what is random.
+    pub fn new(transform: ImageTransform, views: usize, seed: u64, budget: usize) -> Self {
+        ImageLoader {
+            transform,
+            views: views.max(1),
+            seed,
+            budget,
+            remembered: RwLock::default(),
+        }
+    }
+
+    /// All images of the given studies in one block. A study with fewer images than views repeats
+    /// its last one; `epoch` varies what is random.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be opened or decoded; it is named.
+    pub fn load(&self, studies: &[&EncodedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
+        let size = self.transform.size();
+        let dims = [studies.len(), self.views, 3, size, size];
+        let mut pixels = Vec::with_capacity(dims.iter().product());
+        for study in studies {
+            let last = study.images.last().ok_or_else(|| DataError::NoImage {
+                study: study.id.clone(),
+            })?;
+            for view in 0..self.views {
+                let path = study.images.get(view).unwrap_or(last);
+                let seed = self.image_seed(&study.id, view, epoch);
+                let square = self
+                    .transform
+                    .finish(&*self.prepared(path)?, seed)
+                    .map_err(|error| transform_error(path, &error))?;
+                pixels.extend_from_slice(&square);
+            }
+        }
+        Ok(ImageBlock { dims, pixels })
+    }
+
+    /// Decodes and resizes the given images on all cores, so that the first epoch is as fast as the
+    /// others; what no longer fits into the budget is left to be decoded when it is needed.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be opened or decoded; the first is named.
+    pub fn decode_all(&self, paths: &[PathBuf]) -> Result<(), DataError> {
+        let failures: Vec<DataError> = paths
+            .par_iter()
+            .filter_map(|path| self.prepared(path).err())
+            .collect();
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Bytes of images in memory.
+    pub fn remembered_bytes(&self) -> usize {
+        self.read_remembered().bytes
+    }
+
+    /// The resized image, of which every epoch cuts its square.
+    fn prepared(&self, path: &Path) -> Result<Arc<DecodedImage>, DataError> {
+        if let Some(image) = self.read_remembered().images.get(path) {
+            return Ok(Arc::clone(image));
+        }
+        let prepared = self
+            .transform
+            .prepare(&decode_image(path)?)
+            .map_err(|error| transform_error(path, &error))?;
+        let prepared = Arc::new(prepared);
+        let mut remembered = self
+            .remembered
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let bytes = remembered.bytes + prepared.pixels.len();
+        if bytes <= self.budget && !remembered.images.contains_key(path) {
+            remembered.bytes = bytes;
+            remembered
+                .images
+                .insert(path.to_owned(), Arc::clone(&prepared));
+        }
+        Ok(prepared)
+    }
+
+    fn read_remembered(&self) -> RwLockReadGuard<'_, Remembered> {
+        self.remembered
+            .read()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// A seed of its own for every epoch, study and view, whichever worker draws it and wherever
+    /// the images lie (FNV-1a).
+    fn image_seed(&self, study: &str, view: usize, epoch: usize) -> u64 {
+        let start = self.seed ^ (epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        study
+            .bytes()
+            .chain((view as u64).to_le_bytes())
+            .fold(start ^ 0xCBF2_9CE4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+            })
+    }
+}
+
+fn transform_error(path: &Path, error: &TransformError) -> DataError {
+    DataError::Image {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn study(folder: &Path, id: &str) -> EncodedStudy {
+        let path = folder.join(format!("{id}.png"));
+        image::GrayImage::from_fn(20, 12, |x, y| image::Luma([(x * 12 + y) as u8]))
+            .save(&path)
+            .expect("written");
+        EncodedStudy {
+            id: id.to_owned(),
+            images: vec![path],
+            tokens: vec![0, 1, 0],
+        }
+    }
+
+    fn loader(seed: u64, budget: usize) -> ImageLoader {
+        let transform = ImageTransform::RandomCrop {
+            shorter_side: 12,
+            size: 6,
+            horizontal_flip: true,
+        };
+        ImageLoader::new(transform, 1, seed, budget)
+    }
+
+    #[test]
+    fn what_is_remembered_changes_nothing_and_outlives_its_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let study = study(folder.path(), "a");
+        let fresh = loader(3, 0);
+        let remembering = loader(3, 1 << 20);
+        remembering.decode_all(&study.images).expect("readable");
+        assert_eq!(remembering.remembered_bytes(), 20 * 12);
+        let expected: Vec<ImageBlock> = (0..5)
+            .map(|epoch| fresh.load(&[&study], epoch).expect("readable"))
+            .collect();
+        std::fs::remove_file(&study.images[0]).expect("removed");
+        for (epoch, expected) in expected.iter().enumerate() {
+            assert_eq!(
+                &remembering.load(&[&study], epoch).expect("in memory"),
+                expected
+            );
+        }
+        assert!(fresh.load(&[&study], 0).is_err());
+    }
+
+    #[test]
+    fn the_budget_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let paths: Vec<PathBuf> = ["a", "b", "c"]
+            .iter()
+            .flat_map(|id| study(folder.path(), id).images)
+            .collect();
+        let loader = loader(3, 500);
+        loader.decode_all(&paths).expect("readable");
+        assert_eq!(loader.remembered_bytes(), 480);
+    }
+
+    #[test]
+    fn crops_vary_by_epoch_study_and_seed_but_not_by_folder() {
+        let (one, two) = (tempfile::tempdir(), tempfile::tempdir());
+        let (one, two) = (one.expect("a folder"), two.expect("a folder"));
+        let squares = |folder: &Path, id: &str, seed: u64| -> Vec<ImageBlock> {
+            let study = study(folder, id);
+            let loader = loader(seed, 0);
+            (0..8)
+                .map(|epoch| loader.load(&[&study], epoch).expect("readable"))
+                .collect()
+        };
+        let squares_a = squares(one.path(), "a", 3);
+        assert_eq!(squares_a, squares(two.path(), "a", 3));
+        assert_ne!(squares_a, squares(one.path(), "b", 3));
+        assert_ne!(squares_a, squares(one.path(), "a", 4));
+        assert!(squares_a.iter().any(|square| square != &squares_a[0]));
+    }
+
+    #[test]
+    fn a_study_without_images_is_named() {
+        let study = EncodedStudy {
+            id: "s9".to_owned(),
+            images: Vec::new(),
+            tokens: Vec::new(),
+        };
+        let error = loader(0, 0).load(&[&study], 0).unwrap_err().to_string();
+        assert!(error.contains("study s9 has no image"), "{error}");
+    }
+}

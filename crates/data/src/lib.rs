@@ -1,0 +1,90 @@
+//! Radiology studies: from the files that people really have to batches in host memory.
+//!
+//! | step | what does it |
+//! |---|---|
+//! | files → studies | [`read_annotation`] for R2Gen's `annotation.json`, [`read_mimic`] for MIMIC-CXR-JPG; both end in [`Study`] |
+//! | report → tokens | [`Cleaning`], then [`Tokenizer`]: R2Gen's text, word by word |
+//! | image → square | [`decode_image`], then [`ImageTransform`]: Pillow's resizing, to within one level |
+//! | studies → batches | [`shuffled_order`], [`ImageLoader`], [`BatchLoader`]: worker threads, same result for any number of them |
+//! | no data at hand | [`phantom`]: procedural radiographs with known findings |
+//!
+//! Whatever is wrong with a file is a [`DataError`], which names the file and the row, entry or
+//! study. Nothing here needs Burn.
+//!
+//! # Quick start
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use ithn_data::{
+//!     BatchLoader, BatchMember, Cleaning, EncodedStudy, ImageLoader, ImageTransform, Tokenizer,
+//!     read_annotation, shuffled_order,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (file, images) = (folder.path().join("annotation.json"), folder.path().to_owned());
+//! # image::GrayImage::new(40, 30).save(images.join("0.png"))?;
+//! # let entry = |id: u32| format!(
+//! #     r#"{{"id":"{id}","report":"No effusion.","image_path":["0.png"],"split":"train"}}"#);
+//! # std::fs::write(&file, format!(r#"{{"train":[{},{},{}],"val":[],"test":[]}}"#,
+//! #     entry(1), entry(2), entry(3)))?;
+//! let studies = read_annotation(&file, &images)?;
+//! let reports = studies.iter().map(|study| study.report.as_str());
+//! let tokenizer = Tokenizer::fit(reports, Cleaning::IuXray, 3)?;
+//! let encoded = studies
+//!     .iter()
+//!     .map(|study| {
+//!         Ok(EncodedStudy {
+//!             id: study.id.clone(),
+//!             images: study.images.clone(),
+//!             tokens: tokenizer.encode_study(&study.id, &study.report, 60)?,
+//!         })
+//!     })
+//!     .collect::<Result<Vec<_>, ithn_data::DataError>>()?;
+//!
+//! let (seed, epoch) = (7580, 1);
+//! let order = shuffled_order(encoded.len(), seed, epoch);
+//! let batches = order
+//!     .chunks(2)
+//!     .map(|chunk| chunk.iter().map(|&study| BatchMember { study, negative: None }).collect())
+//!     .collect();
+//! let images = ImageLoader::new(ImageTransform::training(224), 1, seed, 1 << 30);
+//! let loader = BatchLoader::start(Arc::new(encoded), Arc::new(images), batches, epoch, 4);
+//! let sizes = loader
+//!     .map(|batch| Ok(batch?.images.dims))
+//!     .collect::<Result<Vec<_>, ithn_data::DataError>>()?;
+//! assert_eq!(sizes, [[2, 1, 3, 224, 224], [1, 1, 3, 224, 224]]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod annotation;
+mod cleaning;
+mod error;
+mod image;
+mod image_loader;
+mod labels;
+mod loader;
+mod mimic;
+mod order;
+pub mod phantom;
+mod sections;
+mod study;
+mod table;
+mod tokenizer;
+mod transform;
+
+pub use annotation::{Annotation, AnnotationEntry, Views, read_annotation};
+pub use cleaning::Cleaning;
+pub use error::DataError;
+pub use image::{DecodedImage, decode_image};
+pub use image_loader::{ImageBlock, ImageLoader};
+pub use labels::{CHEXPERT_LABELS, Label, Labels};
+pub use loader::{BatchLoader, BatchMember, EncodedStudy, LoadedBatch, TokenBlock, pad_tokens};
+pub use mimic::{MimicOptions, MimicStudies, read_mimic};
+pub use order::shuffled_order;
+pub use sections::ReportSection;
+pub use study::{NegativeStudy, Split, Study, check_images};
+pub use tokenizer::{Tokenizer, UNKNOWN_WORD};
+pub use transform::{IMAGENET_MEAN, IMAGENET_STD, ImageTransform, TransformError, normalise};

@@ -1,0 +1,324 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::error::DataError;
+use crate::image_loader::{ImageBlock, ImageLoader};
+
+/// Batches that a worker may prepare ahead.
+const AHEAD: usize = 2;
+
+/// A study ready to be loaded: tokens, and images still on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedStudy {
+    /// Identifier.
+    pub id: String,
+    /// Image files, one per view.
+    pub images: Vec<PathBuf>,
+    /// 0, the ids of the words, 0 (absent if the report was cut).
+    pub tokens: Vec<u32>,
+}
+
+/// A study of a batch, and its negative: indices into the list of encoded studies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchMember {
+    /// The study.
+    pub study: usize,
+    /// Its first negative.
+    pub negative: Option<usize>,
+}
+
+/// Tokens of a batch, padded with 0 to its longest report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenBlock {
+    /// Batch and length.
+    pub dims: [usize; 2],
+    /// Token ids in that order.
+    pub ids: Vec<i64>,
+    /// Tokens of each report, padding aside.
+    pub lengths: Vec<usize>,
+}
+
+/// A batch in host memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedBatch {
+    /// Which studies.
+    pub members: Vec<BatchMember>,
+    /// Their images.
+    pub images: ImageBlock,
+    /// Their reports.
+    pub tokens: TokenBlock,
+    /// Images and reports of their negatives, if all of them have one.
+    pub negatives: Option<(ImageBlock, TokenBlock)>,
+}
+
+/// Batches in order, prepared by worker threads ahead of their use.
+///
+/// What comes out does not depend on the number of threads.
+#[derive(Debug)]
+pub struct BatchLoader {
+    queues: Vec<Receiver<Result<LoadedBatch, DataError>>>,
+    workers: Vec<JoinHandle<()>>,
+    /// The first study of every batch, to name one whose worker is lost.
+    first_studies: Vec<String>,
+    next: usize,
+}
+
+impl BatchLoader {
+    /// Starts `threads` workers (at least one) on the given batches; `epoch` varies what is random.
+    ///
+    /// # Panics
+    ///
+    /// If a batch is empty or names a study that is not in `studies`.
+    pub fn start(
+        studies: Arc<Vec<EncodedStudy>>,
+        images: Arc<ImageLoader>,
+        batches: Vec<Vec<BatchMember>>,
+        epoch: usize,
+        threads: usize,
+    ) -> Self {
+        let threads = threads.clamp(1, batches.len().max(1));
+        let first_studies = batches
+            .iter()
+            .map(|batch| {
+                for member in batch {
+                    for index in [Some(member.study), member.negative].into_iter().flatten() {
+                        assert!(
+                            index < studies.len(),
+                            "no study {index} in {}",
+                            studies.len()
+                        );
+                    }
+                }
+                let first = batch.first().expect("a batch has a study");
+                studies[first.study].id.clone()
+            })
+            .collect();
+        let mut shares: Vec<Vec<Vec<BatchMember>>> = vec![Vec::new(); threads];
+        for (index, batch) in batches.into_iter().enumerate() {
+            shares[index % threads].push(batch);
+        }
+        let (queues, workers) = shares
+            .into_iter()
+            .map(|share| {
+                let (sender, receiver) = sync_channel(AHEAD);
+                let (studies, images) = (Arc::clone(&studies), Arc::clone(&images));
+                let worker =
+                    std::thread::spawn(move || work(&studies, &images, share, epoch, &sender));
+                (receiver, worker)
+            })
+            .unzip();
+        BatchLoader {
+            queues,
+            workers,
+            first_studies,
+            next: 0,
+        }
+    }
+}
+
+fn work(
+    studies: &[EncodedStudy],
+    images: &ImageLoader,
+    batches: Vec<Vec<BatchMember>>,
+    epoch: usize,
+    sender: &SyncSender<Result<LoadedBatch, DataError>>,
+) {
+    for batch in batches {
+        let loaded = load_batch(studies, images, batch, epoch);
+        let failed = loaded.is_err();
+        // A closed queue means that the consumer has gone: nothing is left to do.
+        if sender.send(loaded).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn load_batch(
+    studies: &[EncodedStudy],
+    images: &ImageLoader,
+    members: Vec<BatchMember>,
+    epoch: usize,
+) -> Result<LoadedBatch, DataError> {
+    let positives: Vec<&EncodedStudy> = members
+        .iter()
+        .map(|member| &studies[member.study])
+        .collect();
+    let negatives: Option<Vec<&EncodedStudy>> = members
+        .iter()
+        .map(|member| member.negative.map(|negative| &studies[negative]))
+        .collect();
+    Ok(LoadedBatch {
+        images: images.load(&positives, epoch)?,
+        tokens: pad_tokens(&positives),
+        negatives: match negatives {
+            Some(negatives) => Some((images.load(&negatives, epoch)?, pad_tokens(&negatives))),
+            None => None,
+        },
+        members,
+    })
+}
+
+/// Pads the tokens of some studies with 0 to the longest.
+pub fn pad_tokens(studies: &[&EncodedStudy]) -> TokenBlock {
+    let lengths: Vec<usize> = studies.iter().map(|study| study.tokens.len()).collect();
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let ids = studies
+        .iter()
+        .flat_map(|study| {
+            let padding = longest - study.tokens.len();
+            study
+                .tokens
+                .iter()
+                .map(|token| i64::from(*token))
+                .chain(std::iter::repeat_n(0, padding))
+        })
+        .collect();
+    TokenBlock {
+        dims: [studies.len(), longest],
+        ids,
+        lengths,
+    }
+}
+
+impl Iterator for BatchLoader {
+    type Item = Result<LoadedBatch, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let study = self.first_studies.get(self.next)?;
+        let loaded = self.queues[self.next % self.queues.len()]
+            .recv()
+            .unwrap_or_else(|_| {
+                Err(DataError::Worker {
+                    study: study.clone(),
+                })
+            });
+        self.next = match loaded {
+            Ok(_) => self.next + 1,
+            // Nothing comes after an error.
+            Err(_) => self.first_studies.len(),
+        };
+        Some(loaded)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.first_studies.len() - self.next;
+        (left.min(1), Some(left))
+    }
+}
+
+impl Drop for BatchLoader {
+    fn drop(&mut self) {
+        self.queues.clear();
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has said so on standard error.
+            drop(worker.join());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::ImageTransform;
+
+    fn studies(folder: &std::path::Path, count: usize) -> Arc<Vec<EncodedStudy>> {
+        let studies = (0..count)
+            .map(|index| {
+                let path = folder.join(format!("{index}.png"));
+                let level = (index * 10) as u8;
+                image::GrayImage::from_pixel(20, 12, image::Luma([level]))
+                    .save(&path)
+                    .expect("written");
+                EncodedStudy {
+                    id: index.to_string(),
+                    images: vec![path],
+                    tokens: (0..index as u32 + 2).collect(),
+                }
+            })
+            .collect();
+        Arc::new(studies)
+    }
+
+    fn batches(threads: usize, studies: &Arc<Vec<EncodedStudy>>) -> Vec<LoadedBatch> {
+        let transform = ImageTransform::RandomCrop {
+            shorter_side: 12,
+            size: 8,
+            horizontal_flip: true,
+        };
+        let members = |range: std::ops::Range<usize>| {
+            range
+                .map(|study| BatchMember {
+                    study,
+                    negative: Some((study + 1) % 7),
+                })
+                .collect::<Vec<_>>()
+        };
+        BatchLoader::start(
+            Arc::clone(studies),
+            Arc::new(ImageLoader::new(transform, 2, 5, 0)),
+            vec![members(0..3), members(3..6), members(6..7)],
+            1,
+            threads,
+        )
+        .collect::<Result<_, _>>()
+        .expect("all images exist")
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let studies = studies(folder.path(), 7);
+        let one = batches(1, &studies);
+        assert_eq!(one, batches(3, &studies));
+        assert_eq!(one.len(), 3);
+        assert_eq!(one[0].images.dims, [3, 2, 3, 8, 8]);
+        assert_eq!(one[0].tokens.dims, [3, 4]);
+        assert_eq!(one[0].tokens.lengths, [2, 3, 4]);
+        assert_eq!(one[0].tokens.ids[..4], [0, 1, 0, 0]);
+        assert_eq!(one[2].members.len(), 1);
+    }
+
+    #[test]
+    fn a_missing_image_ends_the_epoch_with_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let studies = studies(folder.path(), 2);
+        std::fs::remove_file(&studies[1].images[0]).expect("removed");
+        let batch = |study| {
+            vec![BatchMember {
+                study,
+                negative: None,
+            }]
+        };
+        let loader = ImageLoader::new(ImageTransform::Resize { size: 8 }, 1, 0, 0);
+        let results: Vec<_> = BatchLoader::start(
+            Arc::clone(&studies),
+            Arc::new(loader),
+            vec![batch(0), batch(1)],
+            1,
+            2,
+        )
+        .collect();
+        assert!(results[0].is_ok());
+        let error = results[1].as_ref().unwrap_err().to_string();
+        assert!(error.contains("1.png"), "{error}");
+    }
+
+    #[test]
+    fn a_loader_can_be_dropped_half_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let studies = studies(folder.path(), 4);
+        let batches = (0..40)
+            .map(|index| {
+                vec![BatchMember {
+                    study: index % 4,
+                    negative: None,
+                }]
+            })
+            .collect();
+        let loader = ImageLoader::new(ImageTransform::Resize { size: 8 }, 1, 0, usize::MAX);
+        let mut batches = BatchLoader::start(studies, Arc::new(loader), batches, 1, 2);
+        assert!(batches.next().is_some());
+    }
+}

@@ -1,0 +1,387 @@
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, RngExt, SeedableRng};
+
+use super::attributes::{Side, Size};
+use super::findings::{FindingKind, PhantomFinding, PhantomFindings};
+
+/// Ways to say one thing, with how often each is chosen.
+type Phrases = &'static [(u32, &'static str)];
+
+/// What is denied on a normal film and, worded as reports do, beside something found.
+struct Denial {
+    alone: Phrases,
+    beside: Phrases,
+}
+
+const HEART_NORMAL: Denial = Denial {
+    alone: &[
+        (75, "heart size is normal"),
+        (20, "the heart is normal in size"),
+        (5, "the cardiac silhouette is within normal limits"),
+    ],
+    beside: &[
+        (75, "the cardiac silhouette is within normal limits"),
+        (20, "the heart is normal in size"),
+        (5, "heart size is normal"),
+    ],
+};
+const MEDIASTINUM_NORMAL: Denial = Denial {
+    alone: &[
+        (75, "the mediastinal contours are unremarkable"),
+        (25, "the mediastinum is normal"),
+    ],
+    beside: &[(100, "the mediastinum is normal")],
+};
+const LUNGS_CLEAR: Denial = Denial {
+    alone: &[
+        (75, "the lungs are clear"),
+        (20, "both lungs are clear"),
+        (5, "the lungs are well expanded and clear"),
+    ],
+    beside: &[
+        (75, "the lungs are otherwise clear"),
+        (25, "otherwise both lungs are clear"),
+    ],
+};
+const NO_CONSOLIDATION: Denial = Denial {
+    alone: &[(100, "no focal consolidation is identified")],
+    beside: &[
+        (75, "no focal consolidation is identified"),
+        (25, "there is no focal consolidation"),
+    ],
+};
+const NO_PLEURAL_DISEASE: Denial = Denial {
+    alone: &[
+        (75, "no pleural effusion or pneumothorax is seen"),
+        (20, "there is no pneumothorax or pleural effusion"),
+        (5, "the pleural spaces are clear"),
+    ],
+    beside: &[
+        (75, "there is no pneumothorax or pleural effusion"),
+        (20, "the pleural spaces are clear"),
+        (5, "no pleural effusion or pneumothorax is seen"),
+    ],
+};
+const NO_EFFUSION: Denial = Denial {
+    alone: &[(100, "there is no pleural effusion")],
+    beside: &[
+        (75, "there is no pleural effusion"),
+        (25, "no pleural effusion is seen"),
+    ],
+};
+const NO_PNEUMOTHORAX: Denial = Denial {
+    alone: &[(100, "there is no pneumothorax")],
+    beside: &[
+        (75, "there is no pneumothorax"),
+        (25, "no pneumothorax is seen"),
+    ],
+};
+const NO_EDEMA: Denial = Denial {
+    alone: &[(100, "no evidence of pulmonary edema")],
+    beside: &[
+        (75, "there is no pulmonary edema"),
+        (25, "no evidence of pulmonary edema"),
+    ],
+};
+const BONES_NORMAL: Denial = Denial {
+    alone: &[
+        (75, "no acute osseous abnormality is identified"),
+        (25, "the osseous structures are intact"),
+    ],
+    beside: &[
+        (75, "the osseous structures are intact"),
+        (25, "no acute fracture is seen"),
+    ],
+};
+/// Said of abnormal films only.
+const NOTHING_ELSE: Denial = Denial {
+    alone: &[(100, "no acute disease")],
+    beside: &[
+        (
+            75,
+            "the remainder of the examination is without acute abnormality",
+        ),
+        (20, "the study is otherwise unremarkable"),
+        (5, "no other acute abnormality"),
+    ],
+};
+
+/// How a finding of this kind is stated.
+fn phrases(kind: FindingKind) -> Phrases {
+    match kind {
+        FindingKind::EndotrachealTube => &[
+            (80, "an endotracheal tube is in place"),
+            (20, "an endotracheal tube terminates above the carina"),
+        ],
+        FindingKind::PiccLine => &[
+            (
+                80,
+                "a {side} picc line terminates in the superior vena cava",
+            ),
+            (20, "there is a {side} picc line"),
+        ],
+        FindingKind::Pacemaker => &[
+            (80, "a pacemaker projects over the chest wall"),
+            (20, "a pacemaker is in place"),
+        ],
+        FindingKind::Cardiomegaly => &[
+            (75, "the heart is {degree} enlarged"),
+            (20, "the cardiac silhouette is {degree} enlarged"),
+            (5, "heart size is {degree} increased"),
+        ],
+        FindingKind::Effusion => &[
+            (75, "there is a {size} {side} pleural effusion"),
+            (20, "a {size} {side} pleural effusion is present"),
+            (5, "{size} {side} pleural effusion is noted"),
+        ],
+        FindingKind::Pneumothorax => &[
+            (75, "there is a {size} {side} pneumothorax"),
+            (20, "a {size} {side} pneumothorax is present"),
+            (5, "{size} {side} pneumothorax is noted"),
+        ],
+        FindingKind::Consolidation => &[
+            (75, "there is consolidation in the {side} {lobe} lobe"),
+            (20, "{side} {lobe} lobe consolidation is present"),
+            (
+                5,
+                "an airspace consolidation is noted in the {side} {lobe} lobe",
+            ),
+        ],
+        FindingKind::Nodule => &[
+            (75, "a nodule projects over the {side} {lobe} lobe"),
+            (20, "there is a nodule in the {side} {lobe} lobe"),
+            (5, "a rounded nodule is noted in the {side} {lobe} lobe"),
+        ],
+        FindingKind::Atelectasis => &[
+            (75, "linear atelectasis is seen at the {side} lung base"),
+            (20, "there is {side} basilar atelectasis"),
+        ],
+        FindingKind::Edema => &[
+            (
+                75,
+                "diffuse perihilar opacities are compatible with pulmonary edema",
+            ),
+            (20, "there is pulmonary edema"),
+            (5, "pulmonary edema is present"),
+        ],
+        FindingKind::RibFracture => &[
+            (75, "a displaced fracture of a {side} rib is seen"),
+            (20, "there is a {side} rib fracture"),
+        ],
+    }
+}
+
+/// How two equal findings on both sides are stated at once, for the kinds that are.
+fn bilateral_phrases(kind: FindingKind) -> Option<Phrases> {
+    match kind {
+        FindingKind::Effusion => Some(&[
+            (80, "there are {size} bilateral pleural effusions"),
+            (20, "{size} bilateral pleural effusions are present"),
+        ]),
+        FindingKind::Atelectasis => Some(&[
+            (80, "linear atelectasis is seen at both lung bases"),
+            (20, "there is bilateral basilar atelectasis"),
+        ]),
+        _ => None,
+    }
+}
+
+/// Of a heart: how much enlarged.
+pub(super) fn degree_word(size: Size) -> &'static str {
+    match size {
+        Size::Small => "mildly",
+        Size::Moderate => "moderately",
+        Size::Large => "severely",
+    }
+}
+
+/// Writes the findings section of a report in sentence case, as one paragraph.
+///
+/// Every finding is stated; what is absent is denied in the usual places, less often the more there
+/// is to state. Wording, omissions and order hang on `rng` alone, topic by topic, so that from the
+/// same generator state near-twins are worded alike. [`read_findings`](super::read_findings) reads
+/// the findings back exactly.
+pub fn write_report<R: Rng + ?Sized>(findings: &PhantomFindings, rng: &mut R) -> String {
+    let mut sentences = Draft::new(findings, rng.next_u64()).sentences();
+    swap_neighbours(&mut sentences, rng);
+    let sentences: Vec<String> = sentences.iter().map(|text| sentence_case(text)).collect();
+    sentences.join(" ")
+}
+
+/// One report in five has two neighbouring sentences exchanged.
+fn swap_neighbours<R: Rng + ?Sized>(sentences: &mut [String], rng: &mut R) {
+    let (swaps, place) = (rng.random_bool(0.2), rng.random::<u32>() as usize);
+    if swaps && sentences.len() > 1 {
+        let first = place % (sentences.len() - 1);
+        sentences.swap(first, first + 1);
+    }
+}
+
+fn sentence_case(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters
+        .next()
+        .map(|c| c.to_uppercase().collect())
+        .unwrap_or_default();
+    first + &letters.as_str().replace("picc", "PICC") + "."
+}
+
+/// A report in the making.
+struct Draft<'a> {
+    findings: &'a PhantomFindings,
+    seed: u64,
+    topics: u64,
+    sentences: Vec<String>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(findings: &'a PhantomFindings, seed: u64) -> Self {
+        Self {
+            findings,
+            seed,
+            topics: 0,
+            sentences: Vec::new(),
+        }
+    }
+
+    fn sentences(mut self) -> Vec<String> {
+        use FindingKind::*;
+        for device in [EndotrachealTube, PiccLine, Pacemaker] {
+            self.state(device);
+        }
+        self.state_or_deny(Cardiomegaly, HEART_NORMAL, [1.0, 0.85, 0.6]);
+        self.deny(MEDIASTINUM_NORMAL, [0.95, 0.1, 0.05]);
+        self.lungs();
+        self.pleura();
+        self.state_or_deny(Edema, NO_EDEMA, [0.05, 0.1, 0.05]);
+        self.state_or_deny(RibFracture, BONES_NORMAL, [0.9, 0.15, 0.1]);
+        self.deny(NOTHING_ELSE, [0.0, 0.9, 0.8]);
+        self.sentences
+    }
+
+    fn lungs(&mut self) {
+        use FindingKind::*;
+        let kinds = [Consolidation, Nodule, Atelectasis];
+        let clear = !kinds
+            .iter()
+            .chain(&[Edema])
+            .any(|&kind| self.findings.has(kind));
+        if clear {
+            self.deny(LUNGS_CLEAR, [1.0, 0.85, 0.6]);
+        } else {
+            self.topics += 1;
+        }
+        let denied = if clear { [0.0; 3] } else { [0.0, 0.5, 0.2] };
+        self.state_or_deny(Consolidation, NO_CONSOLIDATION, denied);
+        self.state(Nodule);
+        self.state(Atelectasis);
+    }
+
+    fn pleura(&mut self) {
+        use FindingKind::*;
+        let present = [Effusion, Pneumothorax].map(|kind| self.findings.has(kind));
+        if present == [false, false] {
+            self.deny(NO_PLEURAL_DISEASE, [1.0, 0.9, 0.8]);
+            self.topics += 2;
+        } else {
+            self.topics += 1;
+            self.state_or_deny(Effusion, NO_EFFUSION, [0.0, 0.85, 0.7]);
+            self.state_or_deny(Pneumothorax, NO_PNEUMOTHORAX, [0.0, 0.85, 0.7]);
+        }
+    }
+
+    fn state_or_deny(&mut self, kind: FindingKind, denial: Denial, chances: [f64; 3]) {
+        if self.findings.has(kind) {
+            self.state(kind);
+        } else {
+            self.deny(denial, chances);
+        }
+    }
+
+    /// Denies something with a chance that depends on whether there are no, one or more findings.
+    fn deny(&mut self, denial: Denial, chances: [f64; 3]) {
+        let mut rng = self.topic_rng();
+        let said = rng.random_bool(chances[self.findings.len().min(2)]);
+        let normal = self.findings.is_empty();
+        let phrase = choose(if normal { denial.alone } else { denial.beside }, &mut rng);
+        if said {
+            self.sentences.push(phrase.to_owned());
+        }
+    }
+
+    fn state(&mut self, kind: FindingKind) {
+        let mut rng = self.topic_rng();
+        let (one, both) = (choose(phrases(kind), &mut rng), bilateral_phrases(kind));
+        let found: Vec<PhantomFinding> = self.findings.of(kind).collect();
+        if let (Some(both), [left, right]) = (both, found.as_slice())
+            && left.size() == right.size()
+        {
+            self.sentences.push(fill(choose(both, &mut rng), *left));
+        } else {
+            self.sentences
+                .extend(found.iter().map(|finding| fill(one, *finding)));
+        }
+    }
+
+    /// A generator for the next topic, untouched by what other topics have drawn.
+    fn topic_rng(&mut self) -> Xoshiro256PlusPlus {
+        self.topics += 1;
+        Xoshiro256PlusPlus::seed_from_u64(self.seed.wrapping_add(self.topics << 32))
+    }
+}
+
+fn fill(phrase: &str, finding: PhantomFinding) -> String {
+    phrase
+        .replace("{side}", finding.side().map_or("", Side::word))
+        .replace("{lobe}", finding.lobe().map_or("", |lobe| lobe.word()))
+        .replace("{size}", finding.size().map_or("", Size::word))
+        .replace("{degree}", finding.size().map_or("", degree_word))
+}
+
+fn choose(phrases: Phrases, rng: &mut impl Rng) -> &'static str {
+    let total: u32 = phrases.iter().map(|(weight, _)| weight).sum();
+    let mut draw = rng.random_range(0..total);
+    for (weight, phrase) in phrases {
+        if draw < *weight {
+            return phrase;
+        }
+        draw -= weight;
+    }
+    unreachable!("a draw below the total falls on a phrase")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_normal_film_is_denied_everything_in_a_few_sentences() {
+        for seed in 0..200 {
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+            let report = write_report(&PhantomFindings::normal(), &mut rng);
+            let sentences = report.matches('.').count();
+            assert!((3..=6).contains(&sentences), "{report}");
+            assert!(report.to_lowercase().contains("clear"), "{report}");
+        }
+    }
+
+    #[test]
+    fn near_twins_are_worded_alike() {
+        for finding in PhantomFinding::all() {
+            for twin in finding.near_twins() {
+                let write = |finding| {
+                    let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+                    write_report(&[finding].into_iter().collect(), &mut rng)
+                };
+                let (one, other) = (write(finding), write(twin));
+                let different = one
+                    .split(' ')
+                    .zip(other.split(' '))
+                    .filter(|(a, b)| a != b)
+                    .count();
+                assert_eq!(different, 1, "{one}\n{other}");
+                assert_eq!(one.split(' ').count(), other.split(' ').count());
+            }
+        }
+    }
+}

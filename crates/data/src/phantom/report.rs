@@ -1,0 +1,123 @@
+use super::attributes::{Side, Size};
+use super::cohort::PhantomStudy;
+use super::findings::FindingKind;
+
+const INDICATIONS: [&str; 6] = [
+    "cough and fever",
+    "shortness of breath",
+    "chest pain",
+    "fall, evaluate for injury",
+    "preoperative evaluation",
+    "follow-up of prior study",
+];
+
+/// Line width of a report.
+const COLUMNS: usize = 78;
+
+/// A study's whole report as MIMIC-CXR has it: headed sections, wrapped and indented lines.
+pub(super) fn report_text(study: &PhantomStudy, subject: u64) -> String {
+    let indication = INDICATIONS[(spread(subject) % INDICATIONS.len() as u64) as usize];
+    let sections = [
+        ("EXAMINATION", "CHEST (PA)".to_owned()),
+        (
+            "INDICATION",
+            format!("___ year old patient with {indication}."),
+        ),
+        ("COMPARISON", "None.".to_owned()),
+        ("FINDINGS", study.report.clone()),
+        ("IMPRESSION", impression(study)),
+    ];
+    let mut text = format!("{:>44}\n", "FINAL REPORT");
+    for (heading, body) in sections {
+        text += &format!(" {heading}:\n\n{}\n", wrap(&body));
+    }
+    text
+}
+
+/// The findings once more in a few words; support devices are left out.
+fn impression(study: &PhantomStudy) -> String {
+    let named: Vec<String> = study
+        .findings
+        .iter()
+        .filter_map(|finding| {
+            let name = impression_name(finding.kind())?;
+            let words = [
+                finding.size().map(Size::word),
+                finding.side().map(Side::word),
+                finding.lobe().map(|lobe| lobe.word()),
+                finding.lobe().map(|_| "lobe"),
+                Some(name),
+            ];
+            Some(words.into_iter().flatten().collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    if named.is_empty() {
+        return "No acute cardiopulmonary process.".to_owned();
+    }
+    let text = named.join(", ");
+    text[..1].to_uppercase() + &text[1..] + "."
+}
+
+fn impression_name(kind: FindingKind) -> Option<&'static str> {
+    match kind {
+        FindingKind::EndotrachealTube | FindingKind::PiccLine | FindingKind::Pacemaker => None,
+        FindingKind::Cardiomegaly => Some("cardiomegaly"),
+        FindingKind::Effusion => Some("pleural effusion"),
+        FindingKind::Pneumothorax => Some("pneumothorax"),
+        FindingKind::Consolidation => Some("consolidation"),
+        FindingKind::Nodule => Some("nodule"),
+        FindingKind::Atelectasis => Some("basilar atelectasis"),
+        FindingKind::Edema => Some("pulmonary edema"),
+        FindingKind::RibFracture => Some("rib fracture"),
+    }
+}
+
+/// Breaks a paragraph into lines of at most [`COLUMNS`] characters, each behind one blank.
+fn wrap(paragraph: &str) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in paragraph.split_whitespace() {
+        if column > 0 && column + 1 + word.len() > COLUMNS {
+            text.push('\n');
+            column = 0;
+        }
+        text.push(' ');
+        text.push_str(word);
+        column += 1 + word.len();
+    }
+    text.push('\n');
+    text
+}
+
+/// SplitMix64's finaliser: a number whose every bit hangs on all bits of `value`.
+pub(super) fn spread(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phantom::{PhantomConfig, read_findings, sample_cohort};
+
+    #[test]
+    fn the_findings_section_holds_the_findings() {
+        let config = PhantomConfig {
+            train: 0,
+            validation: 0,
+            test: 60,
+            ..Default::default()
+        };
+        for study in sample_cohort(&config) {
+            let text = report_text(&study, 10_000_032);
+            assert!(text.lines().all(|line| line.len() <= COLUMNS), "{text}");
+            let section = text.split("FINDINGS:\n").nth(1).unwrap();
+            let section = section.split("IMPRESSION:").next().unwrap();
+            let words: Vec<&str> = section.split_whitespace().collect();
+            assert_eq!(words.join(" "), study.report);
+            assert_eq!(read_findings(section), study.findings);
+        }
+    }
+}

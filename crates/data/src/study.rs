@@ -1,0 +1,90 @@
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::labels::Labels;
+
+/// Part of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Split {
+    /// Learnt from.
+    #[serde(rename = "train")]
+    Train,
+    /// Chosen by.
+    #[serde(rename = "val")]
+    Validation,
+    /// Reported on.
+    #[serde(rename = "test")]
+    Test,
+}
+
+impl Split {
+    /// All three, in order.
+    pub const ALL: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
+
+    /// `train`, `val` or `test`, as R2Gen's annotation calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Validation => "val",
+            Split::Test => "test",
+        }
+    }
+
+    /// `train`, `validate` or `test`, as MIMIC-CXR-JPG's split table calls it.
+    pub fn mimic_name(self) -> &'static str {
+        match self {
+            Split::Validation => "validate",
+            other => other.name(),
+        }
+    }
+}
+
+/// One study: its images, its report, and where it belongs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Study {
+    /// Identifier, unique within a dataset.
+    pub id: String,
+    /// Patient, so that a negative is never of the same one.
+    pub patient: String,
+    /// Image files, one per view.
+    pub images: Vec<PathBuf>,
+    /// Report text as it stands.
+    pub report: String,
+    /// Part of the dataset.
+    pub split: Split,
+    /// Findings, if the dataset labels them.
+    pub labels: Option<Labels>,
+    /// A first negative, if the dataset brings one.
+    pub negative: Option<NegativeStudy>,
+}
+
+/// A first negative that a dataset brings along.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NegativeStudy {
+    /// Its report.
+    pub report: String,
+    /// Its images, one per view.
+    pub images: Vec<PathBuf>,
+}
+
+/// Looks whether all images of all studies are there, so that a training does not find out on its
+/// second day.
+///
+/// # Errors
+///
+/// [`DataError::MissingImages`] counts those that are not and names the first.
+pub fn check_images(studies: &[Study]) -> Result<(), DataError> {
+    let images: Vec<&PathBuf> = studies.iter().flat_map(|study| &study.images).collect();
+    let missing: Vec<&&PathBuf> = images.par_iter().filter(|image| !image.is_file()).collect();
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(DataError::MissingImages {
+            missing: missing.len(),
+            total: images.len(),
+            first: (**first).clone(),
+        }),
+    }
+}

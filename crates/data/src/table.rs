@@ -1,0 +1,162 @@
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use csv::StringRecord;
+use flate2::read::MultiGzDecoder;
+
+use crate::error::DataError;
+
+/// A CSV file, gzipped or not, read by column name.
+pub(crate) struct Table {
+    path: PathBuf,
+    reader: csv::Reader<Box<dyn Read>>,
+    header: StringRecord,
+    /// What is added to the reader's line numbers: after `\r\n` it counts the `\n` to the next row.
+    line_offset: u64,
+}
+
+/// A row of a [`Table`].
+pub(crate) struct Row {
+    record: StringRecord,
+}
+
+impl Table {
+    /// Opens `name` or `name.gz` in `folder`; `None` if neither exists.
+    pub(crate) fn find(folder: &Path, name: &str) -> Result<Option<Self>, DataError> {
+        for candidate in [folder.join(name), folder.join(format!("{name}.gz"))] {
+            if candidate.is_file() {
+                return Table::open(&candidate).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn open(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::io("cannot open", path))?;
+        let file = BufReader::new(file);
+        let source: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
+            Box::new(MultiGzDecoder::new(file))
+        } else {
+            Box::new(file)
+        };
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(source);
+        let header = reader
+            .headers()
+            .map_err(|error| csv_error(path, &error, 0))?;
+        let header = header
+            .iter()
+            .map(|name| name.trim_start_matches('\u{feff}').trim_matches('"'))
+            .collect();
+        let line_offset = u64::from(reader.position().line() == 1);
+        Ok(Table {
+            path: path.to_owned(),
+            reader,
+            header,
+            line_offset,
+        })
+    }
+
+    /// Index of a column.
+    pub(crate) fn column(&self, name: &str) -> Result<usize, DataError> {
+        self.optional_column(name).ok_or_else(|| DataError::Column {
+            path: self.path.clone(),
+            column: name.to_owned(),
+            found: self.header.iter().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Index of a column that need not be there.
+    pub(crate) fn optional_column(&self, name: &str) -> Option<usize> {
+        self.header.iter().position(|column| column == name)
+    }
+
+    /// Calls `visit` with every row; it says what is wrong with one, if something is.
+    pub(crate) fn for_each(
+        mut self,
+        mut visit: impl FnMut(&Row) -> Result<(), String>,
+    ) -> Result<(), DataError> {
+        let mut record = StringRecord::new();
+        loop {
+            match self.reader.read_record(&mut record) {
+                Ok(false) => return Ok(()),
+                Ok(true) => {}
+                Err(error) => return Err(csv_error(&self.path, &error, self.line_offset)),
+            }
+            let line = record.position().map_or(0, csv::Position::line) + self.line_offset;
+            let row = Row { record };
+            visit(&row).map_err(|reason| DataError::Csv {
+                path: self.path.clone(),
+                line,
+                reason,
+            })?;
+            record = row.record;
+        }
+    }
+}
+
+impl Row {
+    /// The value of a column; a row with the wrong number of fields never gets here.
+    pub(crate) fn get(&self, column: usize) -> &str {
+        self.record.get(column).unwrap_or_default()
+    }
+}
+
+fn csv_error(path: &Path, error: &csv::Error, line_offset: u64) -> DataError {
+    let reason = match error.kind() {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => format!("{len} fields where the header has {expected_len}"),
+        csv::ErrorKind::Utf8 { err, .. } => format!("not UTF-8 ({err})"),
+        _ => error.to_string(),
+    };
+    DataError::Csv {
+        path: path.to_owned(),
+        line: error.position().map_or(0, csv::Position::line) + line_offset,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(contents: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("t.csv"), contents).expect("written");
+        let table = Table::find(folder.path(), "t.csv")
+            .expect("readable")
+            .expect("it is there");
+        let column = table.column("b").expect("it is there");
+        let visit = |row: &Row| match row.get(column) {
+            "bad" => Err("bad".to_owned()),
+            _ => Ok(()),
+        };
+        table.for_each(visit).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn lines_are_counted_alike_after_any_line_ending() {
+        let text = "\u{feff}a,b\n1,2\n3,bad\n";
+        for contents in [text.to_owned(), text.replace('\n', "\r\n")] {
+            assert!(
+                failure(&contents).ends_with("t.csv, line 3: bad"),
+                "{contents:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_of_another_length_is_named() {
+        let text = "a,b\n1,2\n3\n";
+        for contents in [text.to_owned(), text.replace('\n', "\r\n")] {
+            let error = failure(&contents);
+            assert!(
+                error.contains("line 3: 1 fields where the header has 2"),
+                "{error}"
+            );
+        }
+    }
+}

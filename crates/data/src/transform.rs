@@ -1,0 +1,399 @@
+use fast_image_resize::images::{Image as Canvas, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::image::{DecodedImage, MAX_SIDE};
+
+/// Mean of ImageNet's channels, for values in `[0, 1]`.
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+
+/// Standard deviation of ImageNet's channels.
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// From a decoded image to the square that a backbone sees.
+///
+/// ```
+/// use ithn_data::{DecodedImage, ImageTransform};
+///
+/// let image = DecodedImage { width: 30, height: 20, channels: 1, pixels: vec![7; 600] };
+/// let square = ImageTransform::evaluation(8).apply(&image, 0)?;
+/// assert_eq!(square, vec![7; 3 * 8 * 8]);
+/// # Ok::<(), ithn_data::TransformError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ImageTransform {
+    /// Resized to the square, aspect ratio aside: evaluation.
+    Resize {
+        /// Side of the square, in pixels.
+        size: usize,
+    },
+    /// Shorter side resized, then the centre of it.
+    CenterCrop {
+        /// Shorter side before the crop, in pixels.
+        shorter_side: usize,
+        /// Side of the square, in pixels.
+        size: usize,
+    },
+    /// Shorter side resized, then a random crop: training.
+    RandomCrop {
+        /// Shorter side before the crop, in pixels.
+        shorter_side: usize,
+        /// Side of the square, in pixels.
+        size: usize,
+        /// Whether half of the images are mirrored. That swaps left and right against the report.
+        horizontal_flip: bool,
+    },
+}
+
+/// Why an image cannot be made into a square.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TransformError {
+    /// Sides, channels and number of pixels disagree, or there are none.
+    #[error("{width}×{height} pixels of {channels} channels cannot have {values} values")]
+    Shape {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Channels, 1 or 3.
+        channels: usize,
+        /// Values there are.
+        values: usize,
+    },
+    /// The crop does not fit, or nothing is left of the image.
+    #[error(
+        "a square of {size} pixels cannot be cut from a shorter side of {shorter_side}; \
+         choose 0 < size ≤ shorter side ≤ 16384"
+    )]
+    Crop {
+        /// Side of the square.
+        size: usize,
+        /// Shorter side before the crop.
+        shorter_side: usize,
+    },
+    /// A sliver whose longer side would grow beyond reason.
+    #[error("resized to {width}×{height} pixels the image would be too long; is it a radiograph?")]
+    TooLong {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+    },
+    /// The resizer gives up.
+    #[error("cannot resize: {0}")]
+    Resize(String),
+}
+
+impl ImageTransform {
+    /// What evaluation sees: the whole image in a square of `size` pixels (224 as released).
+    pub fn evaluation(size: usize) -> Self {
+        ImageTransform::Resize { size }
+    }
+
+    /// What training sees: a random crop of `size` pixels from a shorter side 8/7 as long (256 for
+    /// 224, as released), not mirrored.
+    pub fn training(size: usize) -> Self {
+        ImageTransform::RandomCrop {
+            shorter_side: size.saturating_mul(8) / 7,
+            size,
+            horizontal_flip: false,
+        }
+    }
+
+    /// Side of the square it makes, in pixels.
+    pub fn size(&self) -> usize {
+        match *self {
+            ImageTransform::Resize { size }
+            | ImageTransform::CenterCrop { size, .. }
+            | ImageTransform::RandomCrop { size, .. } => size,
+        }
+    }
+
+    /// Whether the same image always gives the same square.
+    pub fn is_deterministic(&self) -> bool {
+        !matches!(self, ImageTransform::RandomCrop { .. })
+    }
+
+    /// The square as three planes, `[3, size, size]`, values 0 to 255; `seed` decides what is
+    /// random.
+    ///
+    /// # Errors
+    ///
+    /// If the image has no pixels or is a sliver, or the crop is larger than the image.
+    pub fn apply(&self, image: &DecodedImage, seed: u64) -> Result<Vec<u8>, TransformError> {
+        self.finish(&self.prepare(image)?, seed)
+    }
+
+    /// The costly part of [`apply`](Self::apply), which is the same in every epoch: the resized
+    /// image, of which [`finish`](Self::finish) cuts the square. Worth keeping in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    pub fn prepare(&self, image: &DecodedImage) -> Result<DecodedImage, TransformError> {
+        check_shape(image)?;
+        match *self {
+            ImageTransform::Resize { size } => {
+                check_crop(size, size)?;
+                resize(image, size, size)
+            }
+            ImageTransform::CenterCrop { shorter_side, size } => {
+                check_crop(size, shorter_side)?;
+                Ok(centre(&resize_shorter(image, shorter_side)?, size))
+            }
+            ImageTransform::RandomCrop {
+                shorter_side, size, ..
+            } => {
+                check_crop(size, shorter_side)?;
+                resize_shorter(image, shorter_side)
+            }
+        }
+    }
+
+    /// The cheap part of [`apply`](Self::apply): cuts, mirrors and spreads a
+    /// [`prepare`](Self::prepare)d image into planes.
+    ///
+    /// # Errors
+    ///
+    /// If the image was prepared by another transform and is smaller than the square.
+    pub fn finish(&self, prepared: &DecodedImage, seed: u64) -> Result<Vec<u8>, TransformError> {
+        check_shape(prepared)?;
+        let size = self.size();
+        check_crop(size, prepared.width.min(prepared.height))?;
+        let ImageTransform::RandomCrop {
+            horizontal_flip, ..
+        } = *self
+        else {
+            return Ok(planes(&crop(prepared, (0, 0), size)));
+        };
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let corner = (
+            rng.random_range(0..=prepared.width - size),
+            rng.random_range(0..=prepared.height - size),
+        );
+        let square = crop(prepared, corner, size);
+        if horizontal_flip && rng.random_bool(0.5) {
+            Ok(planes(&mirrored(square)))
+        } else {
+            Ok(planes(&square))
+        }
+    }
+}
+
+/// Values 0 to 255 of planes `[3, height, width]` (or several such images, one after the other) with
+/// ImageNet's mean and deviation taken out; a device does the same to whole batches.
+pub fn normalise(planes: &[u8], plane_len: usize) -> Vec<f32> {
+    planes
+        .chunks(plane_len.max(1))
+        .enumerate()
+        .flat_map(|(plane, values)| {
+            let (mean, deviation) = (IMAGENET_MEAN[plane % 3], IMAGENET_STD[plane % 3]);
+            values
+                .iter()
+                .map(move |&value| (f32::from(value) / 255.0 - mean) / deviation)
+        })
+        .collect()
+}
+
+fn check_shape(image: &DecodedImage) -> Result<(), TransformError> {
+    let values = [image.width, image.height, image.channels]
+        .into_iter()
+        .try_fold(1, usize::checked_mul);
+    let fits = matches!(image.channels, 1 | 3) && values == Some(image.pixels.len());
+    if fits && !image.pixels.is_empty() {
+        return Ok(());
+    }
+    Err(TransformError::Shape {
+        width: image.width,
+        height: image.height,
+        channels: image.channels,
+        values: image.pixels.len(),
+    })
+}
+
+fn check_crop(size: usize, shorter_side: usize) -> Result<(), TransformError> {
+    if 0 < size && size <= shorter_side && shorter_side <= MAX_SIDE as usize {
+        Ok(())
+    } else {
+        Err(TransformError::Crop { size, shorter_side })
+    }
+}
+
+/// Resizes as Pillow's antialiased bilinear filter does, to within one level.
+fn resize(
+    image: &DecodedImage,
+    width: usize,
+    height: usize,
+) -> Result<DecodedImage, TransformError> {
+    if (image.width, image.height) == (width, height) {
+        return Ok(image.clone());
+    }
+    if width.max(height) > MAX_SIDE as usize {
+        return Err(TransformError::TooLong { width, height });
+    }
+    let kind = if image.channels == 1 {
+        PixelType::U8
+    } else {
+        PixelType::U8x3
+    };
+    let source = ImageRef::new(image.width as u32, image.height as u32, &image.pixels, kind)
+        .map_err(|error| TransformError::Resize(error.to_string()))?;
+    let mut canvas = Canvas::new(width as u32, height as u32, kind);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new()
+        .resize(&source, &mut canvas, &options)
+        .map_err(|error| TransformError::Resize(error.to_string()))?;
+    Ok(DecodedImage {
+        width,
+        height,
+        channels: image.channels,
+        pixels: canvas.into_vec(),
+    })
+}
+
+/// Resizes the shorter side to `side`, the longer in proportion, rounded down.
+fn resize_shorter(image: &DecodedImage, side: usize) -> Result<DecodedImage, TransformError> {
+    if image.width <= image.height {
+        resize(image, side, side * image.height / image.width)
+    } else {
+        resize(image, side * image.width / image.height, side)
+    }
+}
+
+/// The middle of an image; an odd margin is rounded as torchvision rounds it, half to even.
+fn centre(image: &DecodedImage, size: usize) -> DecodedImage {
+    let offset = |side: usize| ((side - size) as f64 / 2.0).round_ties_even() as usize;
+    crop(image, (offset(image.width), offset(image.height)), size)
+}
+
+fn crop(image: &DecodedImage, (left, top): (usize, usize), size: usize) -> DecodedImage {
+    let row = image.width * image.channels;
+    let start = left * image.channels;
+    let mut pixels = Vec::with_capacity(size * size * image.channels);
+    for y in top..top + size {
+        let from = y * row + start;
+        pixels.extend_from_slice(&image.pixels[from..from + size * image.channels]);
+    }
+    DecodedImage {
+        width: size,
+        height: size,
+        channels: image.channels,
+        pixels,
+    }
+}
+
+fn mirrored(image: DecodedImage) -> DecodedImage {
+    let pixels = image
+        .pixels
+        .chunks_exact(image.width * image.channels)
+        .flat_map(|row| row.chunks_exact(image.channels).rev().flatten())
+        .copied()
+        .collect();
+    DecodedImage { pixels, ..image }
+}
+
+/// Interleaved pixels to three planes; gray is repeated.
+fn planes(image: &DecodedImage) -> Vec<u8> {
+    if image.channels == 1 {
+        return image.pixels.repeat(3);
+    }
+    let mut planes = Vec::with_capacity(image.pixels.len());
+    for channel in 0..3 {
+        planes.extend(image.pixels.iter().skip(channel).step_by(3));
+    }
+    planes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient(width: usize, height: usize) -> DecodedImage {
+        DecodedImage {
+            width,
+            height,
+            channels: 1,
+            pixels: (0..width * height)
+                .map(|index| (index % width) as u8)
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_mirrored_image_is_its_own_inverse() {
+        let image = gradient(5, 3);
+        let twice = mirrored(mirrored(image.clone()));
+        assert_eq!(twice, image);
+        assert_ne!(mirrored(image.clone()), image);
+    }
+
+    #[test]
+    fn a_random_crop_depends_on_its_seed_alone() {
+        let image = gradient(40, 30);
+        let transform = ImageTransform::RandomCrop {
+            shorter_side: 30,
+            size: 16,
+            horizontal_flip: true,
+        };
+        let square = |seed| transform.apply(&image, seed).expect("it has pixels");
+        assert_eq!(square(3), square(3));
+        assert!((0..20).any(|seed| square(seed) != square(3)));
+        assert_eq!(square(0).len(), 3 * 16 * 16);
+    }
+
+    #[test]
+    fn an_image_of_the_right_size_is_left_alone() {
+        let image = gradient(8, 8);
+        let square = ImageTransform::evaluation(8)
+            .apply(&image, 0)
+            .expect("it has pixels");
+        assert_eq!(square, image.pixels.repeat(3));
+    }
+
+    #[test]
+    fn what_cannot_be_cut_is_an_error_and_no_panic() {
+        let crop = |shorter_side, size| ImageTransform::CenterCrop { shorter_side, size };
+        let image = gradient(8, 8);
+        for transform in [crop(4, 8), crop(4, 0), ImageTransform::evaluation(0)] {
+            let error = transform.apply(&image, 0).unwrap_err();
+            assert!(matches!(error, TransformError::Crop { .. }), "{error}");
+        }
+        let sliver = gradient(1, 9000);
+        let error = crop(8, 8).apply(&sliver, 0).unwrap_err();
+        assert!(matches!(error, TransformError::TooLong { .. }), "{error}");
+        let broken = DecodedImage {
+            channels: 2,
+            ..image
+        };
+        let error = crop(8, 8).apply(&broken, 0).unwrap_err();
+        assert!(matches!(error, TransformError::Shape { .. }), "{error}");
+    }
+
+    #[test]
+    fn normalised_planes_have_their_own_mean_and_deviation() {
+        let values = normalise(&[0, 255, 128], 1);
+        for (plane, value) in [0.0, 1.0, 128.0 / 255.0].into_iter().enumerate() {
+            let expected = (value - IMAGENET_MEAN[plane]) / IMAGENET_STD[plane];
+            assert!((values[plane] - expected).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_transform_survives_json() {
+        let transform = ImageTransform::training(224);
+        assert_eq!(
+            transform
+                .prepare(&gradient(300, 400))
+                .map(|image| image.width),
+            Ok(256)
+        );
+        let json = serde_json::to_string(&transform).expect("serialisable");
+        assert!(json.contains("\"kind\":\"random_crop\""), "{json}");
+        let read: ImageTransform = serde_json::from_str(&json).expect("readable");
+        assert_eq!(read, transform);
+    }
+}

@@ -1,0 +1,35 @@
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Linear};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor};
+
+use crate::TransformerConfig;
+use crate::linear::xavier_linear;
+
+/// `W_2 · dropout(relu(W_1 x))` at every position.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    /// `d_model` to `d_ff`.
+    pub inner: Linear,
+    /// `d_ff` to `d_model`.
+    pub outer: Linear,
+    dropout: Dropout,
+}
+
+impl FeedForward {
+    pub(crate) fn init(config: &TransformerConfig, device: &Device) -> Self {
+        FeedForward {
+            inner: xavier_linear(config.d_model, config.d_ff, device),
+            outer: xavier_linear(config.d_ff, config.d_model, device),
+            dropout: DropoutConfig::new(config.dropout).init(),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input and output: `[batch, length, d_model]`
+    pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
+        let hidden = self.dropout.forward(relu(self.inner.forward(input)));
+        self.outer.forward(hidden)
+    }
+}

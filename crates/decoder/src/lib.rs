@@ -1,0 +1,50 @@
+//! The Transformer of R2GenCMN, and the search that writes reports with any generator.
+//!
+//! - [`Encoder`] and [`Decoder`]: pre-norm layers ending in a norm. One forward serves teacher
+//!   forcing and generation: a [`DecoderCache`] holds what earlier positions left behind, and
+//!   teacher forcing is a single call with an empty cache.
+//! - [`TokenEmbedding`], [`SinusoidalPosition`], [`MultiHeadAttention`], [`FeedForward`],
+//!   [`DeviationNorm`]: their parts.
+//! - [`search`]: greedy, beam, diverse beams and sampling over any
+//!   [`StepDecoder`](ithn_generator::StepDecoder).
+
+mod attention;
+mod decoder;
+mod embedding;
+mod encoder;
+mod feed_forward;
+mod linear;
+mod mask;
+mod norm;
+mod position;
+pub mod search;
+
+pub use attention::{KeyValues, MultiHeadAttention, MultiHeadAttentionConfig};
+pub use decoder::{Decoder, DecoderCache, DecoderLayer, LayerCache};
+pub use embedding::TokenEmbedding;
+pub use encoder::{Encoder, EncoderLayer};
+pub use feed_forward::FeedForward;
+pub use mask::teacher_forcing_mask;
+pub use norm::DeviationNorm;
+pub use position::SinusoidalPosition;
+
+use burn::config::Config;
+
+/// Sizes shared by the encoder and the decoder.
+#[derive(Config, Debug, PartialEq)]
+pub struct TransformerConfig {
+    /// Width of every position (512 as published).
+    pub d_model: usize,
+    /// Width inside the feed-forward layers (512 as published).
+    pub d_ff: usize,
+    /// Attention heads; must divide `d_model` (8 as published).
+    pub heads: usize,
+    /// Layers of the encoder, and of the decoder (3 as published).
+    pub layers: usize,
+    /// Dropout after every sublayer, inside feed-forward and on positions.
+    #[config(default = 0.1)]
+    pub dropout: f64,
+    /// Dropout on attention weights: 0.1 in the release whatever `dropout` is.
+    #[config(default = 0.1)]
+    pub attention_dropout: f64,
+}

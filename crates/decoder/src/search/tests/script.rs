@@ -1,0 +1,87 @@
+use std::cell::RefCell;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ithn_generator::StepDecoder;
+
+/// A generator whose log-probabilities are a scrambled function of its seed, the study and
+/// everything fed so far.
+pub(super) struct Script {
+    pub(super) seed: u64,
+    pub(super) vocabulary: usize,
+    /// Added to the logit of the boundary token: how readily reports end.
+    pub(super) ending: f32,
+    /// Answers NaN to this study at this step (0 is the first).
+    pub(super) broken: Option<(usize, usize)>,
+    /// Rows of every step taken.
+    pub(super) steps: RefCell<Vec<usize>>,
+}
+
+/// A row: study and everything fed.
+pub(super) type Row = (usize, Vec<u32>);
+
+impl Script {
+    pub(super) fn new(seed: u64, vocabulary: usize) -> Self {
+        Script {
+            seed,
+            vocabulary,
+            ending: 0.0,
+            broken: None,
+            steps: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// A state of studies `first..first + count`.
+    pub(super) fn studies(first: usize, count: usize) -> Vec<Row> {
+        (first..first + count)
+            .map(|study| (study, Vec::new()))
+            .collect()
+    }
+
+    /// Log-probabilities of the word after `fed`.
+    pub(super) fn log_probs(&self, study: usize, fed: &[u32]) -> Vec<f32> {
+        if self.broken == Some((study, fed.len() - 1)) {
+            return vec![f32::NAN; self.vocabulary];
+        }
+        let mut key = scramble(self.seed ^ scramble(study as u64));
+        for &token in fed {
+            key = scramble(key ^ u64::from(token));
+        }
+        let unit = |word| (scramble(key ^ (1 << 40) ^ word as u64) >> 40) as f32 / (1 << 24) as f32;
+        let mut logits: Vec<f32> = (0..self.vocabulary).map(|word| 4.0 * unit(word)).collect();
+        logits[0] += self.ending;
+        let log_total = logits.iter().map(|logit| logit.exp()).sum::<f32>().ln();
+        logits.iter().map(|logit| logit - log_total).collect()
+    }
+}
+
+impl StepDecoder for Script {
+    type State = Vec<Row>;
+
+    fn start(&self, images: Tensor<5>) -> Vec<Row> {
+        Script::studies(0, images.dims()[0])
+    }
+
+    fn step(&self, tokens: &[u32], state: &mut Vec<Row>) -> Tensor<2> {
+        assert_eq!(tokens.len(), state.len());
+        self.steps.borrow_mut().push(tokens.len());
+        let mut values = Vec::new();
+        for ((study, fed), &token) in state.iter_mut().zip(tokens) {
+            fed.push(token);
+            values.extend(self.log_probs(*study, fed));
+        }
+        let data = TensorData::new(values, [tokens.len(), self.vocabulary]);
+        Tensor::from_data(data, &Device::default())
+    }
+
+    fn reorder(&self, state: Vec<Row>, rows: &[usize]) -> Vec<Row> {
+        rows.iter().map(|&row| state[row].clone()).collect()
+    }
+}
+
+/// SplitMix64.
+fn scramble(key: u64) -> u64 {
+    let key = key.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let key = (key ^ (key >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let key = (key ^ (key >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    key ^ (key >> 31)
+}

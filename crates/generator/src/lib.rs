@@ -1,0 +1,74 @@
+//! The two traits at which everything meets.
+//!
+//! [`ReportGenerator`] is what *training* needs of a report generator: a teacher-forced pass, cut
+//! into three so that the hidden states of a negative report can be had without its logits.
+//! [`StepDecoder`] is what *search* needs: start, step, reorder. Losses, hard negatives, the
+//! training loop, evaluation and checkpoints work for any type that implements them.
+//!
+//! Token 0 is beginning, end and padding at once; words are `1..vocabulary`.
+
+use burn::tensor::{Int, Tensor};
+
+/// The token that begins a report, ends it and pads it.
+pub const BOUNDARY_TOKEN: u32 = 0;
+
+/// An image as a generator sees it: what its decoder attends to, and one vector for alignment.
+#[derive(Debug, Clone)]
+pub struct EncodedImages<Context> {
+    /// What [`ReportGenerator::hidden_states`] attends to; opaque to the plug-in.
+    pub context: Context,
+    /// Pooled image feature, `[batch, pooled_width]`.
+    pub pooled: Tensor<2>,
+}
+
+/// A report generator that can be trained by teacher forcing.
+///
+/// The whole pass is `log_probs(hidden_states(encode(images).context, tokens))`.
+pub trait ReportGenerator {
+    /// What the decoder attends to: encoded patches, with whatever the generator keeps beside them.
+    type Context: Clone;
+
+    /// Encodes a batch of studies. `images` is `[batch, views, 3, height, width]`, normalised as
+    /// the backbone expects.
+    fn encode(&self, images: Tensor<5>) -> EncodedImages<Self::Context>;
+
+    /// Hidden states of teacher-forced reports, `[batch, tokens, hidden_width]`.
+    ///
+    /// `tokens` is `[batch, tokens]`: position 0 holds [`BOUNDARY_TOKEN`], later zeros are padding.
+    fn hidden_states(&self, context: &Self::Context, tokens: Tensor<2, Int>) -> Tensor<3>;
+
+    /// Log-probabilities of the next word, `[batch, tokens, vocabulary]`, from hidden states
+    /// `[batch, tokens, hidden_width]`.
+    fn log_probs(&self, hidden: Tensor<3>) -> Tensor<3>;
+
+    /// Width of [`EncodedImages::pooled`].
+    fn pooled_width(&self) -> usize;
+
+    /// Width of the hidden states.
+    fn hidden_width(&self) -> usize;
+}
+
+/// A report generator that can write word by word.
+///
+/// A *row* is one report in the making. Search starts with one row per study and reorders rows as
+/// its beams do: rows may be repeated, permuted or dropped.
+pub trait StepDecoder {
+    /// Everything that a step needs of the steps before it, row by row.
+    type State: Clone;
+
+    /// Encodes `images` (`[batch, views, 3, height, width]`) and returns the state of `batch` rows
+    /// that have no word yet.
+    fn start(&self, images: Tensor<5>) -> Self::State;
+
+    /// Feeds one token to each row, in order, and returns the log-probabilities of the next word,
+    /// `[rows, vocabulary]`.
+    ///
+    /// # Panics
+    ///
+    /// If `tokens` does not hold one token per row of `state`.
+    fn step(&self, tokens: &[u32], state: &mut Self::State) -> Tensor<2>;
+
+    /// The state whose row `i` is row `rows[i]` of `state`; `rows` may be longer or shorter than
+    /// the present rows.
+    fn reorder(&self, state: Self::State, rows: &[usize]) -> Self::State;
+}

@@ -1,0 +1,21 @@
+//! Cross-modal memory (R2GenCMN, ACL-IJCNLP 2021): image patches and report words look up the same
+//! learned matrix, each head attending to only the best few of its rows.
+//!
+//! Keys and values depend on the matrix alone, so they are projected once per pass with
+//! [`CrossModalMemory::bank`] and shared by every sample, position and decoding step.
+//!
+//! ```
+//! use burn::tensor::{Device, Distribution, Tensor};
+//! use ithn_memory::CrossModalMemoryConfig;
+//!
+//! let device = Device::default();
+//! let memory = CrossModalMemoryConfig::new(64, 32, 4, 8).init(&device);
+//! let patches = Tensor::<3>::random([2, 9, 32], Distribution::Default, &device);
+//! let bank = memory.bank();
+//! let enriched = patches.clone() + memory.respond(patches, &bank);
+//! assert_eq!(enriched.dims(), [2, 9, 32]);
+//! ```
+
+mod memory;
+
+pub use memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank, MemoryLookup};

@@ -1,0 +1,268 @@
+use burn::config::Config;
+use burn::module::{Initializer, Module, Param};
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::tensor::activation::softmax;
+use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, assert_shape};
+
+/// Configuration of a [`CrossModalMemory`].
+#[derive(Config, Debug, PartialEq)]
+pub struct CrossModalMemoryConfig {
+    /// Rows of the memory matrix (2048 as published).
+    pub rows: usize,
+    /// Width of the matrix, of the queries and of the response (512 as published).
+    pub d_model: usize,
+    /// Attention heads; must divide `d_model` (8 as published).
+    pub heads: usize,
+    /// Rows that each head of each query keeps, at most `rows` (32 as published).
+    pub top_k: usize,
+    /// Dropout on the attention over the kept rows.
+    #[config(default = 0.1)]
+    pub dropout: f64,
+}
+
+/// A learned matrix that both modalities query by multi-head attention over its best rows.
+///
+/// Per head, with `q = W_q x`, `k = W_k M`, `v = W_v M`: keep the `top_k` largest scores
+/// `q·k/√d_head`, take the softmax over those alone and sum their values; the heads are then
+/// joined by `W_o`.
+#[derive(Module, Debug)]
+pub struct CrossModalMemory {
+    /// The memory matrix, `[rows, d_model]`.
+    pub matrix: Param<Tensor<2>>,
+    /// Query projection of patches and words.
+    pub query: Linear,
+    /// Key projection of the matrix.
+    pub key: Linear,
+    /// Value projection of the matrix.
+    pub value: Linear,
+    /// Projection of the joined heads.
+    pub output: Linear,
+    dropout: Dropout,
+    heads: usize,
+    top_k: usize,
+}
+
+/// Projected memory rows, ready for any number of queries.
+#[derive(Debug, Clone)]
+pub struct MemoryBank {
+    /// `[heads, d_head, rows]`: transposed, as the scores need them.
+    keys: Tensor<3>,
+    /// `[heads, rows, d_head]`.
+    values: Tensor<3>,
+}
+
+/// What a lookup kept, for inspection and attention maps.
+#[derive(Debug, Clone)]
+pub struct MemoryLookup {
+    /// Response, `[batch, length, d_model]`.
+    pub response: Tensor<3>,
+    /// Indices of the kept rows, best first, `[batch, heads, length, top_k]`.
+    pub rows: Tensor<4, Int>,
+    /// Their scores `q·k/√d_head`, largest first, `[batch, heads, length, top_k]`.
+    pub scores: Tensor<4>,
+    /// Softmax over the kept rows, `[batch, heads, length, top_k]`.
+    pub weights: Tensor<4>,
+}
+
+impl CrossModalMemoryConfig {
+    /// Creates the module: Xavier-uniform projections, matrix rows normal with mean 0 and standard
+    /// deviation `1/d_model`.
+    ///
+    /// # Panics
+    ///
+    /// If `heads` does not divide `d_model`, or `top_k` is 0 or larger than `rows`.
+    pub fn init(&self, device: &Device) -> CrossModalMemory {
+        assert!(
+            self.heads > 0 && self.d_model.is_multiple_of(self.heads),
+            "heads ({}) must divide d_model ({})",
+            self.heads,
+            self.d_model
+        );
+        assert!(
+            (1..=self.rows).contains(&self.top_k),
+            "top_k ({}) must lie in 1..={} (the memory rows)",
+            self.top_k,
+            self.rows
+        );
+        let projection = || xavier_linear(self.d_model, device);
+        CrossModalMemory {
+            matrix: Initializer::Normal {
+                mean: 0.0,
+                std: 1.0 / self.d_model as f64,
+            }
+            .init([self.rows, self.d_model], device),
+            query: projection(),
+            key: projection(),
+            value: projection(),
+            output: projection(),
+            dropout: DropoutConfig::new(self.dropout).init(),
+            heads: self.heads,
+            top_k: self.top_k,
+        }
+    }
+}
+
+/// Xavier-uniform weights, the framework's usual biases.
+fn xavier_linear(width: usize, device: &Device) -> Linear {
+    let mut linear = LinearConfig::new(width, width).init(device);
+    linear.weight = Initializer::XavierUniform { gain: 1.0 }.init_with(
+        [width, width],
+        Some(width),
+        Some(width),
+        device,
+    );
+    linear
+}
+
+impl CrossModalMemory {
+    /// Projects the matrix into keys and values: once per forward pass in training, once per
+    /// generation in inference.
+    pub fn bank(&self) -> MemoryBank {
+        let matrix = self.matrix.val();
+        let [rows, d_model] = matrix.dims();
+        let split = |projected: Tensor<2>| {
+            projected
+                .reshape([rows, self.heads, d_model / self.heads])
+                .swap_dims(0, 1)
+        };
+        MemoryBank {
+            keys: split(self.key.forward(matrix.clone())).swap_dims(1, 2),
+            values: split(self.value.forward(matrix)),
+        }
+    }
+
+    /// The memory's response to `queries`.
+    ///
+    /// # Shapes
+    ///
+    /// - queries: `[batch, length, d_model]`
+    /// - output: `[batch, length, d_model]`
+    pub fn respond(&self, queries: Tensor<3>, bank: &MemoryBank) -> Tensor<3> {
+        let scores = self.scores(queries.clone(), bank);
+        let [_, _, rows] = scores.dims();
+        let weights = if self.top_k == rows {
+            self.dropout.forward(softmax(scores, 2))
+        } else {
+            let kept = scores.clone().argtopk(self.top_k, 2);
+            let weights = softmax(scores.clone().gather(2, kept.clone()), 2);
+            // Dense weights turn the weighted sum of gathered values into one matrix product.
+            scores.detach().zeros_like().scatter(
+                2,
+                kept,
+                self.dropout.forward(weights),
+                IndexingUpdateOp::Add,
+            )
+        };
+        self.join(weights.matmul(bank.values.clone()), queries.dims())
+    }
+
+    /// Like [`respond`](Self::respond), keeping which rows were used and how much.
+    pub fn lookup(&self, queries: Tensor<3>, bank: &MemoryBank) -> MemoryLookup {
+        let [batch, length, _] = queries.dims();
+        let scores = self.scores(queries.clone(), bank);
+        let (scores, rows) = scores.sort_descending_with_indices(2);
+        let kept = [self.heads, batch, length, self.top_k];
+        let scores = scores
+            .narrow(2, 0, self.top_k)
+            .reshape(kept)
+            .swap_dims(0, 1);
+        MemoryLookup {
+            response: self.respond(queries, bank),
+            weights: softmax(scores.clone(), 3),
+            scores,
+            rows: rows.narrow(2, 0, self.top_k).reshape(kept).swap_dims(0, 1),
+        }
+    }
+
+    /// Scores of every row, `[heads, batch · length, rows]`: one product per head for the whole
+    /// batch, since all samples share the keys.
+    fn scores(&self, queries: Tensor<3>, bank: &MemoryBank) -> Tensor<3> {
+        let [batch, length, d_model] = queries.dims();
+        let [_, d_head, _] = bank.keys.dims();
+        assert_shape!(queries, [_, _, self.heads * d_head]);
+        let queries = (self.query.forward(queries) / (d_head as f64).sqrt())
+            .reshape([batch * length, self.heads, d_model / self.heads])
+            .swap_dims(0, 1);
+        queries.matmul(bank.keys.clone())
+    }
+
+    fn join(&self, heads: Tensor<3>, dims: [usize; 3]) -> Tensor<3> {
+        self.output.forward(heads.swap_dims(0, 1).reshape(dims))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, Tolerance};
+
+    fn queries(device: &Device) -> Tensor<3> {
+        Tensor::random([2, 5, 8], Distribution::Normal(0.0, 2.0), device)
+    }
+
+    #[test]
+    fn keeping_every_row_is_dense_attention() {
+        let device = Device::default();
+        let memory = CrossModalMemoryConfig::new(6, 8, 2, 6).init(&device);
+        let x = queries(&device);
+        let bank = memory.bank();
+        let scores = memory.scores(x.clone(), &bank);
+        let dense = memory.join(softmax(scores, 2).matmul(bank.values.clone()), [2, 5, 8]);
+        memory
+            .respond(x, &bank)
+            .into_data()
+            .assert_approx_eq::<f32>(&dense.into_data(), Tolerance::absolute(1e-6));
+    }
+
+    #[test]
+    fn only_the_kept_rows_count() {
+        let device = Device::default();
+        let memory = CrossModalMemoryConfig::new(6, 8, 2, 2).init(&device);
+        let x = queries(&device);
+        let bank = memory.bank();
+        let lookup = memory.lookup(x, &bank);
+        assert_eq!(lookup.rows.dims(), [2, 2, 5, 2]);
+        let sums = lookup.weights.sum_dim(3);
+        sums.into_data().assert_approx_eq::<f32>(
+            &Tensor::<4>::ones([2, 2, 5, 1], &device).into_data(),
+            Tolerance::absolute(1e-6),
+        );
+    }
+
+    #[test]
+    fn a_query_does_not_see_its_neighbours() {
+        let device = Device::default();
+        let memory = CrossModalMemoryConfig::new(16, 8, 2, 4).init(&device);
+        let bank = memory.bank();
+        let x = queries(&device);
+        let alone = memory.respond(x.clone().narrow(0, 1, 1).narrow(1, 3, 1), &bank);
+        let together = memory.respond(x, &bank).narrow(0, 1, 1).narrow(1, 3, 1);
+        alone
+            .into_data()
+            .assert_approx_eq::<f32>(&together.into_data(), Tolerance::absolute(1e-6));
+    }
+
+    #[test]
+    fn gradients_reach_the_matrix_only_through_kept_rows() {
+        let device = Device::default().autodiff();
+        let memory = CrossModalMemoryConfig::new(12, 8, 1, 1).init(&device);
+        let x = queries(&device).narrow(0, 0, 1).narrow(1, 0, 1);
+        let bank = memory.bank();
+        let row: i64 = memory.lookup(x.clone(), &bank).rows.into_scalar();
+        let gradients = memory.respond(x, &bank).sum().backward();
+        let gradient = memory
+            .matrix
+            .grad(&gradients)
+            .expect("the matrix is trained");
+        let norms = gradient.square().sum_dim(1).into_data();
+        for (index, norm) in norms.iter::<f32>().enumerate() {
+            assert_eq!(norm > 0.0, index as i64 == row, "row {index}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "top_k (7) must lie in 1..=6")]
+    fn more_kept_rows_than_rows_are_refused() {
+        CrossModalMemoryConfig::new(6, 8, 2, 7).init(&Device::default());
+    }
+}

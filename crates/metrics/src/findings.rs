@@ -1,0 +1,373 @@
+//! Multi-label agreement: which findings were named, which were true.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{MetricsError, check_paired},
+    significance::{Interval, bootstrap_interval},
+};
+
+/// Most classes one table can hold: a study's findings are the bits of a `u64`.
+pub const MAX_CLASSES: usize = 64;
+
+/// True and false positives and negatives of one class, or of several pooled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Named and true.
+    pub true_positives: u64,
+    /// Named but not true.
+    pub false_positives: u64,
+    /// True but not named.
+    pub false_negatives: u64,
+    /// Neither.
+    pub true_negatives: u64,
+}
+
+/// Precision, recall and their harmonic mean, in [0, 1]; NaN where nothing defines them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Prf {
+    /// Share of the named that is true.
+    pub precision: f64,
+    /// Share of the true that is named.
+    pub recall: f64,
+    /// 2·TP / (2·TP + FP + FN).
+    pub f1: f64,
+}
+
+/// What an undefined ratio (0/0) counts as: no positives to find, or none named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undefined {
+    /// As 0, which is scikit-learn's default and what most papers did, knowingly or not.
+    #[default]
+    Zero,
+    /// As 1: nothing to find and nothing named is a perfect answer.
+    One,
+    /// Left out of the average, which is NaN if nothing is left.
+    Skip,
+}
+
+/// Findings of a set of studies, true and predicted, and the scores they give.
+///
+/// # Example
+/// ```
+/// use ithn_metrics::{FindingCounts, Undefined};
+///
+/// let mut counts = FindingCounts::new(["edema", "effusion"])?;
+/// counts.add(&[true, false], &[true, true])?; // truth, prediction
+/// counts.add(&[false, true], &[false, true])?;
+/// assert_eq!(counts.micro(&[0, 1])?.precision, 2.0 / 3.0);
+/// assert_eq!(counts.macro_average(&[0, 1], Undefined::Zero)?.recall, 1.0);
+/// # Ok::<(), ithn_metrics::MetricsError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingCounts {
+    classes: Vec<String>,
+    /// Truth and prediction of each study, one bit per class.
+    studies: Vec<(u64, u64)>,
+}
+
+impl FindingCounts {
+    /// An empty table over named classes.
+    ///
+    /// # Errors
+    /// [`MetricsError::Empty`] without classes, [`MetricsError::TooManyClasses`] beyond [`MAX_CLASSES`].
+    pub fn new<S: Into<String>>(
+        classes: impl IntoIterator<Item = S>,
+    ) -> Result<Self, MetricsError> {
+        let classes: Vec<String> = classes.into_iter().map(Into::into).collect();
+        match classes.len() {
+            0 => Err(MetricsError::Empty {
+                what: "the set of classes",
+            }),
+            1..=MAX_CLASSES => Ok(Self {
+                classes,
+                studies: Vec::new(),
+            }),
+            classes => Err(MetricsError::TooManyClasses {
+                classes,
+                max: MAX_CLASSES,
+            }),
+        }
+    }
+
+    /// Adds a study: for each class whether it is true, and whether it was predicted.
+    ///
+    /// # Errors
+    /// [`MetricsError::LengthMismatch`] unless both have one entry per class.
+    pub fn add(&mut self, truth: &[bool], predicted: &[bool]) -> Result<(), MetricsError> {
+        let classes = ("classes", self.classes.len());
+        check_paired(classes, ("truth", truth.len()))?;
+        check_paired(classes, ("prediction", predicted.len()))?;
+        self.studies.push((bits(truth), bits(predicted)));
+        Ok(())
+    }
+
+    /// Names of the classes; a subset is given by positions in this list.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Number of studies added.
+    pub fn studies(&self) -> usize {
+        self.studies.len()
+    }
+
+    /// Counts of one class.
+    ///
+    /// # Errors
+    /// [`MetricsError::UnknownClass`].
+    pub fn class(&self, class: usize) -> Result<Confusion, MetricsError> {
+        let mask = self.mask(&[class])?;
+        Ok(pool(&self.studies, mask))
+    }
+
+    /// Counts of every class, in order.
+    pub fn per_class(&self) -> Vec<Confusion> {
+        (0..self.classes.len())
+            .map(|class| pool(&self.studies, 1 << class))
+            .collect()
+    }
+
+    /// Micro average: counts pooled over the classes.
+    ///
+    /// # Errors
+    /// [`MetricsError::Empty`] for an empty subset, [`MetricsError::UnknownClass`].
+    pub fn micro(&self, subset: &[usize]) -> Result<Prf, MetricsError> {
+        Ok(pool(&self.studies, self.mask(subset)?).prf())
+    }
+
+    /// Macro average: mean over the classes of each one's precision, recall and F1.
+    ///
+    /// # Errors
+    /// [`MetricsError::Empty`] for an empty subset, [`MetricsError::UnknownClass`].
+    pub fn macro_average(
+        &self,
+        subset: &[usize],
+        undefined: Undefined,
+    ) -> Result<Prf, MetricsError> {
+        let mask = self.mask(subset)?;
+        let classes = (0..self.classes.len()).filter(|class| mask >> class & 1 == 1);
+        Ok(average(
+            classes.map(|class| pool(&self.studies, 1 << class).prf()),
+            undefined,
+        ))
+    }
+
+    /// Example-based average: mean over studies of precision, recall and F1 within the study.
+    ///
+    /// # Errors
+    /// [`MetricsError::Empty`] for an empty subset or without studies, [`MetricsError::UnknownClass`].
+    pub fn example_based(
+        &self,
+        subset: &[usize],
+        undefined: Undefined,
+    ) -> Result<Prf, MetricsError> {
+        let mask = self.mask(subset)?;
+        if self.studies.is_empty() {
+            return Err(MetricsError::Empty {
+                what: "the table of findings",
+            });
+        }
+        let studies = self
+            .studies
+            .iter()
+            .map(|study| pool(std::slice::from_ref(study), mask).prf());
+        Ok(average(studies, undefined))
+    }
+
+    /// 95 % bootstrap interval of one class's F1 over studies; rare classes should never go without.
+    ///
+    /// # Errors
+    /// [`MetricsError::UnknownClass`], [`MetricsError::Empty`] without studies or draws.
+    pub fn f1_interval(
+        &self,
+        class: usize,
+        draws: usize,
+        seed: u64,
+    ) -> Result<Interval, MetricsError> {
+        let mask = self.mask(&[class])?;
+        let f1 = |positions: &[usize]| {
+            let mut counts = Confusion::default();
+            positions
+                .iter()
+                .for_each(|&position| counts.count(self.studies[position], mask));
+            counts.prf().f1
+        };
+        bootstrap_interval(self.studies.len(), f1, draws, seed)
+    }
+
+    fn mask(&self, subset: &[usize]) -> Result<u64, MetricsError> {
+        if subset.is_empty() {
+            return Err(MetricsError::Empty {
+                what: "the subset of classes",
+            });
+        }
+        subset
+            .iter()
+            .try_fold(0, |mask, &index| match self.classes.get(index) {
+                Some(_) => Ok(mask | 1 << index),
+                None => Err(MetricsError::UnknownClass {
+                    index,
+                    classes: self.classes.len(),
+                }),
+            })
+    }
+}
+
+impl Confusion {
+    /// Number of studies in which the class is true.
+    pub fn support(&self) -> u64 {
+        self.true_positives + self.false_negatives
+    }
+
+    /// Precision, recall and F1; NaN where the denominator is 0.
+    pub fn prf(&self) -> Prf {
+        let ratio = |part: u64, whole: u64| part as f64 / whole as f64;
+        let named = self.true_positives + self.false_positives;
+        let hits = self.true_positives;
+        Prf {
+            precision: ratio(hits, named),
+            recall: ratio(hits, self.support()),
+            f1: ratio(2 * hits, named + self.support()),
+        }
+    }
+
+    fn count(&mut self, (truth, predicted): (u64, u64), mask: u64) {
+        let ones = |bits: u64| u64::from((bits & mask).count_ones());
+        self.true_positives += ones(truth & predicted);
+        self.false_positives += ones(!truth & predicted);
+        self.false_negatives += ones(truth & !predicted);
+        self.true_negatives += ones(!truth & !predicted);
+    }
+}
+
+fn pool(studies: &[(u64, u64)], mask: u64) -> Confusion {
+    let mut counts = Confusion::default();
+    studies.iter().for_each(|&study| counts.count(study, mask));
+    counts
+}
+
+fn average(scores: impl Iterator<Item = Prf> + Clone, undefined: Undefined) -> Prf {
+    let mean = |value: fn(&Prf) -> f64| {
+        let (sum, count) = scores
+            .clone()
+            .filter_map(|score| match (value(&score), undefined) {
+                (value, _) if !value.is_nan() => Some(value),
+                (_, Undefined::Zero) => Some(0.0),
+                (_, Undefined::One) => Some(1.0),
+                (_, Undefined::Skip) => None,
+            })
+            .fold((0.0, 0u64), |(sum, count), value| (sum + value, count + 1));
+        sum / count as f64
+    };
+    Prf {
+        precision: mean(|score| score.precision),
+        recall: mean(|score| score.recall),
+        f1: mean(|score| score.f1),
+    }
+}
+
+fn bits(flags: &[bool]) -> u64 {
+    flags
+        .iter()
+        .rev()
+        .fold(0, |bits, &flag| bits << 1 | u64::from(flag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three studies over three classes; nobody has or names the third.
+    fn table() -> FindingCounts {
+        let mut counts = FindingCounts::new(["a", "b", "c"]).unwrap();
+        counts
+            .add(&[true, true, false], &[true, false, false])
+            .unwrap();
+        counts
+            .add(&[true, false, false], &[true, true, false])
+            .unwrap();
+        counts
+            .add(&[false, false, false], &[false, false, false])
+            .unwrap();
+        counts
+    }
+
+    #[test]
+    fn counts_by_hand() {
+        let [a, b, c] = table().per_class()[..] else {
+            panic!("three classes")
+        };
+        let confusion =
+            |true_positives, false_positives, false_negatives, true_negatives| Confusion {
+                true_positives,
+                false_positives,
+                false_negatives,
+                true_negatives,
+            };
+        assert_eq!(a, confusion(2, 0, 0, 1));
+        assert_eq!(b, confusion(0, 1, 1, 1));
+        assert_eq!(c, confusion(0, 0, 0, 3));
+        assert_eq!(b.support(), 1);
+    }
+
+    #[test]
+    fn averages_by_hand() {
+        let table = table();
+        assert_eq!(table.micro(&[0, 1, 2]).unwrap().f1, 2.0 / 3.0);
+        let macro_f1 = |undefined| table.macro_average(&[0, 1, 2], undefined).unwrap().f1;
+        assert_eq!(macro_f1(Undefined::Zero), 1.0 / 3.0);
+        assert_eq!(macro_f1(Undefined::One), 2.0 / 3.0);
+        assert_eq!(macro_f1(Undefined::Skip), 0.5);
+        // Within studies: F1 2/3, 2/3 and undefined; precision 1, 1/2; recall 1/2, 1.
+        let example = table.example_based(&[0, 1, 2], Undefined::Skip).unwrap();
+        assert_eq!(
+            (example.precision, example.recall, example.f1),
+            (0.75, 0.75, 2.0 / 3.0)
+        );
+    }
+
+    #[test]
+    fn subsets_ignore_the_rest() {
+        let table = table();
+        assert_eq!(table.micro(&[0]).unwrap().f1, 1.0);
+        assert_eq!(table.micro(&[0, 0]), table.micro(&[0]));
+        assert_eq!(
+            table.micro(&[3]).unwrap_err(),
+            MetricsError::UnknownClass {
+                index: 3,
+                classes: 3
+            }
+        );
+        assert!(table.micro(&[]).is_err());
+    }
+
+    #[test]
+    fn interval_holds_the_estimate() {
+        let mut counts = FindingCounts::new(["a"]).unwrap();
+        for study in 0..60 {
+            counts.add(&[study % 3 == 0], &[study % 4 == 0]).unwrap();
+        }
+        let f1 = counts.class(0).unwrap().prf().f1;
+        let interval = counts.f1_interval(0, 1000, 5).unwrap();
+        assert!(interval.low < f1 && f1 < interval.high);
+        assert_eq!(counts.f1_interval(0, 1000, 5).unwrap(), interval);
+    }
+
+    #[test]
+    fn survives_json() {
+        let json = serde_json::to_string(&table()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<FindingCounts>(&json).unwrap(),
+            table()
+        );
+    }
+
+    #[test]
+    fn rows_must_match_the_classes() {
+        assert!(table().add(&[true], &[true, false, true]).is_err());
+        assert!(FindingCounts::new(vec!["x"; 65]).is_err());
+        assert!(FindingCounts::new(vec!["x"; 64]).is_ok());
+    }
+}

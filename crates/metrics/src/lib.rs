@@ -1,0 +1,54 @@
+//! Numbers for radiology reports, each named for exactly what it is.
+//!
+//! | question | answer |
+//! |---|---|
+//! | How much text do two reports share? | [`score_corpus`]: [`bleu`], [`rouge_l`], [`cider`], equal to pycocoevalcap 1.2's |
+//! | What does a report claim? | [`label`]: the 14 CheXpert classes by the rules named [`LABELER`], with side, size, lobe |
+//! | Are the claims true? | [`FindingCounts`]: per class, micro, macro and example-based, over any subset of classes |
+//! | Does the model write more than one report? | [`diversity()`] |
+//! | Is B better than A? | [`sign_flip`] over seeds, [`compare_studies`] over studies |
+//!
+//! Nothing here knows about tensors or models: reports and labels come in, numbers go out.
+//!
+//! # Quick start
+//! ```
+//! use ithn_metrics::{FindingClass, Status, label, score_corpus};
+//!
+//! let reference = "heart size is normal . small left pleural effusion . no pneumothorax .";
+//! let generated = "the heart is normal in size . no pleural effusion or pneumothorax .";
+//!
+//! let scores = score_corpus([(generated, reference), ("lungs are clear .", "the lungs are clear .")])?;
+//! println!("BLEU-4 {:.3}, CIDEr {:.3}", scores.corpus.bleu[3], scores.corpus.cider);
+//!
+//! assert_eq!(label(reference).status(FindingClass::PleuralEffusion), Some(Status::Positive));
+//! assert_eq!(label(generated).status(FindingClass::PleuralEffusion), Some(Status::Negative));
+//! # Ok::<(), ithn_metrics::MetricsError>(())
+//! ```
+
+mod bleu;
+mod cider;
+mod corpus;
+mod diversity;
+mod error;
+mod findings;
+mod labeler;
+mod overlap;
+mod rng;
+mod rouge;
+mod significance;
+
+pub use bleu::{Bleu, BleuCounts, bleu, bleu_counts};
+pub use cider::{Cider, cider};
+pub use corpus::{Corpus, MAX_ORDER, Pair};
+pub use diversity::{Diversity, diversity};
+pub use error::MetricsError;
+pub use findings::{Confusion, FindingCounts, MAX_CLASSES, Prf, Undefined};
+pub use labeler::{
+    FindingClass, LABELER, Lobe, Mention, ReportLabels, Side, Size, Status, Uncertain, label,
+};
+pub use overlap::{CorpusScores, OverlapScores, score_corpus};
+pub use rouge::{RougeL, rouge_l};
+pub use significance::{
+    Comparison, DEFAULT_DRAWS, Interval, MAX_EXACT_PAIRS, PairedTest, approximate_randomization,
+    bootstrap_interval, compare_studies, sign_flip,
+};

@@ -1,0 +1,162 @@
+//! Command line shared by the training examples.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use ithn::config::{ExperimentConfig, Negatives, Preset};
+use ithn::device::DeviceName;
+use ithn::train::{Console, DataSource, ExperimentOptions, TrainError, run_experiment};
+
+/// Trains R2GenCMN with increasingly hard negatives, evaluates it and writes reports.
+///
+/// Without --data or --annotation it draws phantom studies, and no data is needed.
+#[derive(Debug, Parser)]
+pub struct TrainArguments {
+    /// MIMIC-CXR-JPG folder (split and metadata tables, files/p10/…)
+    #[arg(long, value_name = "DIR", conflicts_with = "annotation")]
+    data: Option<PathBuf>,
+
+    /// R2Gen's annotation.json
+    #[arg(long, value_name = "FILE", requires = "images")]
+    annotation: Option<PathBuf>,
+
+    /// Folder that the annotation's image paths start from
+    #[arg(long, value_name = "DIR", requires = "annotation")]
+    images: Option<PathBuf>,
+
+    /// phantom, iu-xray, mimic-cxr, official-iu-xray or official-mimic-cxr
+    /// [default: phantom without data, else the example's own]
+    #[arg(long)]
+    preset: Option<Preset>,
+
+    /// cpu, cuda:N, wgpu or ndarray
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
+
+    /// Epochs at most [default: the preset's]
+    #[arg(long)]
+    epochs: Option<usize>,
+
+    /// Studies per step [default: the preset's]
+    #[arg(long)]
+    batch_size: Option<usize>,
+
+    /// Seed of weights, dropout, order and augmentation [default: the preset's]
+    #[arg(long)]
+    seed: Option<u64>,
+
+    /// Keep only the first N studies of every split
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+
+    /// Negatives: hardened along the schedule, as they are, or none [default: the preset's]
+    #[arg(long)]
+    negatives: Option<NegativesArgument>,
+
+    /// torchvision ResNet weights for the backbone, .pth or .safetensors
+    #[arg(long, value_name = "FILE")]
+    backbone_weights: Option<PathBuf>,
+
+    /// Continue the run in --out, with its own configuration
+    #[arg(long, requires = "out", conflicts_with_all = ["preset", "batch_size", "seed", "negatives"])]
+    resume: bool,
+
+    /// Folder of the run [default: the first free runs/<preset>-N]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NegativesArgument {
+    Ithn,
+    Fixed,
+    Off,
+}
+
+/// Runs the job; failures are printed on one line and end with exit code 2.
+pub fn run(real_data_preset: Preset) -> ExitCode {
+    match train(&TrainArguments::parse(), real_data_preset) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), TrainError> {
+    let device = arguments.device.open()?;
+    let config = arguments.config(real_data_preset)?;
+    let out = match &arguments.out {
+        Some(out) => out.clone(),
+        None => first_free(config.preset),
+    };
+    let options = ExperimentOptions {
+        source: arguments.source(),
+        out,
+        device,
+        backbone_weights: arguments.backbone_weights.clone(),
+        limit: arguments.limit,
+        resume: arguments.resume,
+    };
+    run_experiment(&config, &options, &mut Console::default())?;
+    Ok(())
+}
+
+impl TrainArguments {
+    fn source(&self) -> DataSource {
+        match (&self.data, &self.annotation, &self.images) {
+            (Some(data), _, _) => DataSource::Mimic(data.clone()),
+            (None, Some(file), Some(images)) => DataSource::Annotation {
+                file: file.clone(),
+                images: images.clone(),
+            },
+            _ => DataSource::Phantom(PathBuf::from("runs/phantom-studies")),
+        }
+    }
+
+    fn config(&self, real_data_preset: Preset) -> Result<ExperimentConfig, TrainError> {
+        let mut config = match (&self.out, self.resume) {
+            (Some(out), true) => ExperimentConfig::load(&out.join("config.json"))?,
+            _ => self.preset(real_data_preset).config(),
+        };
+        if let Some(epochs) = self.epochs {
+            config.training.epochs = epochs;
+        }
+        if let Some(batch_size) = self.batch_size {
+            config.training.batch_size = batch_size;
+        }
+        if let Some(seed) = self.seed {
+            config.training.seed = seed;
+        }
+        if let Some(negatives) = self.negatives {
+            config.negatives = match negatives {
+                NegativesArgument::Ithn => Negatives::Ithn,
+                NegativesArgument::Fixed => Negatives::Fixed,
+                NegativesArgument::Off => Negatives::Off,
+            };
+        }
+        Ok(config)
+    }
+
+    fn preset(&self, real_data_preset: Preset) -> Preset {
+        let is_phantom = self.data.is_none() && self.annotation.is_none();
+        match self.preset {
+            Some(preset) => preset,
+            None if is_phantom => Preset::Phantom,
+            None => real_data_preset,
+        }
+    }
+}
+
+fn first_free(preset: Preset) -> PathBuf {
+    let name = Preset::NAMES
+        .iter()
+        .find(|(_, known)| *known == preset)
+        .map_or("run", |(name, _)| name);
+    (1..)
+        .map(|number| Path::new("runs").join(format!("{name}-{number}")))
+        .find(|path| !path.exists())
+        .expect("there is a free number")
+}

@@ -1,0 +1,446 @@
+//! What a run is made of: sizes, losses, schedules, text, images, decoding; and its presets.
+
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use ithn_backbone::ResNetConfig;
+use ithn_data::Cleaning;
+use ithn_decoder::TransformerConfig;
+use ithn_decoder::search::SearchConfig;
+use ithn_memory::CrossModalMemoryConfig;
+use ithn_negatives::HardnessSchedule;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::generators::R2GenCmnConfig;
+use crate::plugin::IthnConfig;
+use crate::train::OptimizerConfig;
+
+/// A whole experiment; round-trips through JSON and is saved before training begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentConfig {
+    /// Preset it began as.
+    pub preset: Preset,
+    /// Sizes of the generator.
+    pub model: ModelConfig,
+    /// The plug-in.
+    pub ithn: IthnConfig,
+    /// Whether and how training uses negatives.
+    pub negatives: Negatives,
+    /// How their hardness grows.
+    pub hardness: HardnessSchedule,
+    /// Epochs, batches, optimiser, stopping.
+    pub training: TrainingConfig,
+    /// Cleaning, vocabulary, length.
+    pub text: TextConfig,
+    /// Size and augmentation.
+    pub images: ImageConfig,
+    /// How reports are written in evaluation.
+    pub decoding: SearchConfig,
+}
+
+/// Sizes of an R2GenCMN, its vocabulary aside, which the data decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Image backbone.
+    pub backbone: ResNetConfig,
+    /// Cross-modal memory.
+    pub memory: CrossModalMemoryConfig,
+    /// Encoder and decoder.
+    pub transformer: TransformerConfig,
+    /// Dropout after the visual embedding.
+    pub visual_dropout: f64,
+    /// Images per study.
+    pub views: usize,
+}
+
+impl ModelConfig {
+    /// The generator's configuration for a vocabulary of that many logits.
+    pub fn generator(&self, vocabulary: usize) -> R2GenCmnConfig {
+        R2GenCmnConfig::new(
+            self.backbone.clone(),
+            self.memory.clone(),
+            self.transformer.clone(),
+            vocabulary,
+        )
+        .with_views(self.views)
+        .with_visual_dropout(self.visual_dropout)
+    }
+
+    /// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.
+    fn published(views: usize) -> Self {
+        ModelConfig {
+            backbone: ResNetConfig::resnet101(),
+            memory: CrossModalMemoryConfig::new(2048, 512, 8, 32),
+            transformer: TransformerConfig::new(512, 512, 8, 3),
+            visual_dropout: 0.5,
+            views,
+        }
+    }
+}
+
+/// Whether and how training uses negatives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Negatives {
+    /// First negatives, hardened along the schedule.
+    Ithn,
+    /// First negatives as they are, throughout.
+    Fixed,
+    /// None: the language loss alone.
+    Off,
+}
+
+/// A figure of merit computed on the validation split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MonitoredMetric {
+    /// BLEU-4.
+    #[serde(rename = "bleu_4")]
+    Bleu4,
+    /// ROUGE-L.
+    RougeL,
+    /// CIDEr.
+    Cider,
+    /// Micro F1 of findings.
+    FindingsF1,
+}
+
+/// Epochs, batches, optimiser and stopping.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Epochs at most.
+    pub epochs: usize,
+    /// Studies per step.
+    pub batch_size: usize,
+    /// Studies per evaluation batch.
+    pub evaluation_batch_size: usize,
+    /// Seed of weights, dropout, order and augmentation.
+    pub seed: u64,
+    /// Optimiser and learning rates.
+    pub optimizer: OptimizerConfig,
+    /// Validation metric that picks the best checkpoint.
+    pub monitor: MonitoredMetric,
+    /// Epochs without a better one that are tolerated; the next ends training.
+    pub patience: usize,
+    /// Threads that decode images.
+    pub loader_threads: usize,
+}
+
+/// Cleaning, vocabulary and length of reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextConfig {
+    /// Cleaning rules.
+    pub cleaning: Cleaning,
+    /// Occurrences in training reports that make a word.
+    pub minimum_occurrences: usize,
+    /// Tokens kept of a report, the beginning included.
+    pub max_tokens: usize,
+}
+
+/// Size and augmentation of images.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageConfig {
+    /// Side of the square that the backbone sees, in pixels.
+    pub size: usize,
+    /// What training does to images.
+    pub augmentation: Augmentation,
+}
+
+/// What training does to images before the backbone sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Augmentation {
+    /// Nothing: resized as in evaluation, and kept in memory.
+    None,
+    /// Shorter side resized, then a random crop.
+    RandomCrop {
+        /// Length of the shorter side before the crop, in pixels.
+        shorter_side: usize,
+        /// Whether half of the images are mirrored. A mirrored radiograph contradicts its report's
+        /// left and right: for reproduction only.
+        horizontal_flip: bool,
+    },
+}
+
+/// Named configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// A small network for phantom studies: minutes on a laptop.
+    Phantom,
+    /// IU X-Ray at the published size, with this library's defaults.
+    IuXray,
+    /// MIMIC-CXR at the published size, with this library's defaults.
+    MimicCxr,
+    /// IU X-Ray as released, defects included.
+    OfficialIuXray,
+    /// MIMIC-CXR as released, defects included.
+    OfficialMimicCxr,
+}
+
+/// A configuration that cannot be run.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("configuration: {0}")]
+pub struct ConfigError(pub String);
+
+impl Preset {
+    /// All presets, by the names that `--preset` takes.
+    pub const NAMES: [(&'static str, Preset); 5] = [
+        ("phantom", Preset::Phantom),
+        ("iu-xray", Preset::IuXray),
+        ("mimic-cxr", Preset::MimicCxr),
+        ("official-iu-xray", Preset::OfficialIuXray),
+        ("official-mimic-cxr", Preset::OfficialMimicCxr),
+    ];
+
+    /// Whether its backbone is meant to start from ImageNet weights.
+    pub fn wants_pretrained_backbone(self) -> bool {
+        self != Preset::Phantom
+    }
+
+    /// Its configuration.
+    pub fn config(self) -> ExperimentConfig {
+        match self {
+            Preset::Phantom => phantom(),
+            Preset::IuXray => published(self),
+            Preset::MimicCxr => ExperimentConfig {
+                text: mimic_text(),
+                ..published(self)
+            },
+            Preset::OfficialIuXray => released(self),
+            Preset::OfficialMimicCxr => ExperimentConfig {
+                text: mimic_text(),
+                ..released(self)
+            },
+        }
+    }
+}
+
+impl FromStr for Preset {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Preset::NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, preset)| *preset)
+            .ok_or_else(|| {
+                let names: Vec<&str> = Preset::NAMES.iter().map(|(name, _)| *name).collect();
+                ConfigError(format!(
+                    "unknown preset '{name}': use one of {}",
+                    names.join(", ")
+                ))
+            })
+    }
+}
+
+/// A narrow network on small images, and a hardness ramp that a training of minutes completes.
+fn phantom() -> ExperimentConfig {
+    ExperimentConfig {
+        preset: Preset::Phantom,
+        model: ModelConfig {
+            backbone: ResNetConfig::narrow(16, vec![1, 1, 1]),
+            memory: CrossModalMemoryConfig::new(128, 128, 4, 16),
+            transformer: TransformerConfig::new(128, 256, 4, 2),
+            visual_dropout: 0.1,
+            views: 1,
+        },
+        ithn: IthnConfig {
+            projection_width: 64,
+            ..IthnConfig::default()
+        },
+        negatives: Negatives::Ithn,
+        hardness: HardnessSchedule::FractionOfTraining {
+            from: 0.1,
+            to: 0.7,
+            hardness: 0.8,
+        },
+        training: TrainingConfig {
+            epochs: 12,
+            batch_size: 16,
+            evaluation_batch_size: 64,
+            seed: 7580,
+            optimizer: OptimizerConfig {
+                backbone_learning_rate: 1e-3,
+                learning_rate: 1e-3,
+                step_every: 3,
+                step_factor: 0.6,
+                ..OptimizerConfig::default()
+            },
+            monitor: MonitoredMetric::Bleu4,
+            patience: 25,
+            loader_threads: 2,
+        },
+        text: TextConfig {
+            cleaning: Cleaning::MimicCxr,
+            minimum_occurrences: 3,
+            max_tokens: 80,
+        },
+        images: ImageConfig {
+            size: 96,
+            augmentation: Augmentation::None,
+        },
+        decoding: SearchConfig::beam(80, 3),
+    }
+}
+
+/// The published sizes and schedule, with this library's defaults where the release is wrong.
+fn published(preset: Preset) -> ExperimentConfig {
+    let mimic = matches!(preset, Preset::MimicCxr | Preset::OfficialMimicCxr);
+    ExperimentConfig {
+        preset,
+        model: ModelConfig::published(if mimic { 1 } else { 2 }),
+        ithn: IthnConfig::default(),
+        negatives: Negatives::Ithn,
+        hardness: HardnessSchedule::PerEpoch { alpha: 0.01 },
+        training: TrainingConfig {
+            epochs: 100,
+            batch_size: 16,
+            evaluation_batch_size: 16,
+            seed: if mimic { 9153 } else { 7580 },
+            optimizer: OptimizerConfig {
+                step_every: if mimic { 3 } else { 10 },
+                ..OptimizerConfig::default()
+            },
+            monitor: MonitoredMetric::Bleu4,
+            patience: 25,
+            loader_threads: 2,
+        },
+        text: TextConfig {
+            cleaning: Cleaning::IuXray,
+            minimum_occurrences: 3,
+            max_tokens: 60,
+        },
+        images: ImageConfig {
+            size: 224,
+            augmentation: Augmentation::RandomCrop {
+                shorter_side: 256,
+                horizontal_flip: false,
+            },
+        },
+        decoding: SearchConfig::beam(60, 3),
+    }
+}
+
+/// What the released code runs: one view, mirrored images, the mixed projection with gradients
+/// through it, pooling over padding.
+fn released(preset: Preset) -> ExperimentConfig {
+    let mut config = published(preset);
+    config.model.views = 1;
+    config.ithn = IthnConfig::released();
+    config.images.augmentation = Augmentation::RandomCrop {
+        shorter_side: 256,
+        horizontal_flip: true,
+    };
+    config
+}
+
+fn mimic_text() -> TextConfig {
+    TextConfig {
+        cleaning: Cleaning::MimicCxr,
+        minimum_occurrences: 10,
+        max_tokens: 60,
+    }
+}
+
+impl ExperimentConfig {
+    /// Reads a saved configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the file and what is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |reason: String| ConfigError(format!("{}: {reason}", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+    }
+
+    /// λ at a point of training: the schedule's, or 1 for negatives that stay as they are.
+    pub fn lambda(&self, point: ithn_negatives::TrainingPoint) -> f64 {
+        match self.negatives {
+            Negatives::Ithn => self.hardness.lambda(point),
+            Negatives::Fixed | Negatives::Off => 1.0,
+        }
+    }
+
+    /// Refuses sizes that cannot run.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the number and what it must be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let positive = |name: &str, value: usize| {
+            if value == 0 {
+                Err(ConfigError(format!("{name} must be at least 1")))
+            } else {
+                Ok(())
+            }
+        };
+        positive("epochs", self.training.epochs)?;
+        positive("batch size", self.training.batch_size)?;
+        positive("evaluation batch size", self.training.evaluation_batch_size)?;
+        positive("views", self.model.views)?;
+        positive("image size", self.images.size)?;
+        positive("loader threads", self.training.loader_threads)?;
+        positive("learning-rate step", self.training.optimizer.step_every)?;
+        if self.text.max_tokens < 2 {
+            return Err(ConfigError("max tokens must be at least 2".to_owned()));
+        }
+        if let Augmentation::RandomCrop { shorter_side, .. } = self.images.augmentation
+            && shorter_side < self.images.size
+        {
+            return Err(ConfigError(format!(
+                "the shorter side before a random crop ({shorter_side} px) must not be smaller \
+                 than the image ({} px)",
+                self.images.size
+            )));
+        }
+        self.hardness.validate().map_err(ConfigError)?;
+        self.decoding
+            .validate()
+            .map_err(|error| ConfigError(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_valid_and_round_trip_through_json() {
+        for (name, preset) in Preset::NAMES {
+            let config = preset.config();
+            assert_eq!(name.parse(), Ok(preset));
+            assert_eq!(config.preset, preset);
+            config.validate().expect("a preset is valid");
+            let json = serde_json::to_string(&config).expect("a config is serialisable");
+            let read: ExperimentConfig = serde_json::from_str(&json).expect("and readable");
+            assert_eq!(read, config);
+        }
+    }
+
+    #[test]
+    fn official_presets_keep_the_release_defects_and_ours_do_not() {
+        let official = Preset::OfficialMimicCxr.config();
+        assert_eq!(official.ithn, IthnConfig::released());
+        assert_eq!(Preset::MimicCxr.config().ithn, IthnConfig::default());
+    }
+
+    #[test]
+    fn the_phantom_ramp_reaches_a_hardness_of_at_least_three_fifths() {
+        let config = Preset::Phantom.config();
+        let end = ithn_negatives::TrainingPoint {
+            epoch: config.training.epochs,
+            step: 100,
+            total_steps: 100,
+        };
+        assert!(1.0 - config.lambda(end) >= 0.6);
+    }
+}

@@ -1,0 +1,140 @@
+//! Choosing where tensors live: `cpu`, `cuda:N`, `wgpu` or `ndarray`, by name, at run time.
+
+use std::str::FromStr;
+
+use burn::tensor::Device;
+use thiserror::Error;
+
+/// A device by name. Which ones a binary knows depends on its cargo features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceName {
+    /// The processor, through Burn's `flex` backend (feature `flex`).
+    Cpu,
+    /// An NVIDIA GPU by index (feature `cuda`, or `cuda-nvrtc` where no LLVM can be downloaded).
+    Cuda(usize),
+    /// The default GPU through WebGPU (feature `wgpu`).
+    Wgpu,
+    /// The processor through the `ndarray` backend (feature `ndarray`); slower than `cpu`.
+    NdArray,
+}
+
+/// Why a device name leads nowhere.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DeviceError {
+    /// No such name.
+    #[error("unknown device '{0}': use cpu, cuda:N (N the GPU's index), wgpu or ndarray")]
+    Unknown(String),
+    /// The binary was built without it.
+    #[error("device '{device}' is not in this build: rebuild with `--features {feature}`")]
+    NotBuilt {
+        /// The device asked for.
+        device: &'static str,
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
+}
+
+impl FromStr for DeviceName {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, DeviceError> {
+        let unknown = || DeviceError::Unknown(name.to_owned());
+        match name {
+            "cpu" => Ok(DeviceName::Cpu),
+            "wgpu" => Ok(DeviceName::Wgpu),
+            "ndarray" => Ok(DeviceName::NdArray),
+            "cuda" => Ok(DeviceName::Cuda(0)),
+            _ => {
+                let index = name.strip_prefix("cuda:").ok_or_else(unknown)?;
+                index.parse().map(DeviceName::Cuda).map_err(|_| unknown())
+            }
+        }
+    }
+}
+
+impl DeviceName {
+    /// The device itself, without autodiff; `.autodiff()` on it gives the one to train on.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::NotBuilt`] if the binary lacks its feature.
+    pub fn open(self) -> Result<Device, DeviceError> {
+        match self {
+            DeviceName::Cpu => cpu(),
+            DeviceName::Cuda(index) => cuda(index),
+            DeviceName::Wgpu => wgpu(),
+            DeviceName::NdArray => ndarray(),
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+fn cpu() -> Result<Device, DeviceError> {
+    Ok(Device::flex())
+}
+
+#[cfg(not(feature = "flex"))]
+fn cpu() -> Result<Device, DeviceError> {
+    not_built("cpu", "flex")
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(index: usize) -> Result<Device, DeviceError> {
+    Ok(Device::cuda(index))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_index: usize) -> Result<Device, DeviceError> {
+    not_built("cuda", "cuda")
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu() -> Result<Device, DeviceError> {
+    Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu() -> Result<Device, DeviceError> {
+    not_built("wgpu", "wgpu")
+}
+
+#[cfg(feature = "ndarray")]
+fn ndarray() -> Result<Device, DeviceError> {
+    Ok(Device::ndarray())
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn ndarray() -> Result<Device, DeviceError> {
+    not_built("ndarray", "ndarray")
+}
+
+#[cfg(not(all(
+    feature = "flex",
+    feature = "cuda",
+    feature = "wgpu",
+    feature = "ndarray"
+)))]
+fn not_built(device: &'static str, feature: &'static str) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt { device, feature })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_and_typos_are_named() {
+        assert_eq!("cpu".parse(), Ok(DeviceName::Cpu));
+        assert_eq!("cuda:3".parse(), Ok(DeviceName::Cuda(3)));
+        let error = "gpu".parse::<DeviceName>().unwrap_err();
+        assert!(error.to_string().contains("'gpu'"));
+        assert!("cuda:x".parse::<DeviceName>().is_err());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_missing_backend_names_its_feature() {
+        let error = DeviceName::Cuda(0).open().unwrap_err();
+        assert!(error.to_string().contains("--features cuda"));
+    }
+}

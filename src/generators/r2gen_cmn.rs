@@ -1,0 +1,286 @@
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::tensor::Device;
+use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::{Int, Tensor, TensorData, assert_shape};
+use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
+use ithn_decoder::{
+    Decoder, DecoderCache, Encoder, SinusoidalPosition, TokenEmbedding, TransformerConfig,
+    teacher_forcing_mask,
+};
+use ithn_generator::{EncodedImages, ReportGenerator, StepDecoder};
+use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank};
+
+/// Configuration of an [`R2GenCmn`].
+#[derive(Config, Debug, PartialEq)]
+pub struct R2GenCmnConfig {
+    /// Image backbone.
+    pub backbone: ResNetConfig,
+    /// Cross-modal memory; its width must equal the Transformer's.
+    pub memory: CrossModalMemoryConfig,
+    /// Encoder and decoder.
+    pub transformer: TransformerConfig,
+    /// Logits: the words and token 0.
+    pub vocabulary: usize,
+    /// Images per study; their patches are joined along the patches, their pooled features along
+    /// the channels.
+    #[config(default = 1)]
+    pub views: usize,
+    /// Dropout after the visual embedding.
+    #[config(default = 0.5)]
+    pub visual_dropout: f64,
+}
+
+/// R2GenCMN (Chen et al., ACL-IJCNLP 2021): backbone, cross-modal memory, Transformer.
+#[derive(Module, Debug)]
+pub struct R2GenCmn {
+    /// Image to patch features.
+    pub backbone: ResNet,
+    /// Patch features to the model's width.
+    pub visual_embedding: Linear,
+    visual_dropout: Dropout,
+    /// One memory for patches and words.
+    pub memory: CrossModalMemory,
+    visual_position: SinusoidalPosition,
+    /// Among patches.
+    pub encoder: Encoder,
+    /// Words to vectors.
+    pub token_embedding: TokenEmbedding,
+    text_position: SinusoidalPosition,
+    /// Words attending to patches.
+    pub decoder: Decoder,
+    /// Hidden states to words.
+    pub logits: Linear,
+    views: usize,
+    pooled_width: usize,
+}
+
+/// An encoded batch of studies.
+#[derive(Debug, Clone)]
+pub struct EncodedStudy {
+    /// Encoder output, `[batch, views · patches, d_model]`.
+    pub patches: Tensor<3>,
+    /// Memory rows as keys and values, projected once for patches and words.
+    pub bank: MemoryBank,
+}
+
+/// Reports in the making.
+#[derive(Debug, Clone)]
+pub struct WritingState {
+    cache: DecoderCache,
+    bank: MemoryBank,
+}
+
+impl R2GenCmnConfig {
+    /// Creates the generator.
+    ///
+    /// # Panics
+    ///
+    /// If the memory's width differs from the Transformer's, or a size is impossible.
+    pub fn init(&self, device: &Device) -> R2GenCmn {
+        let width = self.transformer.d_model;
+        assert_eq!(
+            self.memory.d_model, width,
+            "the memory and the Transformer must have one width"
+        );
+        let channels = self.backbone.channels();
+        let position = || SinusoidalPosition::init(width, self.transformer.dropout);
+        R2GenCmn {
+            backbone: self.backbone.init(device),
+            visual_embedding: LinearConfig::new(channels, width).init(device),
+            visual_dropout: DropoutConfig::new(self.visual_dropout).init(),
+            memory: self.memory.init(device),
+            visual_position: position(),
+            encoder: Encoder::init(&self.transformer, device),
+            token_embedding: TokenEmbedding::init(self.vocabulary, width, device),
+            text_position: position(),
+            decoder: Decoder::init(&self.transformer, device),
+            logits: LinearConfig::new(width, self.vocabulary).init(device),
+            views: self.views,
+            pooled_width: self.views * channels,
+        }
+    }
+}
+
+impl R2GenCmn {
+    /// Backbone features of all views of a study.
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, views, 3, height, width]`
+    /// - patches: `[batch, views · patches, channels]`
+    /// - pooled: `[batch, views · channels]`
+    pub fn look(&self, images: Tensor<5>) -> ImageFeatures {
+        assert_shape!(images, [_, self.views, 3, _, _]);
+        let (patches, pooled) = images
+            .split(1, 1)
+            .into_iter()
+            .map(|view| self.backbone.forward(view.squeeze_dim(1)))
+            .map(|view| (view.patches, view.pooled))
+            .unzip();
+        ImageFeatures {
+            patches: Tensor::cat(patches, 1),
+            pooled: Tensor::cat(pooled, 1),
+        }
+    }
+
+    /// Encodes backbone patches, `[batch, patches, channels]`.
+    pub fn encode_patches(&self, patches: Tensor<3>) -> EncodedStudy {
+        let bank = self.memory.bank();
+        let x = self
+            .visual_dropout
+            .forward(relu(self.visual_embedding.forward(patches)));
+        let x = x.clone() + self.memory.respond(x, &bank);
+        let x = self.visual_position.forward(x, 0);
+        EncodedStudy {
+            patches: self.encoder.forward(x),
+            bank,
+        }
+    }
+
+    /// A state that has seen encoded patches and no word.
+    pub fn start_from(&self, encoded: EncodedStudy) -> WritingState {
+        WritingState {
+            cache: self.decoder.start(encoded.patches),
+            bank: encoded.bank,
+        }
+    }
+
+    /// Embeds words standing at position `first` and later, and adds the memory's response.
+    fn embed_words(&self, tokens: Tensor<2, Int>, first: usize, bank: &MemoryBank) -> Tensor<3> {
+        let y = self
+            .text_position
+            .forward(self.token_embedding.forward(tokens), first);
+        y.clone() + self.memory.respond(y, bank)
+    }
+}
+
+impl ReportGenerator for R2GenCmn {
+    type Context = EncodedStudy;
+
+    fn encode(&self, images: Tensor<5>) -> EncodedImages<EncodedStudy> {
+        let seen = self.look(images);
+        EncodedImages {
+            context: self.encode_patches(seen.patches),
+            pooled: seen.pooled,
+        }
+    }
+
+    fn hidden_states(&self, context: &EncodedStudy, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let mask = teacher_forcing_mask(tokens.clone());
+        let words = self.embed_words(tokens, 0, &context.bank);
+        let mut cache = self.decoder.start(context.patches.clone());
+        self.decoder.forward(words, &mut cache, Some(&mask))
+    }
+
+    fn log_probs(&self, hidden: Tensor<3>) -> Tensor<3> {
+        log_softmax(self.logits.forward(hidden), 2)
+    }
+
+    fn pooled_width(&self) -> usize {
+        self.pooled_width
+    }
+
+    fn hidden_width(&self) -> usize {
+        self.logits.weight.dims()[0]
+    }
+}
+
+impl StepDecoder for R2GenCmn {
+    type State = WritingState;
+
+    fn start(&self, images: Tensor<5>) -> WritingState {
+        self.start_from(self.encode_patches(self.look(images).patches))
+    }
+
+    fn step(&self, tokens: &[u32], state: &mut WritingState) -> Tensor<2> {
+        let tokens: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
+        let rows = tokens.len();
+        let tokens = Tensor::<2, Int>::from_data(
+            TensorData::new(tokens, [rows, 1]),
+            &self.logits.weight.device(),
+        );
+        let words = self.embed_words(tokens, state.cache.length(), &state.bank);
+        let hidden = self.decoder.forward(words, &mut state.cache, None);
+        self.log_probs(hidden).squeeze_dim(1)
+    }
+
+    fn reorder(&self, state: WritingState, rows: &[usize]) -> WritingState {
+        let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+        let length = rows.len();
+        let rows = Tensor::from_data(
+            TensorData::new(rows, [length]),
+            &self.logits.weight.device(),
+        );
+        WritingState {
+            cache: state.cache.select(rows),
+            bank: state.bank,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, Tolerance};
+
+    fn generator(views: usize, device: &Device) -> R2GenCmn {
+        R2GenCmnConfig::new(
+            ResNetConfig::narrow(4, vec![1, 1]),
+            CrossModalMemoryConfig::new(12, 8, 2, 3),
+            TransformerConfig::new(8, 12, 2, 2),
+            7,
+        )
+        .with_views(views)
+        .init(device)
+    }
+
+    fn images(views: usize, device: &Device) -> Tensor<5> {
+        Tensor::random(
+            [2, views, 3, 32, 32],
+            Distribution::Normal(0.0, 1.0),
+            device,
+        )
+    }
+
+    #[test]
+    fn writing_word_by_word_equals_teacher_forcing() {
+        let device = Device::default();
+        let generator = generator(1, &device);
+        let images = images(1, &device);
+        let tokens = Tensor::<2, Int>::from_data([[0, 3, 2], [0, 1, 5]], &device);
+        let encoded = generator.encode(images.clone());
+        let forced = generator.log_probs(generator.hidden_states(&encoded.context, tokens));
+
+        let mut state = generator.start(images);
+        for (position, words) in [[0, 0], [3, 1], [2, 5]].iter().enumerate() {
+            let step = generator.step(words, &mut state);
+            let expected: Tensor<2> = forced.clone().narrow(1, position, 1).squeeze_dim(1);
+            step.into_data()
+                .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
+        }
+    }
+
+    #[test]
+    fn two_views_join_patches_and_channels() {
+        let device = Device::default();
+        let generator = generator(2, &device);
+        let seen = generator.look(images(2, &device));
+        assert_eq!(seen.patches.dims(), [2, 2 * 16, 8]);
+        assert_eq!(seen.pooled.dims(), [2, generator.pooled_width()]);
+    }
+
+    #[test]
+    fn padding_does_not_change_the_words_before_it() {
+        let device = Device::default();
+        let generator = generator(1, &device);
+        let encoded = generator.encode(images(1, &device).narrow(0, 0, 1));
+        let hidden = |tokens: Tensor<2, Int>| generator.hidden_states(&encoded.context, tokens);
+        let short = hidden(Tensor::from_data([[0, 3, 2]], &device));
+        let padded = hidden(Tensor::from_data([[0, 3, 2, 0, 0]], &device)).narrow(1, 0, 3);
+        short
+            .into_data()
+            .assert_approx_eq::<f32>(&padded.into_data(), Tolerance::absolute(1e-5));
+    }
+}

@@ -1,0 +1,212 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+
+use super::names::{SKIPPED_RELEASED, SKIPPED_TORCHVISION, released_name, torchvision_name};
+use super::tensors::{ImportError, NamedTensors};
+
+/// Container under which a weight is stored transposed, as the framework's linear layers do.
+const LINEAR: &str = "Struct:Linear";
+
+/// Loads a released state (`visual_extractor.…`, `encoder_decoder.…`, projections, temperatures)
+/// into `Ithn<R2GenCmn>`.
+///
+/// # Errors
+///
+/// [`ImportError::Mismatch`] if a weight is missing, misshapen, or in the file without a place in
+/// the model ([`SKIPPED_RELEASED`] aside); the model is then not returned.
+pub fn load_released<M: Module>(model: M, tensors: &NamedTensors) -> Result<M, ImportError> {
+    load(model, tensors, released_name, &SKIPPED_RELEASED)
+}
+
+/// Loads torchvision's ResNet weights into a backbone.
+///
+/// # Errors
+///
+/// [`ImportError::Mismatch`] as for [`load_released`], with [`SKIPPED_TORCHVISION`].
+pub fn load_torchvision<M: Module>(backbone: M, tensors: &NamedTensors) -> Result<M, ImportError> {
+    load(backbone, tensors, torchvision_name, &SKIPPED_TORCHVISION)
+}
+
+/// The state of a model under the released names: what [`load_released`] reads.
+pub fn collect_released<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
+    let mut collector = Collector {
+        path: ModulePath::default(),
+        tensors: BTreeMap::new(),
+    };
+    model.visit(&mut collector);
+    collector.tensors
+}
+
+fn load<M: Module>(
+    model: M,
+    tensors: &NamedTensors,
+    name_of: fn(&str) -> Option<String>,
+    skipped: &[&str],
+) -> Result<M, ImportError> {
+    let mut loader = Loader {
+        path: ModulePath::default(),
+        tensors: &tensors.tensors,
+        name_of,
+        used: BTreeSet::new(),
+        missing: Vec::new(),
+        misshapen: Vec::new(),
+    };
+    let model = model.map(&mut loader);
+    let unlisted: Vec<String> = tensors
+        .tensors
+        .keys()
+        .filter(|name| !loader.used.contains(*name))
+        .filter(|name| !is_skipped(name, skipped))
+        .cloned()
+        .collect();
+    if loader.missing.is_empty() && loader.misshapen.is_empty() && unlisted.is_empty() {
+        Ok(model)
+    } else {
+        Err(ImportError::Mismatch {
+            path: tensors.path.clone(),
+            missing: loader.missing,
+            misshapen: loader.misshapen,
+            unlisted,
+        })
+    }
+}
+
+/// A pattern with a leading dot is an ending, one with a trailing dot a beginning.
+fn is_skipped(name: &str, patterns: &[&str]) -> bool {
+    patterns.iter().any(|pattern| {
+        if pattern.starts_with('.') {
+            name.ends_with(pattern)
+        } else {
+            name.starts_with(pattern)
+        }
+    })
+}
+
+/// Where a traversal stands: field names, and the container of the innermost.
+#[derive(Default)]
+struct ModulePath {
+    names: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl ModulePath {
+    fn enter(&mut self, name: &str, container: &str) {
+        self.names.push(name.to_owned());
+        self.containers.push(container.to_owned());
+    }
+
+    fn exit(&mut self) {
+        self.names.pop();
+        self.containers.pop();
+    }
+
+    fn joined(&self) -> String {
+        self.names.join(".")
+    }
+
+    /// Whether the weight here is the matrix of a linear layer.
+    fn is_transposed(&self, rank: usize) -> bool {
+        rank == 2
+            && self
+                .containers
+                .last()
+                .is_some_and(|container| container == LINEAR)
+    }
+}
+
+struct Loader<'a> {
+    path: ModulePath,
+    tensors: &'a BTreeMap<String, TensorData>,
+    name_of: fn(&str) -> Option<String>,
+    used: BTreeSet<String>,
+    missing: Vec<String>,
+    misshapen: Vec<String>,
+}
+
+impl Loader<'_> {
+    /// The weight at the present path, if the file has it in this shape.
+    fn find<const D: usize>(&mut self, current: &Tensor<D>) -> Option<Tensor<D>> {
+        let path = self.path.joined();
+        let Some(name) = (self.name_of)(&path) else {
+            self.missing.push(format!("{path} (no name in the table)"));
+            return None;
+        };
+        let Some(data) = self.tensors.get(&name) else {
+            self.missing.push(name);
+            return None;
+        };
+        let transposed = self.path.is_transposed(D);
+        let mut expected = current.dims().to_vec();
+        if transposed {
+            expected.reverse();
+        }
+        // A 0-dim value counts as one element: the learned temperatures are saved so.
+        let found = data.shape().to_vec();
+        let fits = found == expected || (found.is_empty() && expected == [1]);
+        if !fits {
+            self.misshapen.push(format!(
+                "{name}: {found:?} in the file, {expected:?} in the model"
+            ));
+            self.used.insert(name);
+            return None;
+        }
+        let (bytes, _, dtype) = data.clone().into_parts();
+        let data = TensorData::from_bytes(bytes, expected, dtype);
+        self.used.insert(name);
+        let tensor = Tensor::<D>::from_data(data, &current.device());
+        Some(if transposed {
+            tensor.swap_dims(0, 1)
+        } else {
+            tensor
+        })
+    }
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, current, mapper) = param.consume();
+        let trained = current.is_require_grad();
+        let tensor = match self.find(&current) {
+            Some(tensor) => tensor.set_require_grad(trained),
+            None => current,
+        };
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+struct Collector {
+    path: ModulePath,
+    tensors: BTreeMap<String, TensorData>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(name) = released_name(&self.path.joined()) {
+            let tensor = param.val();
+            let tensor = if self.path.is_transposed(D) {
+                tensor.swap_dims(0, 1)
+            } else {
+                tensor
+            };
+            self.tensors.insert(name, tensor.into_data());
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Weights from elsewhere: checkpoints of the released PyTorch code and torchvision's ResNets.
+//!
+//! [`NamedTensors`] reads `.pth` (zip and legacy) and `.safetensors` files without ever executing
+//! what a pickle asks for; [`released_name`] is the table of names; [`infer_released`] reads the
+//! sizes of a model off its tensors; [`load_released`] and [`load_torchvision`] put the tensors
+//! into modules and refuse files that do not fit.
+
+mod apply;
+mod infer;
+mod names;
+mod tensors;
+
+pub use apply::{collect_released, load_released, load_torchvision};
+pub use infer::{ReleasedSizes, UntraceableSizes, infer_released};
+pub use names::{SKIPPED_RELEASED, SKIPPED_TORCHVISION, released_name, torchvision_name};
+pub use tensors::{ImportError, NamedTensors};

@@ -1,0 +1,272 @@
+//! ITHN as a plug-in: training-only heads around any report generator.
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, assert_shape};
+use ithn_alignment::{
+    AlignmentHeads, AlignmentHeadsConfig, HardNegativePlacement, Pooling, Similarities,
+    TemperatureConfig, Temperatures, contrastive_loss, image_separation_loss,
+};
+use ithn_generator::{EncodedImages, ReportGenerator};
+use ithn_negatives::{HardeningConfig, harden};
+use serde::{Deserialize, Serialize};
+
+/// Weights of the three loss terms.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LossWeights {
+    /// Of the language loss `L_LM`.
+    pub language: f64,
+    /// Of the contrastive loss `L_cp`.
+    pub contrastive: f64,
+    /// Of the image separation loss `L_cs`.
+    pub separation: f64,
+}
+
+impl Default for LossWeights {
+    /// 0.7, 0.1 and 0.2, as published.
+    fn default() -> Self {
+        LossWeights {
+            language: 0.7,
+            contrastive: 0.1,
+            separation: 0.2,
+        }
+    }
+}
+
+/// How ITHN trains a generator; the defaults are what the method means, [`released`] what the
+/// published code computes.
+///
+/// [`released`]: IthnConfig::released
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IthnConfig {
+    /// Width of the shared space of images and reports.
+    pub projection_width: usize,
+    /// Which hidden states make a report embedding.
+    pub pooling: Pooling,
+    /// How negatives are hardened.
+    pub hardening: HardeningConfig,
+    /// Where the hardened negative enters the loss.
+    pub placement: HardNegativePlacement,
+    /// Start and training of the temperatures.
+    pub temperatures: TemperatureConfig,
+    /// Weights of the loss terms.
+    pub weights: LossWeights,
+}
+
+impl Default for IthnConfig {
+    fn default() -> Self {
+        IthnConfig {
+            projection_width: 512,
+            pooling: Pooling::ReportTokens,
+            hardening: HardeningConfig::default(),
+            placement: HardNegativePlacement::DiagonalPenalty,
+            temperatures: TemperatureConfig::default(),
+            weights: LossWeights::default(),
+        }
+    }
+}
+
+impl IthnConfig {
+    /// What the released code computes: mixed projection, gradients through the negative, pooling
+    /// over all positions, diagonal penalty.
+    pub fn released() -> Self {
+        IthnConfig {
+            pooling: Pooling::AllPositions,
+            hardening: HardeningConfig::released(),
+            ..IthnConfig::default()
+        }
+    }
+
+    /// Puts the plug-in around a generator.
+    pub fn init<G: ReportGenerator>(&self, generator: G, device: &Device) -> Ithn<G> {
+        let heads = AlignmentHeadsConfig::new(
+            generator.pooled_width(),
+            generator.hidden_width(),
+            self.projection_width,
+        )
+        .init(device);
+        Ithn {
+            generator,
+            heads,
+            temperatures: self.temperatures.init(device),
+            config: self.clone(),
+        }
+    }
+}
+
+/// A batch of studies to learn from.
+#[derive(Debug, Clone)]
+pub struct TrainingBatch {
+    /// `[batch, views, 3, height, width]`, normalised.
+    pub images: Tensor<5>,
+    /// `[batch, tokens]`: 0, the words, 0, padding.
+    pub tokens: Tensor<2, Int>,
+    /// `[batch, tokens]`: 1 up to and including the closing 0, then 0.
+    pub token_mask: Tensor<2>,
+    /// The closest other studies, if training uses negatives.
+    pub negatives: Option<NegativeBatch>,
+}
+
+/// The first negatives of a batch, row by row.
+#[derive(Debug, Clone)]
+pub struct NegativeBatch {
+    /// `[batch, views, 3, height, width]`, normalised.
+    pub images: Tensor<5>,
+    /// `[batch, tokens]`: 0, the words, 0, padding.
+    pub tokens: Tensor<2, Int>,
+}
+
+/// Loss terms of a batch, each `[1]`.
+#[derive(Debug, Clone)]
+pub struct LossTerms {
+    /// What is minimised: the weighted sum.
+    pub total: Tensor<1>,
+    /// Token cross-entropy of the positive reports.
+    pub language: Tensor<1>,
+    /// What ITHN adds, if the batch has negatives.
+    pub alignment: Option<AlignmentTerms>,
+}
+
+/// What ITHN adds to the language loss, and how hard the negatives were; each `[1]`.
+#[derive(Debug, Clone)]
+pub struct AlignmentTerms {
+    /// `L_cp`.
+    pub contrastive: Tensor<1>,
+    /// `L_cs`.
+    pub separation: Tensor<1>,
+    /// Mean `z·u`, image with its own report.
+    pub positive_similarity: Tensor<1>,
+    /// Mean `z·u⁻`, image with its first negative.
+    pub negative_similarity: Tensor<1>,
+    /// Mean `z·ũ`, image with its hardened negative.
+    pub hardened_similarity: Tensor<1>,
+}
+
+/// A report generator with ITHN's training-only parts around it.
+///
+/// Writing reports needs [`generator`](Ithn::generator) alone.
+#[derive(Module, Debug)]
+pub struct Ithn<G> {
+    /// The generator, unchanged.
+    pub generator: G,
+    /// Projections onto the shared sphere.
+    pub heads: AlignmentHeads,
+    /// Learned scales of the scores.
+    pub temperatures: Temperatures,
+    #[module(skip)]
+    config: IthnConfig,
+}
+
+impl<G: ReportGenerator> Ithn<G> {
+    /// Losses of a batch; `lambda` in `[0, 1]` is 1 for untouched negatives.
+    pub fn losses(&self, batch: TrainingBatch, lambda: f64) -> LossTerms {
+        let encoded = self.generator.encode(batch.images);
+        let (inputs, targets, target_mask) = shift(batch.tokens, batch.token_mask);
+        let hidden = self
+            .generator
+            .hidden_states(&encoded.context, inputs.clone());
+        let log_probs = self.generator.log_probs(hidden.clone());
+        let language = language_loss(log_probs, targets, target_mask);
+
+        let weights = self.config.weights;
+        let Some(negatives) = batch.negatives else {
+            return LossTerms {
+                total: language.clone(),
+                language,
+                alignment: None,
+            };
+        };
+        let terms = self.align(encoded, hidden, inputs, negatives, lambda);
+        LossTerms {
+            total: language.clone() * weights.language
+                + terms.contrastive.clone() * weights.contrastive
+                + terms.separation.clone() * weights.separation,
+            language,
+            alignment: Some(terms),
+        }
+    }
+
+    fn align(
+        &self,
+        encoded: EncodedImages<G::Context>,
+        hidden: Tensor<3>,
+        inputs: Tensor<2, Int>,
+        negatives: NegativeBatch,
+        lambda: f64,
+    ) -> AlignmentTerms {
+        let [_, length] = negatives.tokens.dims();
+        let negative_inputs = negatives.tokens.narrow(1, 0, length - 1);
+        let negative_encoded = self.generator.encode(negatives.images);
+        let negative_hidden = self
+            .generator
+            .hidden_states(&negative_encoded.context, negative_inputs.clone());
+
+        let images = self.heads.embed_images(encoded.pooled);
+        let reports = self.embed_reports(hidden, inputs);
+        let negative_images = self.heads.embed_images(negative_encoded.pooled);
+        let negative_reports = self.embed_reports(negative_hidden, negative_inputs);
+        let hardened = harden(
+            images.clone(),
+            reports.clone(),
+            negative_reports.clone(),
+            lambda,
+            &self.config.hardening,
+        );
+        let similarity = |other: &Tensor<2>| {
+            (images.clone().detach() * other.clone().detach())
+                .sum_dim(1)
+                .mean()
+        };
+        AlignmentTerms {
+            positive_similarity: similarity(&reports),
+            negative_similarity: similarity(&negative_reports),
+            hardened_similarity: similarity(&hardened),
+            separation: image_separation_loss(images.clone(), negative_images.clone()),
+            contrastive: contrastive_loss(
+                Similarities {
+                    images: images.clone(),
+                    reports,
+                    negative_images,
+                    negative_reports,
+                    hardened,
+                },
+                &self.temperatures,
+                self.config.placement,
+            ),
+        }
+    }
+
+    /// Unit report embeddings `[batch, projection_width]` of teacher-forced hidden states.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, length, hidden_width]`
+    /// - inputs: `[batch, length]`, the tokens that gave them
+    pub fn embed_reports(&self, hidden: Tensor<3>, inputs: Tensor<2, Int>) -> Tensor<2> {
+        self.heads
+            .embed_reports(self.config.pooling.pool(hidden, inputs))
+    }
+}
+
+/// Inputs, targets and target mask: tokens fed, and the same shifted by one.
+fn shift(tokens: Tensor<2, Int>, mask: Tensor<2>) -> (Tensor<2, Int>, Tensor<2, Int>, Tensor<2>) {
+    let [_, length] = tokens.dims();
+    (
+        tokens.clone().narrow(1, 0, length - 1),
+        tokens.narrow(1, 1, length - 1),
+        mask.narrow(1, 1, length - 1),
+    )
+}
+
+/// Mean negative log-probability of the targets, `[1]`.
+///
+/// # Shapes
+///
+/// - log_probs: `[batch, length, vocabulary]`
+/// - targets, mask: `[batch, length]`; positions with mask 0 do not count
+pub fn language_loss(log_probs: Tensor<3>, targets: Tensor<2, Int>, mask: Tensor<2>) -> Tensor<1> {
+    let [batch, length, _] = log_probs.dims();
+    assert_shape!(targets, [batch, length]);
+    assert_shape!(mask, [batch, length]);
+    let chosen: Tensor<2> = log_probs.gather(2, targets.unsqueeze_dim(2)).squeeze_dim(2);
+    -(chosen * mask.clone()).sum() / mask.sum()
+}

@@ -1,0 +1,286 @@
+use std::fmt;
+
+use burn::tensor::{Tensor, TensorData};
+use serde::{Serialize, Serializer};
+
+/// How far a number may lie from its golden value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Tolerance {
+    /// Largest difference of any element.
+    Absolute(f64),
+    /// Norm of the difference over the norm of the golden values.
+    Relative(f64),
+    /// Both of them.
+    Both {
+        /// Largest difference of any element.
+        absolute: f64,
+        /// Norm of the difference over the norm of the golden values.
+        relative: f64,
+    },
+    /// No difference at all.
+    Exact,
+}
+
+impl Tolerance {
+    fn admits(self, absolute: f64, relative: f64) -> bool {
+        match self {
+            Tolerance::Absolute(most) => absolute <= most,
+            Tolerance::Relative(most) => relative <= most,
+            Tolerance::Both {
+                absolute: most_absolute,
+                relative: most_relative,
+            } => absolute <= most_absolute && relative <= most_relative,
+            Tolerance::Exact => absolute == 0.0,
+        }
+    }
+}
+
+impl fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tolerance::Absolute(most) => write!(f, "abs {most:.0e}"),
+            Tolerance::Relative(most) => write!(f, "rel {most:.0e}"),
+            Tolerance::Both { absolute, relative } => {
+                write!(f, "abs {absolute:.0e}, rel {relative:.0e}")
+            }
+            Tolerance::Exact => write!(f, "exact"),
+        }
+    }
+}
+
+impl Serialize for Tolerance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Within the tolerance.
+    Pass,
+    /// Outside of it.
+    Fail,
+    /// The fixtures, or the data that the check needs, are not there.
+    Absent,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Outcome::Pass => "pass",
+            Outcome::Fail => "FAIL",
+            Outcome::Absent => "absent",
+        })
+    }
+}
+
+/// One line of the report: a quantity against its golden values.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// Fixture family.
+    pub family: &'static str,
+    /// What was compared.
+    pub quantity: String,
+    /// Largest absolute difference of an element; for texts and identifiers, how many differ.
+    pub absolute: f64,
+    /// Norm of the difference over the norm of the golden values; for texts and identifiers, the
+    /// share that differs.
+    pub relative: f64,
+    /// What is allowed.
+    pub tolerance: Tolerance,
+    /// Whether it holds.
+    pub outcome: Outcome,
+}
+
+impl Check {
+    fn new(
+        family: &'static str,
+        quantity: impl Into<String>,
+        [absolute, relative]: [f64; 2],
+        tolerance: Tolerance,
+    ) -> Self {
+        Check {
+            family,
+            quantity: quantity.into(),
+            absolute,
+            relative,
+            tolerance,
+            outcome: if tolerance.admits(absolute, relative) {
+                Outcome::Pass
+            } else {
+                Outcome::Fail
+            },
+        }
+    }
+
+    /// Something the fixtures cannot be checked on, and why.
+    pub fn absent(family: &'static str, quantity: impl Into<String>) -> Self {
+        Check {
+            outcome: Outcome::Absent,
+            ..Check::new(family, quantity, [f64::NAN; 2], Tolerance::Exact)
+        }
+    }
+
+    /// A number against its golden value.
+    pub fn number(
+        family: &'static str,
+        quantity: impl Into<String>,
+        actual: f64,
+        golden: f64,
+        tolerance: Tolerance,
+    ) -> Self {
+        Check::new(family, quantity, errors(&[actual], &[golden]), tolerance)
+    }
+
+    /// A sequence of numbers against its golden values.
+    pub fn numbers(
+        family: &'static str,
+        quantity: impl Into<String>,
+        actual: &[f64],
+        golden: &[f64],
+        tolerance: Tolerance,
+    ) -> Self {
+        Check::new(family, quantity, errors(actual, golden), tolerance)
+    }
+
+    /// A tensor against golden data of the same shape.
+    pub fn tensor<const D: usize>(
+        family: &'static str,
+        quantity: impl Into<String>,
+        actual: Tensor<D>,
+        golden: &TensorData,
+        tolerance: Tolerance,
+    ) -> Self {
+        Check::data(family, quantity, &actual.into_data(), golden, tolerance)
+    }
+
+    /// Data against golden data of the same shape.
+    pub fn data(
+        family: &'static str,
+        quantity: impl Into<String>,
+        actual: &TensorData,
+        golden: &TensorData,
+        tolerance: Tolerance,
+    ) -> Self {
+        let quantity = quantity.into();
+        if actual.shape() != golden.shape() {
+            let shapes = format!("{:?} for {:?}", actual.shape(), golden.shape());
+            return Check::new(
+                family,
+                format!("{quantity} (shape {shapes})"),
+                [f64::INFINITY; 2],
+                tolerance,
+            );
+        }
+        let values = |data: &TensorData| -> Vec<f64> { data.iter::<f64>().collect() };
+        Check::numbers(
+            family,
+            quantity,
+            &values(actual),
+            &values(golden),
+            tolerance,
+        )
+    }
+
+    /// Texts or identifiers, which must be equal one by one.
+    pub fn equal<T: PartialEq>(
+        family: &'static str,
+        quantity: impl Into<String>,
+        actual: &[T],
+        golden: &[T],
+    ) -> Self {
+        let longest = actual.len().max(golden.len());
+        let equal = actual.iter().zip(golden).filter(|(a, g)| a == g).count();
+        let differing = (longest - equal) as f64;
+        Check::new(
+            family,
+            quantity,
+            [differing, differing / longest.max(1) as f64],
+            Tolerance::Exact,
+        )
+    }
+
+    /// Many checks of one kind as one line with the largest errors, followed by every member that
+    /// fails.
+    pub fn summary(family: &'static str, what: &str, members: Vec<Check>) -> Vec<Check> {
+        let worst = |error: fn(&Check) -> f64| {
+            members
+                .iter()
+                .map(error)
+                .fold(0.0, |worst: f64, error| match error.is_nan() {
+                    true => f64::INFINITY,
+                    false => worst.max(error),
+                })
+        };
+        let Some(first) = members.first() else {
+            return vec![Check::absent(family, what)];
+        };
+        let failing: Vec<Check> = members
+            .iter()
+            .filter(|check| check.outcome != Outcome::Pass)
+            .cloned()
+            .collect();
+        let line = Check {
+            family,
+            quantity: format!("{what} ({})", members.len()),
+            absolute: worst(|check| check.absolute),
+            relative: worst(|check| check.relative),
+            tolerance: first.tolerance,
+            outcome: if failing.is_empty() {
+                Outcome::Pass
+            } else {
+                Outcome::Fail
+            },
+        };
+        std::iter::once(line).chain(failing).collect()
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<6} {:<15} ", self.outcome, self.family)?;
+        if self.outcome == Outcome::Absent {
+            return write!(f, "{}", self.quantity);
+        }
+        write!(
+            f,
+            "{:<58} abs {:<9.2e} rel {:<9.2e} (allowed: {})",
+            self.quantity, self.absolute, self.relative, self.tolerance
+        )
+    }
+}
+
+/// Largest absolute difference, and norm of the difference over the norm of the golden values.
+///
+/// Equal infinities and two NaN agree; anything else that is not finite is infinitely wrong.
+fn errors(actual: &[f64], golden: &[f64]) -> [f64; 2] {
+    if actual.len() != golden.len() {
+        return [f64::INFINITY; 2];
+    }
+    let mut largest: f64 = 0.0;
+    let mut squared_error = 0.0;
+    let mut squared_norm = 0.0;
+    for (&actual, &golden) in actual.iter().zip(golden) {
+        if actual == golden || (actual.is_nan() && golden.is_nan()) {
+            if golden.is_finite() {
+                squared_norm += golden * golden;
+            }
+            continue;
+        }
+        let error = (actual - golden).abs();
+        if !error.is_finite() {
+            return [f64::INFINITY; 2];
+        }
+        largest = largest.max(error);
+        squared_error += error * error;
+        squared_norm += golden * golden;
+    }
+    let relative = if squared_error == 0.0 {
+        0.0
+    } else {
+        (squared_error / squared_norm).sqrt()
+    };
+    [largest, relative]
+}

@@ -1,0 +1,284 @@
+//! `ithn_loss.safetensors`: hardening and alignment losses, both projections, with gradients through
+//! the hardened negative and without.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::{Device, Gradients, Int, Tensor};
+use ithn_alignment::{
+    AlignmentHeads, AlignmentHeadsConfig, HardNegativePlacement, Pooling, Similarities,
+    TemperatureConfig, Temperatures, contrastive_loss, contrastive_scores, image_separation_loss,
+};
+use ithn_negatives::{GradientFlow, HardeningConfig, Projection, harden};
+
+use super::check::{Check, Tolerance};
+use super::fixture::{Fixture, FixtureError};
+use super::formula::loss_weight;
+
+const FAMILY: &str = "ithn_loss";
+const VALUES: Tolerance = Tolerance::Absolute(2e-5);
+const GRADIENTS: Tolerance = Tolerance::Absolute(1e-6);
+
+pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
+    let fixture = Fixture::read(dir, "ithn_loss.safetensors")?;
+    let mut checks = common(&fixture)?;
+    for variant in variants(&fixture) {
+        let hardening = hardening(&fixture, &variant)?;
+        let (values, gradients) = case(&fixture, &variant, &hardening)?;
+        if !values.is_empty() {
+            checks.extend(Check::summary(FAMILY, &format!("{variant}.*"), values));
+        }
+        checks.extend(Check::summary(
+            FAMILY,
+            &format!("{variant}.grad.*"),
+            gradients,
+        ));
+    }
+    Ok(checks)
+}
+
+/// Every `<variant>.lambda_<λ>` that the file has numbers for.
+fn variants(fixture: &Fixture) -> BTreeSet<String> {
+    fixture
+        .names()
+        .filter_map(|name| name.strip_suffix(".grad.temp_1"))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn hardening(fixture: &Fixture, variant: &str) -> Result<HardeningConfig, FixtureError> {
+    let (projection, gradient) = match variant.split_once(".lambda_").map(|(name, _)| name) {
+        Some("official") => (Projection::BatchMixed, GradientFlow::Through),
+        Some("official_detached") => (Projection::BatchMixed, GradientFlow::Detached),
+        Some("per_sample") => (Projection::PerSample, GradientFlow::Through),
+        Some("per_sample_detached") => (Projection::PerSample, GradientFlow::Detached),
+        _ => return Err(fixture.layout(format!("'{variant}' is no known variant"))),
+    };
+    Ok(HardeningConfig {
+        projection,
+        gradient,
+        ..HardeningConfig::released()
+    })
+}
+
+fn lambda(fixture: &Fixture, variant: &str) -> Result<f64, FixtureError> {
+    variant
+        .split_once(".lambda_")
+        .and_then(|(_, lambda)| lambda.parse().ok())
+        .ok_or_else(|| fixture.layout(format!("'{variant}' names no lambda")))
+}
+
+/// Everything that the loss is computed from.
+struct Inputs {
+    heads: AlignmentHeads,
+    temperatures: Temperatures,
+    fc_pos: Tensor<2>,
+    fc_neg: Tensor<2>,
+    rep_out_pos: Tensor<3>,
+    rep_out_neg: Tensor<3>,
+}
+
+impl Inputs {
+    fn read(fixture: &Fixture, device: &Device) -> Result<Self, FixtureError> {
+        let [projection_width, image_width] = fixture.dims("input.W_img")?;
+        let [_, report_width] = fixture.dims("input.W_txt")?;
+        let mut heads =
+            AlignmentHeadsConfig::new(image_width, report_width, projection_width).init(device);
+        let linear = |name: &str| -> Result<Linear, FixtureError> {
+            let weight = fixture.tensor::<2>(name, device)?.swap_dims(0, 1);
+            Ok(Linear {
+                weight: Param::from_tensor(weight),
+                bias: None,
+            })
+        };
+        heads.image = linear("input.W_img")?;
+        heads.report = linear("input.W_txt")?;
+        let temperatures = TemperatureConfig {
+            pairs: fixture.scalar("input.temp_1")?,
+            hardened: fixture.scalar("input.temp_3")?,
+            ..TemperatureConfig::default()
+        };
+        Ok(Inputs {
+            heads,
+            temperatures: temperatures.init(device),
+            fc_pos: tracked(fixture.tensor("input.fc_pos", device)?),
+            fc_neg: tracked(fixture.tensor("input.fc_neg", device)?),
+            rep_out_pos: tracked(fixture.tensor("input.rep_out_pos", device)?),
+            rep_out_neg: tracked(fixture.tensor("input.rep_out_neg", device)?),
+        })
+    }
+
+    /// The embeddings, with the first negatives in the place of the hardened ones.
+    fn embed(&self) -> Similarities {
+        let reports = |hidden: &Tensor<3>| {
+            let [batch, length, _] = hidden.dims();
+            let tokens = Tensor::<2, Int>::zeros([batch, length], &hidden.device());
+            let pooled = Pooling::AllPositions.pool(hidden.clone(), tokens);
+            self.heads.embed_reports(pooled)
+        };
+        let negative_reports = reports(&self.rep_out_neg);
+        Similarities {
+            images: self.heads.embed_images(self.fc_pos.clone()),
+            reports: reports(&self.rep_out_pos),
+            negative_images: self.heads.embed_images(self.fc_neg.clone()),
+            hardened: negative_reports.clone(),
+            negative_reports,
+        }
+    }
+
+    /// The gradient of every input, by its name in the file.
+    fn gradients(&self, gradients: &Gradients) -> Vec<(&'static str, Option<Tensor<1>>)> {
+        fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+            let elements: usize = tensor.dims().iter().product();
+            tensor.reshape([elements])
+        }
+        let weight = |linear: &Linear| {
+            let gradient = linear.weight.grad(gradients)?;
+            Some(flat(gradient.swap_dims(0, 1)))
+        };
+        vec![
+            ("fc_pos", self.fc_pos.grad(gradients).map(flat)),
+            ("fc_neg", self.fc_neg.grad(gradients).map(flat)),
+            ("rep_out_pos", self.rep_out_pos.grad(gradients).map(flat)),
+            ("rep_out_neg", self.rep_out_neg.grad(gradients).map(flat)),
+            ("W_img", weight(&self.heads.image)),
+            ("W_txt", weight(&self.heads.report)),
+            ("temp_1", self.temperatures.pairs.grad(gradients)),
+            ("temp_3", self.temperatures.hardened.grad(gradients)),
+        ]
+    }
+}
+
+fn tracked<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if tensor.device().is_autodiff() {
+        tensor.require_grad()
+    } else {
+        tensor
+    }
+}
+
+/// What does not depend on λ.
+fn common(fixture: &Fixture) -> Result<Vec<Check>, FixtureError> {
+    let inputs = Inputs::read(fixture, &Device::default())?;
+    let embeddings = inputs.embed();
+    // Without a hardened negative's place in it, the score matrix is that of one kind of pair.
+    let pairs = |images: &Tensor<2>, reports: &Tensor<2>| {
+        let one_kind = Similarities {
+            images: images.clone(),
+            reports: reports.clone(),
+            ..embeddings.clone()
+        };
+        contrastive_scores(
+            &one_kind,
+            &inputs.temperatures,
+            HardNegativePlacement::Candidate,
+        )
+    };
+    let separation = image_separation_loss(
+        embeddings.images.clone(),
+        embeddings.negative_images.clone(),
+    );
+    let check = |name: &str, actual: Tensor<2>| {
+        let golden = fixture.data(name)?;
+        Ok::<_, FixtureError>(Check::tensor(FAMILY, name, actual, golden, VALUES))
+    };
+    Ok(vec![
+        check("common.pos_img_embeds", embeddings.images.clone())?,
+        check("common.neg_img_embeds", embeddings.negative_images.clone())?,
+        check("common.pos_rep_embeds", embeddings.reports.clone())?,
+        check("common.neg_rep_embeds", embeddings.negative_reports.clone())?,
+        check("common.sim", pairs(&embeddings.images, &embeddings.reports))?,
+        check(
+            "common.n_sim",
+            pairs(&embeddings.negative_images, &embeddings.negative_reports),
+        )?,
+        Check::tensor(
+            FAMILY,
+            "common.l_cs",
+            separation,
+            fixture.data("common.l_cs")?,
+            VALUES,
+        ),
+    ])
+}
+
+/// Values (if the file has them) and gradients of one variant at one λ.
+fn case(
+    fixture: &Fixture,
+    variant: &str,
+    hardening: &HardeningConfig,
+) -> Result<(Vec<Check>, Vec<Check>), FixtureError> {
+    let lambda = lambda(fixture, variant)?;
+    let inputs = Inputs::read(fixture, &Device::default().autodiff())?;
+    let mut embeddings = inputs.embed();
+    let harden_at = |lambda| {
+        harden(
+            embeddings.images.clone(),
+            embeddings.reports.clone(),
+            embeddings.negative_reports.clone(),
+            lambda,
+            hardening,
+        )
+    };
+    let projected = harden_at(0.0);
+    embeddings.hardened = harden_at(lambda);
+    let separation = image_separation_loss(
+        embeddings.images.clone(),
+        embeddings.negative_images.clone(),
+    );
+    let placement = HardNegativePlacement::DiagonalPenalty;
+    let contrastive = contrastive_loss(embeddings.clone(), &inputs.temperatures, placement);
+
+    let mut values = Vec::new();
+    if fixture.data(&format!("{variant}.l_cp")).is_ok() {
+        let scores = |embeddings: &Similarities| {
+            contrastive_scores(embeddings, &inputs.temperatures, placement)
+        };
+        let mut value = |name: &str, actual: Tensor<2>| {
+            let name = format!("{variant}.{name}");
+            let golden = fixture.data(&name)?;
+            values.push(Check::tensor(FAMILY, name, actual, golden, VALUES));
+            Ok::<_, FixtureError>(())
+        };
+        value("p", projected)?;
+        value("h_neg_embeds", embeddings.hardened.clone())?;
+        value("h_n_sim", scores(&penalty_alone(&embeddings)) * 3.0)?;
+        value("fin_sim", scores(&embeddings))?;
+        let name = format!("{variant}.l_cp");
+        let golden = fixture.data(&name)?;
+        values.push(Check::tensor(
+            FAMILY,
+            name,
+            contrastive.clone(),
+            golden,
+            VALUES,
+        ));
+    }
+
+    let weights: &str = fixture.metadata_text("loss")?;
+    let weight = |term| loss_weight(weights, term).map_err(|reason| fixture.layout(reason));
+    let loss = contrastive * weight("l_cp")? + separation * weight("l_cs")?;
+    let gradients = loss.backward();
+    let mut checks = Vec::new();
+    for (input, actual) in inputs.gradients(&gradients) {
+        let name = format!("{variant}.grad.{input}");
+        let golden = fixture.values(&name)?;
+        let actual: Vec<f64> = match actual {
+            Some(gradient) => gradient.into_data().iter().collect(),
+            None => Vec::new(),
+        };
+        checks.push(Check::numbers(FAMILY, name, &actual, &golden, GRADIENTS));
+    }
+    Ok((values, checks))
+}
+
+/// Embeddings whose score matrix is a third of the hardened negatives' penalty.
+fn penalty_alone(embeddings: &Similarities) -> Similarities {
+    Similarities {
+        reports: embeddings.reports.zeros_like(),
+        negative_reports: embeddings.negative_reports.zeros_like(),
+        ..embeddings.clone()
+    }
+}

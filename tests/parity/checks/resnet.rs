@@ -1,0 +1,479 @@
+//! `resnet101.safetensors` and `.json`: the backbone with weights made by a formula.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::module::{Module, ParamGroup};
+use burn::tensor::{Device, Tensor, TensorData};
+use ithn::import::{NamedTensors, load_torchvision, torchvision_name};
+use ithn_backbone::{BlockKind, ResNet, ResNetConfig};
+use serde::Deserialize;
+
+use super::check::{Check, Tolerance};
+use super::fixture::{Fixture, FixtureError, read_json};
+use super::formula::{filled, image, uniform};
+use super::model::BackboneOptions;
+use super::named::{collect_gradients, collect_values};
+
+const FAMILY: &str = "resnet101";
+const FULL: Tolerance = Tolerance::Absolute(1e-4);
+const SMALL: Tolerance = Tolerance::Absolute(2e-5);
+/// Of numbers read from decimal text.
+const LAST_DIGIT: Tolerance = Tolerance::Absolute(1e-15);
+const NORMS: Tolerance = Tolerance::Relative(1e-4);
+
+pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
+    let golden = Golden {
+        fixture: Fixture::read(dir, "resnet101.safetensors")?,
+        json: read_json(dir, "resnet101.json")?,
+        path: dir.join("resnet101.json"),
+    };
+    let mut checks = golden.formula()?;
+    checks.extend(golden.full_size()?);
+    for mode in [Mode::Eval, Mode::Train] {
+        checks.extend(golden.small(mode)?);
+    }
+    Ok(checks)
+}
+
+#[derive(Deserialize)]
+struct Json {
+    resnet101: FullSize,
+    first_values: BTreeMap<u32, Vec<f64>>,
+    small_params: Vec<Parameter>,
+    small_eval: SmallRun,
+    small_train: SmallRun,
+    config: Config,
+}
+
+#[derive(Deserialize)]
+struct FullSize {
+    patch: Statistics,
+    avg: Statistics,
+    inter: BTreeMap<String, Statistics>,
+    params: Vec<Parameter>,
+}
+
+/// What the file says about a whole map.
+#[derive(Deserialize)]
+struct Statistics {
+    mean: f64,
+    std: f64,
+    min: f64,
+    max: f64,
+    l2: f64,
+    sample_stride: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    k: u32,
+    name: String,
+    kind: String,
+    shape: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+struct SmallRun {
+    loss: f64,
+    grad_l2: BTreeMap<String, f64>,
+    grad_absmax: BTreeMap<String, f64>,
+    #[serde(default)]
+    running_buffers_l2_after: BTreeMap<String, f64>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    image224: ImageOptions,
+    patch_sample_stride: usize,
+    small: SmallOptions,
+}
+
+#[derive(Deserialize)]
+struct ImageOptions {
+    shape: [usize; 4],
+    k: u32,
+    sample_stride: usize,
+}
+
+#[derive(Deserialize)]
+struct SmallOptions {
+    #[serde(flatten)]
+    backbone: BackboneOptions,
+    input: [usize; 4],
+    image_k: u32,
+    #[serde(rename = "R_k")]
+    r_k: u32,
+    conv3_grad_sample_stride: usize,
+}
+
+/// How batch norm behaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Eval,
+    Train,
+}
+
+impl Mode {
+    fn prefix(self) -> &'static str {
+        match self {
+            Mode::Eval => "small_eval",
+            Mode::Train => "small_train",
+        }
+    }
+}
+
+struct Golden {
+    fixture: Fixture,
+    json: Json,
+    path: PathBuf,
+}
+
+impl Golden {
+    fn tensor<const D: usize>(
+        &self,
+        name: &str,
+        actual: Tensor<D>,
+        tolerance: Tolerance,
+    ) -> Result<Check, FixtureError> {
+        let golden = self.fixture.data(name)?;
+        Ok(Check::tensor(FAMILY, name, actual, golden, tolerance))
+    }
+
+    fn sample(
+        &self,
+        name: &str,
+        values: &[f64],
+        stride: usize,
+        tolerance: Tolerance,
+    ) -> Result<Check, FixtureError> {
+        let sampled: Vec<f64> = values.iter().copied().step_by(stride).collect();
+        let golden = self.fixture.values(name)?;
+        Ok(Check::numbers(FAMILY, name, &sampled, &golden, tolerance))
+    }
+
+    /// The formula itself: wrong numbers here would make every later line meaningless.
+    fn formula(&self) -> Result<Vec<Check>, FixtureError> {
+        let mut actual = Vec::new();
+        let mut golden = Vec::new();
+        for (&k, values) in &self.json.first_values {
+            actual.extend((0..values.len()).map(|index| uniform(k, index)));
+            golden.extend_from_slice(values);
+        }
+        let options = &self.json.config.image224;
+        let pixels: Vec<f64> = image(options.k, options.shape)
+            .into_iter()
+            .map(f64::from)
+            .collect();
+        Ok(vec![
+            Check::numbers(FAMILY, "first_values", &actual, &golden, LAST_DIGIT),
+            self.sample(
+                "image224.sample",
+                &pixels,
+                options.sample_stride,
+                Tolerance::Exact,
+            )?,
+        ])
+    }
+
+    /// ResNet-101 at inference.
+    fn full_size(&self) -> Result<Vec<Check>, FixtureError> {
+        let device = Device::default();
+        let full = &self.json.resnet101;
+        let options = &self.json.config.image224;
+        let resnet = self.load(&full.params, &config_of(&full.params), &device)?;
+        let images = images(options.k, options.shape, &device);
+
+        let first = resnet.stem.conv.weight.val().into_data();
+        let first: Vec<f64> = first.iter::<f64>().collect();
+        let golden = self.fixture.values("resnet101.first_conv_weight8")?;
+        let mut checks = vec![Check::numbers(
+            FAMILY,
+            "resnet101.first_conv_weight8",
+            &first[..golden.len()],
+            &golden,
+            Tolerance::Exact,
+        )];
+
+        let mut map = resnet.stem_map(images.clone());
+        checks.extend(self.map("after_maxpool", &map)?);
+        for (stage, blocks) in resnet.stages.iter().enumerate() {
+            map = blocks.iter().fold(map, |map, block| block.forward(map));
+            checks.extend(self.map(&format!("layer{}", stage + 1), &map)?);
+        }
+
+        let features = resnet.forward(images);
+        checks.push(self.tensor("resnet101.avg", features.pooled.clone(), FULL)?);
+        let patches = values(&features.patches);
+        checks.push(self.sample(
+            "resnet101.patch_sample",
+            &patches,
+            self.json.config.patch_sample_stride,
+            FULL,
+        )?);
+        checks.extend(full.patch.check("resnet101.patch", &patches));
+        checks.extend(full.avg.check("resnet101.avg", &values(&features.pooled)));
+        Ok(checks)
+    }
+
+    /// A map inside the network: the sample and the statistics of all of it.
+    fn map(&self, name: &str, map: &Tensor<4>) -> Result<Vec<Check>, FixtureError> {
+        let full = format!("resnet101.inter.{name}");
+        let Some(statistics) = self.json.resnet101.inter.get(name) else {
+            return Err(self.layout(format!("it says nothing of '{name}'")));
+        };
+        let values = values(map);
+        let stride = statistics.sample_stride.unwrap_or(1);
+        let mut checks = vec![self.sample(&full, &values, stride, FULL)?];
+        checks.extend(statistics.check(&full, &values));
+        Ok(checks)
+    }
+
+    /// One bottleneck per stage: features, gradients, and in training the running statistics.
+    fn small(&self, mode: Mode) -> Result<Vec<Check>, FixtureError> {
+        let prefix = mode.prefix();
+        let device = Device::default().autodiff();
+        let options = &self.json.config.small;
+        let resnet = self.load(&self.json.small_params, &options.backbone.config(), &device)?;
+        let resnet = match mode {
+            Mode::Train => resnet,
+            // Batch norm's training flags go off; every weight keeps its gradient.
+            Mode::Eval => resnet.freeze_group(ParamGroup::from_predicate("norm.training")),
+        };
+        let run = match mode {
+            Mode::Train => &self.json.small_train,
+            Mode::Eval => &self.json.small_eval,
+        };
+
+        let features = resnet.forward(images(options.image_k, options.input, &device));
+        let dims = features.patches.dims();
+        let weights = filled(options.r_k, dims.iter().product(), |s| s);
+        let weights = Tensor::<3>::from_data(TensorData::new(weights, dims), &device);
+        let loss = (features.patches.clone() * weights).mean();
+        let gradients = loss.backward();
+
+        let loss: f64 = loss.into_scalar();
+        let mut checks = vec![
+            self.tensor(&format!("{prefix}.patch"), features.patches, SMALL)?,
+            self.tensor(&format!("{prefix}.avg"), features.pooled, SMALL)?,
+            Check::number(FAMILY, format!("{prefix}.loss"), loss, run.loss, SMALL),
+        ];
+        let actual = collect_gradients(&resnet, &gradients, released_name);
+        checks.extend(self.small_gradients(prefix, run, &actual)?);
+        if mode == Mode::Train {
+            checks.extend(self.running_statistics(&resnet, run)?);
+        }
+        Ok(checks)
+    }
+
+    fn small_gradients(
+        &self,
+        prefix: &str,
+        run: &SmallRun,
+        actual: &BTreeMap<String, TensorData>,
+    ) -> Result<Vec<Check>, FixtureError> {
+        let values = |name: &str| -> Vec<f64> {
+            actual
+                .get(name)
+                .map(|data| data.iter().collect())
+                .unwrap_or_default()
+        };
+        let each = |golden: &BTreeMap<String, f64>, what: &str, of: fn(&[f64]) -> f64| {
+            let members = golden.iter().map(|(name, &golden)| {
+                let quantity = format!("{prefix}.{what}.{name}");
+                Check::number(FAMILY, quantity, of(&values(name)), golden, NORMS)
+            });
+            Check::summary(FAMILY, &format!("{prefix}.{what}.*"), members.collect())
+        };
+        let mut checks = each(&run.grad_l2, "grad_l2", norm);
+        checks.extend(each(&run.grad_absmax, "grad_absmax", largest));
+
+        let stride = self.json.config.small.conv3_grad_sample_stride;
+        let mut members = Vec::new();
+        for full in self.fixture.names() {
+            let Some(name) = full.strip_prefix(&format!("{prefix}.grad.")) else {
+                continue;
+            };
+            members.push(match name.strip_suffix("_sample") {
+                Some(name) => self.sample(full, &values(name), stride, NORMS)?,
+                None => Check::numbers(
+                    FAMILY,
+                    full,
+                    &values(name),
+                    &self.fixture.values(full)?,
+                    NORMS,
+                ),
+            });
+        }
+        checks.extend(Check::summary(FAMILY, &format!("{prefix}.grad.*"), members));
+        Ok(checks)
+    }
+
+    fn running_statistics(
+        &self,
+        resnet: &ResNet,
+        run: &SmallRun,
+    ) -> Result<Vec<Check>, FixtureError> {
+        let norm_of_stem = &resnet.stem.norm;
+        let mut checks = vec![
+            self.tensor(
+                "small_train.bn1.running_mean_after",
+                norm_of_stem.running_mean.value_sync(),
+                SMALL,
+            )?,
+            self.tensor(
+                "small_train.bn1.running_var_after",
+                norm_of_stem.running_var.value_sync(),
+                SMALL,
+            )?,
+        ];
+        let state = collect_values(&resnet.valid(), released_name);
+        let members = run.running_buffers_l2_after.iter().map(|(name, &golden)| {
+            let values: Vec<f64> = state
+                .get(name)
+                .map(|data| data.iter().collect())
+                .unwrap_or_default();
+            let quantity = format!("small_train.running_buffers_l2_after.{name}");
+            Check::number(FAMILY, quantity, norm(&values), golden, NORMS)
+        });
+        checks.extend(Check::summary(
+            FAMILY,
+            "small_train.running_buffers_l2_after.*",
+            members.collect(),
+        ));
+        Ok(checks)
+    }
+
+    /// A ResNet whose weights follow the formula, imported as torchvision's are.
+    fn load(
+        &self,
+        parameters: &[Parameter],
+        config: &ResNetConfig,
+        device: &Device,
+    ) -> Result<ResNet, FixtureError> {
+        let mut tensors = BTreeMap::new();
+        for parameter in parameters {
+            let name = torchvision_names(&parameter.name);
+            tensors.insert(name, self.weight(parameter)?);
+        }
+        let weights = NamedTensors {
+            path: self.path.clone(),
+            tensors,
+        };
+        Ok(load_torchvision(config.init(device), &weights)?)
+    }
+
+    fn weight(&self, parameter: &Parameter) -> Result<TensorData, FixtureError> {
+        let Parameter {
+            k,
+            name,
+            kind,
+            shape,
+        } = parameter;
+        let count = shape.iter().product();
+        let values = match kind.as_str() {
+            "conv" => {
+                let fan_in: usize = shape[1..].iter().product();
+                let bound = (6.0 / fan_in as f64).sqrt();
+                filled(*k, count, |s| s * bound)
+            }
+            "bn_weight" => filled(*k, count, |s| 1.0 + 0.1 * s),
+            "bn3_weight" => filled(*k, count, |s| 0.3 + 0.1 * s),
+            "bn_downsample_weight" => filled(*k, count, |s| 0.7 + 0.1 * s),
+            "bn_bias" | "running_mean" => filled(*k, count, |s| 0.1 * s),
+            "running_var" => filled(*k, count, |s| 1.0 + 0.25 * s),
+            other => return Err(self.layout(format!("'{name}' is of unknown kind '{other}'"))),
+        };
+        Ok(TensorData::new(values, shape.clone()))
+    }
+
+    fn layout(&self, reason: String) -> FixtureError {
+        FixtureError::Layout {
+            path: self.path.clone(),
+            reason,
+        }
+    }
+}
+
+impl Statistics {
+    fn check(&self, what: &str, values: &[f64]) -> Vec<Check> {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let deviations = values.iter().map(|value| (value - mean).powi(2));
+        let std = (deviations.sum::<f64>() / (count - 1.0)).sqrt();
+        let minimum = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let maximum = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        vec![
+            Check::numbers(
+                FAMILY,
+                format!("{what}: mean, std, min, max"),
+                &[mean, std, minimum, maximum],
+                &[self.mean, self.std, self.min, self.max],
+                FULL,
+            ),
+            Check::number(FAMILY, format!("{what}: l2"), norm(values), self.l2, NORMS),
+        ]
+    }
+}
+
+/// Block, depths and width of a network from the names and shapes of its parameters.
+fn config_of(parameters: &[Parameter]) -> ResNetConfig {
+    let has = |name: String| parameters.iter().any(|parameter| parameter.name == name);
+    let depths: Vec<usize> = (4..8)
+        .map(|stage| {
+            (0..)
+                .take_while(|block| has(format!("{stage}.{block}.conv1.weight")))
+                .count()
+        })
+        .take_while(|&depth| depth > 0)
+        .collect();
+    let block = if has("4.0.conv3.weight".to_owned()) {
+        BlockKind::Bottleneck
+    } else {
+        BlockKind::Basic
+    };
+    let width = parameters.first().map_or(0, |first| first.shape[0]);
+    ResNetConfig::new(block, depths).with_width(width)
+}
+
+fn images(k: u32, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(image(k, shape), shape), device)
+}
+
+/// `0.weight` → `conv1.weight`, `4.0.…` → `layer1.0.…`.
+fn torchvision_names(sequential: &str) -> String {
+    let (index, rest) = sequential.split_once('.').unwrap_or((sequential, ""));
+    let part = match index.parse() {
+        Ok(0) => "conv1".to_owned(),
+        Ok(1) => "bn1".to_owned(),
+        Ok(stage @ 4..) => format!("layer{}", stage - 3),
+        _ => index.to_owned(),
+    };
+    format!("{part}.{rest}")
+}
+
+/// The fixtures' name of the weight at `path` inside a ResNet.
+fn released_name(path: &str) -> Option<String> {
+    let name = torchvision_name(path)?;
+    let (part, rest) = name.split_once('.')?;
+    let index = match part {
+        "conv1" => 0,
+        "bn1" => 1,
+        stage => stage.strip_prefix("layer")?.parse::<usize>().ok()? + 3,
+    };
+    Some(format!("{index}.{rest}"))
+}
+
+fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
+    tensor.clone().into_data().iter().collect()
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values
+        .iter()
+        .fold(0.0, |largest, value| largest.max(value.abs()))
+}
