@@ -1,7 +1,7 @@
 //! Compares every component with golden numbers of the released PyTorch code.
 //!
 //! ```sh
-//! cargo run --release --example parity -- --fixtures DIR [--json] [--meteor-data DIR]
+//! cargo run --release --example parity -- --fixtures DIR [--json] [--family NAME]
 //! ```
 //!
 //! One line per check: family, quantity, largest absolute and relative error, tolerance, outcome.
@@ -14,7 +14,7 @@ mod checks;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use checks::{Check, FAMILIES, Inputs, Outcome};
+use checks::{Check, FAMILIES, Outcome};
 use clap::Parser;
 
 /// Compares every component with golden numbers of the released PyTorch code.
@@ -26,9 +26,6 @@ struct Arguments {
     /// Prints a JSON array of the same lines instead.
     #[arg(long)]
     json: bool,
-    /// Directory of METEOR's word lists; without it, METEOR is reported as absent.
-    #[arg(long)]
-    meteor_data: Option<PathBuf>,
     /// Only this family; may be repeated.
     #[arg(long)]
     family: Vec<String>,
@@ -36,10 +33,6 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let inputs = Inputs {
-        fixtures: arguments.fixtures,
-        meteor_data: arguments.meteor_data,
-    };
     let mut checks: Vec<Check> = Vec::new();
     let mut unreadable = false;
     for family in FAMILIES {
@@ -47,7 +40,7 @@ fn main() -> ExitCode {
         {
             continue;
         }
-        match family.run(&inputs) {
+        match family.run(&arguments.fixtures) {
             Ok(lines) => {
                 if !arguments.json {
                     lines.iter().for_each(|line| println!("{line}"));

@@ -21,19 +21,10 @@ mod tokenizer;
 mod train_curve;
 mod transforms;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use check::{Check, Outcome};
 pub use fixture::FixtureError;
-
-/// Where golden numbers, and what some checks need beside them, lie.
-#[derive(Debug, Clone)]
-pub struct Inputs {
-    /// Directory of the fixtures.
-    pub fixtures: PathBuf,
-    /// Directory of METEOR's word lists, for the METEOR checks.
-    pub meteor_data: Option<PathBuf>,
-}
 
 /// A fixture family: its files, and the function that checks it.
 #[derive(Clone, Copy)]
@@ -41,7 +32,7 @@ pub struct Family {
     /// Its name in reports.
     pub name: &'static str,
     files: &'static [&'static str],
-    run: fn(&Inputs) -> Result<Vec<Check>, FixtureError>,
+    run: fn(&Path) -> Result<Vec<Check>, FixtureError>,
 }
 
 /// All families, in the order of the fixtures' README.
@@ -49,32 +40,32 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "memory",
         files: &["memory.safetensors"],
-        run: |inputs| memory::run(&inputs.fixtures),
+        run: memory::run,
     },
     Family {
         name: "cmn_transformer",
         files: &["cmn_transformer.safetensors"],
-        run: |inputs| cmn_transformer::run(&inputs.fixtures),
+        run: cmn_transformer::run,
     },
     Family {
         name: "ithn_loss",
         files: &["ithn_loss.safetensors"],
-        run: |inputs| ithn_loss::run(&inputs.fixtures),
+        run: ithn_loss::run,
     },
     Family {
         name: "resnet101",
         files: &["resnet101.safetensors", "resnet101.json"],
-        run: |inputs| resnet::run(&inputs.fixtures),
+        run: resnet::run,
     },
     Family {
         name: "train_curve",
         files: &["train_curve.safetensors", "train_curve.json"],
-        run: |inputs| train_curve::run(&inputs.fixtures),
+        run: train_curve::run,
     },
     Family {
         name: "beam",
         files: &["beam.safetensors", "beam.json"],
-        run: |inputs| beam::run(&inputs.fixtures),
+        run: beam::run,
     },
     Family {
         name: "small_ckpt",
@@ -84,17 +75,17 @@ pub const FAMILIES: &[Family] = &[
             "small_ckpt/expected.json",
             "train_curve.safetensors",
         ],
-        run: |inputs| small_ckpt::run(&inputs.fixtures),
+        run: small_ckpt::run,
     },
     Family {
         name: "tokenizer",
         files: &["tokenizer.json"],
-        run: |inputs| tokenizer::run(&inputs.fixtures),
+        run: tokenizer::run,
     },
     Family {
         name: "metrics",
         files: &["metrics.json"],
-        run: |inputs| metrics::run(&inputs.fixtures),
+        run: metrics::run,
     },
     Family {
         name: "transforms",
@@ -102,7 +93,7 @@ pub const FAMILIES: &[Family] = &[
             "transforms/expected.safetensors",
             "transforms/expected.json",
         ],
-        run: |inputs| transforms::run(&inputs.fixtures),
+        run: transforms::run,
     },
 ];
 
@@ -112,15 +103,15 @@ impl Family {
     /// # Errors
     ///
     /// If a file of the family is there but cannot be read as the README describes it.
-    pub fn run(&self, inputs: &Inputs) -> Result<Vec<Check>, FixtureError> {
+    pub fn run(&self, fixtures: &Path) -> Result<Vec<Check>, FixtureError> {
         let missing: Vec<&str> = self
             .files
             .iter()
             .copied()
-            .filter(|file| !Path::is_file(&inputs.fixtures.join(file)))
+            .filter(|file| !Path::is_file(&fixtures.join(file)))
             .collect();
         if missing.is_empty() {
-            (self.run)(inputs)
+            (self.run)(fixtures)
         } else {
             let what = format!("no {}", missing.join(", "));
             Ok(vec![Check::absent(self.name, what)])
