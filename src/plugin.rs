@@ -32,6 +32,20 @@ impl Default for LossWeights {
     }
 }
 
+/// What the hidden states behind a report embedding have seen.
+///
+/// Hidden states come out of cross-attention, so an embedding of the report *in sight of its image*
+/// can be told from others by the image alone, whatever the report says. Without an image, image
+/// and report agree only in what the report states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextPath {
+    /// The report's own image, as published: `u_i = u(image i, report i)`.
+    WithImage,
+    /// Nothing: `u_i = u(report i)`, decoded in the generator's imageless context.
+    ReportAlone,
+}
+
 /// How ITHN trains a generator; the defaults are what the method means, [`released`] what the
 /// published code computes.
 ///
@@ -40,6 +54,8 @@ impl Default for LossWeights {
 pub struct IthnConfig {
     /// Width of the shared space of images and reports.
     pub projection_width: usize,
+    /// Whether a report embedding has seen an image.
+    pub text_path: TextPath,
     /// Which hidden states make a report embedding.
     pub pooling: Pooling,
     /// How negatives are hardened.
@@ -56,6 +72,7 @@ impl Default for IthnConfig {
     fn default() -> Self {
         IthnConfig {
             projection_width: 512,
+            text_path: TextPath::WithImage,
             pooling: Pooling::ReportTokens,
             hardening: HardeningConfig::default(),
             placement: HardNegativePlacement::DiagonalPenalty,
@@ -193,16 +210,29 @@ impl<G: ReportGenerator> Ithn<G> {
         negatives: NegativeBatch,
         lambda: f64,
     ) -> AlignmentTerms {
-        let [_, length] = negatives.tokens.dims();
+        let [batch, length] = negatives.tokens.dims();
         let negative_inputs = negatives.tokens.narrow(1, 0, length - 1);
-        let negative_encoded = self.generator.encode(negatives.images);
-        let negative_hidden = self
-            .generator
-            .hidden_states(&negative_encoded.context, negative_inputs.clone());
+        let (hidden, negative_hidden, negative_pooled) = match self.config.text_path {
+            TextPath::WithImage => {
+                let negative = self.generator.encode(negatives.images);
+                let states = self
+                    .generator
+                    .hidden_states(&negative.context, negative_inputs.clone());
+                (hidden, states, negative.pooled)
+            }
+            TextPath::ReportAlone => {
+                let context = self.generator.imageless_context(batch);
+                let states = |tokens: &Tensor<2, Int>| {
+                    self.generator.hidden_states(&context, tokens.clone())
+                };
+                let pooled = self.generator.pooled(negatives.images);
+                (states(&inputs), states(&negative_inputs), pooled)
+            }
+        };
 
         let images = self.heads.embed_images(encoded.pooled);
         let reports = self.embed_reports(hidden, inputs);
-        let negative_images = self.heads.embed_images(negative_encoded.pooled);
+        let negative_images = self.heads.embed_images(negative_pooled);
         let negative_reports = self.embed_reports(negative_hidden, negative_inputs);
         let hardened = harden(
             images.clone(),

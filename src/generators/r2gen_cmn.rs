@@ -167,6 +167,19 @@ impl ReportGenerator for R2GenCmn {
         }
     }
 
+    fn pooled(&self, images: Tensor<5>) -> Tensor<2> {
+        self.look(images).pooled
+    }
+
+    /// One patch of zeros per row: cross-attention adds the same to every word.
+    fn imageless_context(&self, batch: usize) -> EncodedStudy {
+        let device = self.logits.weight.device();
+        EncodedStudy {
+            patches: Tensor::zeros([batch, 1, self.hidden_width()], &device),
+            bank: self.memory.bank(),
+        }
+    }
+
     fn hidden_states(&self, context: &EncodedStudy, tokens: Tensor<2, Int>) -> Tensor<3> {
         let mask = teacher_forcing_mask(tokens.clone());
         let words = self.embed_words(tokens, 0, &context.bank);

@@ -11,6 +11,9 @@ const BACKBONE: &str = "visual_extractor.model";
 /// Where the released state keeps everything between patches and words.
 const GENERATOR: &str = "encoder_decoder";
 
+/// The first convolution of torchvision's ResNet.
+const TORCHVISION_STEM: &str = "conv1.weight";
+
 /// Stages of a ResNet: entries 4 to 7 of the released `Sequential`.
 const STAGES: usize = 4;
 
@@ -54,7 +57,9 @@ pub fn infer_released(
     untraceable: UntraceableSizes,
 ) -> Result<ReleasedSizes, ImportError> {
     let shapes = Shapes(tensors);
-    let backbone = shapes.backbone()?;
+    let backbone = shapes.backbone(&format!("{BACKBONE}.0.weight"), |stage, block, number| {
+        format!("{BACKBONE}.{}.{block}.conv{number}.weight", stage + 4)
+    })?;
     let [d_model, channels] = shapes.matrix(&format!("{GENERATOR}.att_embed.0.weight"))?;
     let [rows, _] = shapes.matrix(&format!("{GENERATOR}.memory_matrix"))?;
     let [vocabulary, _] = shapes.matrix(&format!("{GENERATOR}.logit.weight"))?;
@@ -96,6 +101,22 @@ pub fn infer_released(
     })
 }
 
+/// Whether the tensors are those of torchvision's ResNet rather than of a released checkpoint.
+pub fn is_torchvision(tensors: &NamedTensors) -> bool {
+    tensors.tensors.contains_key(TORCHVISION_STEM)
+}
+
+/// Reads block, depths and width of torchvision's ResNet off its tensors.
+///
+/// # Errors
+///
+/// [`ImportError::Unrecognised`] if the stem or the first stage is missing.
+pub fn infer_torchvision(tensors: &NamedTensors) -> Result<ResNetConfig, ImportError> {
+    Shapes(tensors).backbone(TORCHVISION_STEM, |stage, block, number| {
+        format!("layer{}.{block}.conv{number}.weight", stage + 1)
+    })
+}
+
 /// Shapes by name.
 struct Shapes<'a>(&'a NamedTensors);
 
@@ -126,19 +147,22 @@ impl Shapes<'_> {
         (0..).take_while(|&index| self.has(&name(index))).count()
     }
 
-    fn backbone(&self) -> Result<ResNetConfig, ImportError> {
-        let [width, _, _, _] = self.of_rank(&format!("{BACKBONE}.0.weight"))?;
+    /// A ResNet, given the name of its stem and of a block's convolution by stage, block, number.
+    fn backbone(
+        &self,
+        stem: &str,
+        convolution: impl Fn(usize, usize, usize) -> String,
+    ) -> Result<ResNetConfig, ImportError> {
+        let [width, _, _, _] = self.of_rank(stem)?;
         let depths: Vec<usize> = (0..STAGES)
-            .map(|stage| {
-                self.count(|block| format!("{BACKBONE}.{}.{block}.conv1.weight", stage + 4))
-            })
+            .map(|stage| self.count(|block| convolution(stage, block, 1)))
             .take_while(|&depth| depth > 0)
             .collect();
         self.require(
             width > 0 && !depths.is_empty(),
             format!("a backbone of {width} channels and depths {depths:?}"),
         )?;
-        let block = if self.has(&format!("{BACKBONE}.4.0.conv3.weight")) {
+        let block = if self.has(&convolution(0, 0, 3)) {
             BlockKind::Bottleneck
         } else {
             BlockKind::Basic

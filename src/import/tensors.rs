@@ -39,6 +39,23 @@ pub enum ImportError {
         /// What is missing or contradictory.
         reason: String,
     },
+    /// The vocabulary is not the one that the checkpoint was trained with.
+    #[error(
+        "{path} has {logits} logits, but the vocabulary has {words} words ({} with token 0): give \
+         the annotation it was trained on and its preset",
+        words + 1
+    )]
+    Vocabulary {
+        /// The file.
+        path: PathBuf,
+        /// Rows of its logit layer.
+        logits: usize,
+        /// Words of the vocabulary given.
+        words: usize,
+    },
+    /// The weights cannot be serialised.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::CheckpointError),
     /// The tensors do not fit the model.
     #[error(
         "{path} does not fit the model:{}",

@@ -103,6 +103,18 @@ impl Tokenizer {
         }
     }
 
+    /// A stand-in for a vocabulary that is not at hand: `#1`, `#2`, … for `vocabulary` logits, the
+    /// last word being `<unk>`.
+    ///
+    /// # Panics
+    ///
+    /// If `vocabulary` is below 2: token 0 and `<unk>`.
+    pub fn numbered(vocabulary: usize, cleaning: Cleaning) -> Self {
+        assert!(vocabulary >= 2, "a vocabulary has token 0 and <unk>");
+        let words = (1..vocabulary - 1).map(|id| format!("#{id}")).collect();
+        Tokenizer::from_words(words, cleaning)
+    }
+
     /// Words in the order of their ids, from 1.
     pub fn words(&self) -> &[String] {
         &self.words

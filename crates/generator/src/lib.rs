@@ -32,6 +32,16 @@ pub trait ReportGenerator {
     /// the backbone expects.
     fn encode(&self, images: Tensor<5>) -> EncodedImages<Self::Context>;
 
+    /// The pooled image features of [`encode`](Self::encode) alone. To be overridden where the
+    /// context costs something.
+    fn pooled(&self, images: Tensor<5>) -> Tensor<2> {
+        self.encode(images).pooled
+    }
+
+    /// A context of `batch` rows that tells nothing of any image, the same for every row: hidden
+    /// states in it depend on the report alone.
+    fn imageless_context(&self, batch: usize) -> Self::Context;
+
     /// Hidden states of teacher-forced reports, `[batch, tokens, hidden_width]`.
     ///
     /// `tokens` is `[batch, tokens]`: position 0 holds [`BOUNDARY_TOKEN`], later zeros are padding.

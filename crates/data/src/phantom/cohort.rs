@@ -67,7 +67,7 @@ pub const HELD_OUT_PAIRS: [(FindingKind, FindingKind); 3] = [
 const HELD_OUT_EVERY: usize = 7;
 
 /// How many findings a study starts with, weighted: a quarter of all films are normal.
-const COUNTS: [(usize, u32); 4] = [(0, 34), (1, 24), (2, 25), (3, 17)];
+const COUNTS: [(usize, u32); 4] = [(0, 26), (1, 20), (2, 29), (3, 25)];
 
 /// How often each kind occurs, weighted.
 const PREVALENCES: [(FindingKind, u32); 11] = [

@@ -54,8 +54,8 @@ struct Pose {
 
 impl Pose {
     fn sample(rng: &mut impl Rng) -> Self {
-        let angle: f32 = rng.random_range(-0.06..0.06);
-        let zoom: f32 = rng.random_range(0.94..1.06);
+        let angle: f32 = rng.random_range(-0.07..0.07);
+        let zoom: f32 = rng.random_range(0.94..1.08);
         let build: f32 = rng.random_range(0.95..1.05);
         let (sin, cos) = angle.sin_cos();
         Self {
@@ -64,8 +64,8 @@ impl Pose {
             yx: zoom * sin,
             yy: zoom * cos,
             shift: Point {
-                x: rng.random_range(-0.05..0.05),
-                y: rng.random_range(-0.05..0.05),
+                x: rng.random_range(-0.07..0.07),
+                y: rng.random_range(-0.07..0.07),
             },
         }
     }
@@ -89,10 +89,10 @@ struct Exposure {
 impl Exposure {
     fn sample(rng: &mut impl Rng) -> Self {
         Self {
-            gain: rng.random_range(0.85..1.05),
+            gain: rng.random_range(0.88..1.04),
             offset: rng.random_range(-0.02..0.06),
-            curve: rng.random_range(-0.25..0.25),
-            noise: rng.random_range(0.02..0.045),
+            curve: rng.random_range(-0.15..0.15),
+            noise: rng.random_range(0.01..0.025),
         }
     }
 

@@ -15,82 +15,82 @@ struct Denial {
 
 const HEART_NORMAL: Denial = Denial {
     alone: &[
-        (75, "heart size is normal"),
-        (20, "the heart is normal in size"),
-        (5, "the cardiac silhouette is within normal limits"),
+        (88, "heart size is normal"),
+        (10, "the heart is normal in size"),
+        (2, "the cardiac silhouette is within normal limits"),
     ],
     beside: &[
-        (75, "the cardiac silhouette is within normal limits"),
-        (20, "the heart is normal in size"),
-        (5, "heart size is normal"),
+        (88, "the cardiac silhouette is within normal limits"),
+        (10, "the heart is normal in size"),
+        (2, "heart size is normal"),
     ],
 };
 const MEDIASTINUM_NORMAL: Denial = Denial {
     alone: &[
-        (75, "the mediastinal contours are unremarkable"),
-        (25, "the mediastinum is normal"),
+        (88, "the mediastinal contours are unremarkable"),
+        (12, "the mediastinum is normal"),
     ],
     beside: &[(100, "the mediastinum is normal")],
 };
 const LUNGS_CLEAR: Denial = Denial {
     alone: &[
-        (75, "the lungs are clear"),
-        (20, "both lungs are clear"),
-        (5, "the lungs are well expanded and clear"),
+        (88, "the lungs are clear"),
+        (10, "both lungs are clear"),
+        (2, "the lungs are well expanded and clear"),
     ],
     beside: &[
-        (75, "the lungs are otherwise clear"),
-        (25, "otherwise both lungs are clear"),
+        (88, "the lungs are otherwise clear"),
+        (12, "otherwise both lungs are clear"),
     ],
 };
 const NO_CONSOLIDATION: Denial = Denial {
     alone: &[(100, "no focal consolidation is identified")],
     beside: &[
-        (75, "no focal consolidation is identified"),
-        (25, "there is no focal consolidation"),
+        (88, "no focal consolidation is identified"),
+        (12, "there is no focal consolidation"),
     ],
 };
 const NO_PLEURAL_DISEASE: Denial = Denial {
     alone: &[
-        (75, "no pleural effusion or pneumothorax is seen"),
-        (20, "there is no pneumothorax or pleural effusion"),
-        (5, "the pleural spaces are clear"),
+        (88, "no pleural effusion or pneumothorax is seen"),
+        (10, "there is no pneumothorax or pleural effusion"),
+        (2, "the pleural spaces are clear"),
     ],
     beside: &[
-        (75, "there is no pneumothorax or pleural effusion"),
-        (20, "the pleural spaces are clear"),
-        (5, "no pleural effusion or pneumothorax is seen"),
+        (88, "there is no pneumothorax or pleural effusion"),
+        (10, "the pleural spaces are clear"),
+        (2, "no pleural effusion or pneumothorax is seen"),
     ],
 };
 const NO_EFFUSION: Denial = Denial {
     alone: &[(100, "there is no pleural effusion")],
     beside: &[
-        (75, "there is no pleural effusion"),
-        (25, "no pleural effusion is seen"),
+        (88, "there is no pleural effusion"),
+        (12, "no pleural effusion is seen"),
     ],
 };
 const NO_PNEUMOTHORAX: Denial = Denial {
     alone: &[(100, "there is no pneumothorax")],
     beside: &[
-        (75, "there is no pneumothorax"),
-        (25, "no pneumothorax is seen"),
+        (88, "there is no pneumothorax"),
+        (12, "no pneumothorax is seen"),
     ],
 };
 const NO_EDEMA: Denial = Denial {
     alone: &[(100, "no evidence of pulmonary edema")],
     beside: &[
-        (75, "there is no pulmonary edema"),
-        (25, "no evidence of pulmonary edema"),
+        (88, "there is no pulmonary edema"),
+        (12, "no evidence of pulmonary edema"),
     ],
 };
 const BONES_NORMAL: Denial = Denial {
     alone: &[
-        (75, "no acute osseous abnormality is identified"),
-        (25, "the osseous structures are intact"),
+        (88, "no acute osseous abnormality is identified"),
+        (12, "the osseous structures are intact"),
     ],
     beside: &[
-        (75, "the osseous structures are intact"),
-        (25, "no acute fracture is seen"),
+        (88, "the osseous structures are intact"),
+        (12, "no acute fracture is seen"),
     ],
 };
 /// Said of abnormal films only.
@@ -98,11 +98,11 @@ const NOTHING_ELSE: Denial = Denial {
     alone: &[(100, "no acute disease")],
     beside: &[
         (
-            75,
+            88,
             "the remainder of the examination is without acute abnormality",
         ),
-        (20, "the study is otherwise unremarkable"),
-        (5, "no other acute abnormality"),
+        (10, "the study is otherwise unremarkable"),
+        (2, "no other acute abnormality"),
     ],
 };
 
@@ -110,63 +110,63 @@ const NOTHING_ELSE: Denial = Denial {
 fn phrases(kind: FindingKind) -> Phrases {
     match kind {
         FindingKind::EndotrachealTube => &[
-            (80, "an endotracheal tube is in place"),
-            (20, "an endotracheal tube terminates above the carina"),
+            (90, "an endotracheal tube is in place"),
+            (10, "an endotracheal tube terminates above the carina"),
         ],
         FindingKind::PiccLine => &[
             (
-                80,
+                90,
                 "a {side} picc line terminates in the superior vena cava",
             ),
-            (20, "there is a {side} picc line"),
+            (10, "there is a {side} picc line"),
         ],
         FindingKind::Pacemaker => &[
-            (80, "a pacemaker projects over the chest wall"),
-            (20, "a pacemaker is in place"),
+            (90, "a pacemaker projects over the chest wall"),
+            (10, "a pacemaker is in place"),
         ],
         FindingKind::Cardiomegaly => &[
-            (75, "the heart is {degree} enlarged"),
-            (20, "the cardiac silhouette is {degree} enlarged"),
-            (5, "heart size is {degree} increased"),
+            (88, "the heart is {degree} enlarged"),
+            (10, "the cardiac silhouette is {degree} enlarged"),
+            (2, "heart size is {degree} increased"),
         ],
         FindingKind::Effusion => &[
-            (75, "there is a {size} {side} pleural effusion"),
-            (20, "a {size} {side} pleural effusion is present"),
-            (5, "{size} {side} pleural effusion is noted"),
+            (88, "there is a {size} {side} pleural effusion"),
+            (10, "a {size} {side} pleural effusion is present"),
+            (2, "{size} {side} pleural effusion is noted"),
         ],
         FindingKind::Pneumothorax => &[
-            (75, "there is a {size} {side} pneumothorax"),
-            (20, "a {size} {side} pneumothorax is present"),
-            (5, "{size} {side} pneumothorax is noted"),
+            (88, "there is a {size} {side} pneumothorax"),
+            (10, "a {size} {side} pneumothorax is present"),
+            (2, "{size} {side} pneumothorax is noted"),
         ],
         FindingKind::Consolidation => &[
-            (75, "there is consolidation in the {side} {lobe} lobe"),
-            (20, "{side} {lobe} lobe consolidation is present"),
+            (88, "there is consolidation in the {side} {lobe} lobe"),
+            (10, "{side} {lobe} lobe consolidation is present"),
             (
-                5,
+                2,
                 "an airspace consolidation is noted in the {side} {lobe} lobe",
             ),
         ],
         FindingKind::Nodule => &[
-            (75, "a nodule projects over the {side} {lobe} lobe"),
-            (20, "there is a nodule in the {side} {lobe} lobe"),
-            (5, "a rounded nodule is noted in the {side} {lobe} lobe"),
+            (88, "a nodule projects over the {side} {lobe} lobe"),
+            (10, "there is a nodule in the {side} {lobe} lobe"),
+            (2, "a rounded nodule is noted in the {side} {lobe} lobe"),
         ],
         FindingKind::Atelectasis => &[
-            (75, "linear atelectasis is seen at the {side} lung base"),
-            (20, "there is {side} basilar atelectasis"),
+            (88, "linear atelectasis is seen at the {side} lung base"),
+            (10, "there is {side} basilar atelectasis"),
         ],
         FindingKind::Edema => &[
             (
-                75,
+                88,
                 "diffuse perihilar opacities are compatible with pulmonary edema",
             ),
-            (20, "there is pulmonary edema"),
-            (5, "pulmonary edema is present"),
+            (10, "there is pulmonary edema"),
+            (2, "pulmonary edema is present"),
         ],
         FindingKind::RibFracture => &[
-            (75, "a displaced fracture of a {side} rib is seen"),
-            (20, "there is a {side} rib fracture"),
+            (88, "a displaced fracture of a {side} rib is seen"),
+            (10, "there is a {side} rib fracture"),
         ],
     }
 }
@@ -175,12 +175,12 @@ fn phrases(kind: FindingKind) -> Phrases {
 fn bilateral_phrases(kind: FindingKind) -> Option<Phrases> {
     match kind {
         FindingKind::Effusion => Some(&[
-            (80, "there are {size} bilateral pleural effusions"),
-            (20, "{size} bilateral pleural effusions are present"),
+            (90, "there are {size} bilateral pleural effusions"),
+            (10, "{size} bilateral pleural effusions are present"),
         ]),
         FindingKind::Atelectasis => Some(&[
-            (80, "linear atelectasis is seen at both lung bases"),
-            (20, "there is bilateral basilar atelectasis"),
+            (90, "linear atelectasis is seen at both lung bases"),
+            (10, "there is bilateral basilar atelectasis"),
         ]),
         _ => None,
     }
@@ -208,9 +208,9 @@ pub fn write_report<R: Rng + ?Sized>(findings: &PhantomFindings, rng: &mut R) ->
     sentences.join(" ")
 }
 
-/// One report in five has two neighbouring sentences exchanged.
+/// One report in twelve has two neighbouring sentences exchanged.
 fn swap_neighbours<R: Rng + ?Sized>(sentences: &mut [String], rng: &mut R) {
-    let (swaps, place) = (rng.random_bool(0.2), rng.random::<u32>() as usize);
+    let (swaps, place) = (rng.random_bool(0.08), rng.random::<u32>() as usize);
     if swaps && sentences.len() > 1 {
         let first = place % (sentences.len() - 1);
         sentences.swap(first, first + 1);
@@ -249,13 +249,13 @@ impl<'a> Draft<'a> {
         for device in [EndotrachealTube, PiccLine, Pacemaker] {
             self.state(device);
         }
-        self.state_or_deny(Cardiomegaly, HEART_NORMAL, [1.0, 0.85, 0.6]);
-        self.deny(MEDIASTINUM_NORMAL, [0.95, 0.1, 0.05]);
+        self.state_or_deny(Cardiomegaly, HEART_NORMAL, [1.0, 0.96, 0.92]);
+        self.deny(MEDIASTINUM_NORMAL, [0.95, 0.04, 0.02]);
         self.lungs();
         self.pleura();
-        self.state_or_deny(Edema, NO_EDEMA, [0.05, 0.1, 0.05]);
-        self.state_or_deny(RibFracture, BONES_NORMAL, [0.9, 0.15, 0.1]);
-        self.deny(NOTHING_ELSE, [0.0, 0.9, 0.8]);
+        self.state_or_deny(Edema, NO_EDEMA, [0.03, 0.04, 0.02]);
+        self.state_or_deny(RibFracture, BONES_NORMAL, [0.94, 0.05, 0.03]);
+        self.deny(NOTHING_ELSE, [0.0, 0.08, 0.04]);
         self.sentences
     }
 
@@ -267,11 +267,11 @@ impl<'a> Draft<'a> {
             .chain(&[Edema])
             .any(|&kind| self.findings.has(kind));
         if clear {
-            self.deny(LUNGS_CLEAR, [1.0, 0.85, 0.6]);
+            self.deny(LUNGS_CLEAR, [1.0, 0.96, 0.92]);
         } else {
             self.topics += 1;
         }
-        let denied = if clear { [0.0; 3] } else { [0.0, 0.5, 0.2] };
+        let denied = if clear { [0.0; 3] } else { [0.0, 0.06, 0.03] };
         self.state_or_deny(Consolidation, NO_CONSOLIDATION, denied);
         self.state(Nodule);
         self.state(Atelectasis);
@@ -281,12 +281,12 @@ impl<'a> Draft<'a> {
         use FindingKind::*;
         let present = [Effusion, Pneumothorax].map(|kind| self.findings.has(kind));
         if present == [false, false] {
-            self.deny(NO_PLEURAL_DISEASE, [1.0, 0.9, 0.8]);
+            self.deny(NO_PLEURAL_DISEASE, [1.0, 0.95, 0.9]);
             self.topics += 2;
         } else {
             self.topics += 1;
-            self.state_or_deny(Effusion, NO_EFFUSION, [0.0, 0.85, 0.7]);
-            self.state_or_deny(Pneumothorax, NO_PNEUMOTHORAX, [0.0, 0.85, 0.7]);
+            self.state_or_deny(Effusion, NO_EFFUSION, [0.0, 0.1, 0.05]);
+            self.state_or_deny(Pneumothorax, NO_PNEUMOTHORAX, [0.0, 0.1, 0.05]);
         }
     }
 

@@ -80,12 +80,12 @@ fn draw_finding(finding: PhantomFinding, rng: &mut impl Rng, lesions: &mut Vec<L
             centre: near(lobe_centre(finding), 0.03, rng),
             width: rng.random_range(0.17..0.21),
             height: rng.random_range(0.16..0.20),
-            strength: rng.random_range(0.36..0.44),
+            strength: rng.random_range(0.46..0.54),
             grain: 0.35,
         }),
         FindingKind::Nodule => lesions.push(Lesion::Disc {
             centre: near(lobe_centre(finding), 0.06, rng),
-            radius: rng.random_range(0.068..0.082),
+            radius: rng.random_range(0.085..0.100),
         }),
         FindingKind::Atelectasis => lesions.push(plate(side, rng)),
         FindingKind::Edema => lesions.extend([-1.0, 1.0].map(|side| Lesion::Cloud {
@@ -99,7 +99,7 @@ fn draw_finding(finding: PhantomFinding, rng: &mut impl Rng, lesions: &mut Vec<L
             ),
             width: rng.random_range(0.26..0.30),
             height: rng.random_range(0.36..0.42),
-            strength: rng.random_range(0.24..0.30),
+            strength: rng.random_range(0.32..0.38),
             grain: 0.6,
         })),
         FindingKind::RibFracture => lesions.push(Lesion::Break {
@@ -175,8 +175,8 @@ fn plate(side: f32, rng: &mut impl Rng) -> Lesion {
             x: side * 0.74,
             y: height + tilt,
         },
-        half: rng.random_range(0.026..0.034),
-        strength: rng.random_range(0.30..0.38),
+        half: rng.random_range(0.034..0.042),
+        strength: rng.random_range(0.38..0.46),
     }
 }
 
@@ -188,8 +188,8 @@ fn picc(side: f32, rng: &mut impl Rng) -> Lesion {
     path.extend([Point { x: -0.08, y: -0.36 }, Point { x: -0.10, y: tip }]);
     Lesion::Wire {
         path: path.iter().map(|p| near(*p, 0.012, rng)).collect(),
-        half: 0.016,
-        strength: 0.34,
+        half: 0.022,
+        strength: 0.42,
     }
 }
 
@@ -203,8 +203,8 @@ fn endotracheal_tube(rng: &mut impl Rng) -> Lesion {
     ];
     Lesion::Wire {
         path,
-        half: 0.020,
-        strength: 0.40,
+        half: 0.026,
+        strength: 0.46,
     }
 }
 
@@ -223,8 +223,8 @@ fn pacemaker(rng: &mut impl Rng) -> [Lesion; 2] {
     [
         Lesion::Wire {
             path,
-            half: 0.014,
-            strength: 0.32,
+            half: 0.020,
+            strength: 0.40,
         },
         Lesion::Metal {
             centre,
@@ -262,7 +262,7 @@ impl Lesion {
             }
             Lesion::Disc { centre, radius } => {
                 let distance = length(p.x - centre.x, p.y - centre.y);
-                density + 0.34 * inside(distance - radius + 0.01, 0.03) * tissue.lung
+                density + 0.42 * inside(distance - radius + 0.01, 0.03) * tissue.lung
             }
             Lesion::Plate {
                 from,
@@ -331,10 +331,10 @@ fn break_density(p: Point, density: f32, centre: Point, tilt: f32) -> f32 {
             x: centre.x + direction * along,
             y: centre.y + step + tilt * direction * along,
         };
-        inside(segment_distance(p, at(0.035), at(0.17)) - 0.030, 0.018)
+        inside(segment_distance(p, at(0.035), at(0.17)) - 0.038, 0.018)
     };
     let gap = inside(length(p.x - centre.x, p.y - centre.y) - 0.012, 0.03);
-    density * (1.0 - 0.35 * gap) + 0.32 * end(-1.0).max(end(1.0))
+    density * (1.0 - 0.35 * gap) + 0.42 * end(-1.0).max(end(1.0))
 }
 
 fn segment_distance(p: Point, from: Point, to: Point) -> f32 {

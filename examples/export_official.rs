@@ -1,0 +1,43 @@
+//! Writes a checkpoint's weights as safetensors under the names of the released PyTorch code.
+//!
+//! ```text
+//! cargo run --release --example export_official -- best.ithn --out model.safetensors
+//! ```
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ithn::checkpoint::{Checkpoint, CheckpointError};
+use ithn::import::export_released;
+
+/// Writes a checkpoint's weights as safetensors under the released names; PyTorch loads them with
+/// `load_state_dict(safetensors.torch.load_file(…), strict=False)`.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// A checkpoint of this library
+    checkpoint: PathBuf,
+
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match export(&Arguments::parse()) {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn export(arguments: &Arguments) -> Result<String, CheckpointError> {
+    let checkpoint = Checkpoint::load(&arguments.checkpoint)?;
+    let count = export_released(&checkpoint, &arguments.out)?;
+    Ok(format!("{}: {count} tensors", arguments.out.display()))
+}

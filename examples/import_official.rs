@@ -1,0 +1,108 @@
+//! Converts weights of the released PyTorch code, or torchvision's ResNets, into a checkpoint.
+//!
+//! ```text
+//! cargo run --release --example import_official -- model_best.pth --annotation annotation.json --out ithn.ckpt
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use ithn::config::{ExperimentConfig, Preset};
+use ithn::import::{
+    NamedTensors, UntraceableSizes, checkpoint_of_backbone, checkpoint_of_released, infer_released,
+    is_torchvision,
+};
+use ithn::train::TrainError;
+use ithn_data::{Annotation, Tokenizer};
+
+/// Converts a released checkpoint (.pth, .safetensors) or torchvision's ResNet weights into a
+/// checkpoint of this library. Sizes are read off the tensors.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// model_best.pth or current_checkpoint.pth of the released trainer, a ResNet of torchvision,
+    /// or either as .safetensors
+    weights: PathBuf,
+
+    /// The checkpoint to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// annotation.json that the vocabulary was counted on
+    #[arg(long, value_name = "FILE", required_unless_present = "numbered_words")]
+    annotation: Option<PathBuf>,
+
+    /// Without the annotation: reports will read `#17 #4 …`
+    #[arg(long, conflicts_with = "annotation")]
+    numbered_words: bool,
+
+    /// What tensors cannot tell: cleaning and threshold of the vocabulary, decoding, schedule
+    #[arg(long, default_value = "official-mimic-cxr")]
+    preset: Preset,
+
+    /// Attention heads of the Transformer and the memory
+    #[arg(long, default_value_t = UntraceableSizes::default().heads)]
+    heads: usize,
+
+    /// Memory rows that each head keeps
+    #[arg(long, default_value_t = UntraceableSizes::default().top_k)]
+    top_k: usize,
+}
+
+fn main() -> ExitCode {
+    match import(&Arguments::parse()) {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn import(arguments: &Arguments) -> Result<String, TrainError> {
+    let tensors = NamedTensors::read(&arguments.weights)?;
+    let base = arguments.preset.config();
+    let untraceable = UntraceableSizes {
+        heads: arguments.heads,
+        top_k: arguments.top_k,
+    };
+    let is_backbone = is_torchvision(&tensors);
+    let tokenizer = match &arguments.annotation {
+        Some(file) => vocabulary(file, &base)?,
+        None if is_backbone => Tokenizer::numbered(2, base.text.cleaning),
+        None => {
+            let sizes = infer_released(&tensors, untraceable)?;
+            Tokenizer::numbered(sizes.generator.vocabulary, base.text.cleaning)
+        }
+    };
+    let checkpoint = if is_backbone {
+        checkpoint_of_backbone(&tensors, base, tokenizer)?
+    } else {
+        checkpoint_of_released(&tensors, untraceable, base, tokenizer)?
+    };
+    checkpoint.save_as(&arguments.out)?;
+    let model = &checkpoint.header.config.model;
+    Ok(format!(
+        "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {} words, {} view(s)",
+        arguments.out.display(),
+        if is_backbone { "untrained but for its backbone," } else { "ResNet" },
+        model.backbone.depths,
+        model.backbone.width,
+        model.memory.rows,
+        model.memory.d_model,
+        model.transformer.layers,
+        checkpoint.header.tokenizer.words().len(),
+        model.views,
+    ))
+}
+
+/// The vocabulary of the training reports, as the released tokenizer counts it.
+fn vocabulary(file: &Path, config: &ExperimentConfig) -> Result<Tokenizer, TrainError> {
+    let annotation = Annotation::read(file)?;
+    let reports = annotation.train.iter().map(|entry| entry.report.as_str());
+    let text = &config.text;
+    Ok(Tokenizer::fit(reports, text.cleaning, text.minimum_occurrences)?)
+}
