@@ -272,7 +272,7 @@ fn phantom() -> ExperimentConfig {
             hardness: 0.8,
         },
         training: TrainingConfig {
-            epochs: 10,
+            epochs: 5,
             batch_size: 8,
             evaluation_batch_size: 64,
             seed: 7580,
@@ -281,11 +281,11 @@ fn phantom() -> ExperimentConfig {
                 learning_rate: 1e-3,
                 weight_decay: 0.0,
                 betas: [0.9, 0.999],
-                step_every: 6,
+                step_every: 3,
                 step_factor: 0.4,
                 ..OptimizerConfig::default()
             },
-            monitor: MonitoredMetric::Bleu4,
+            monitor: MonitoredMetric::FindingsF1,
             patience: 25,
             loader_threads: 2,
         },

@@ -28,10 +28,10 @@ pub struct PhantomConfig {
 }
 
 impl Default for PhantomConfig {
-    /// 1800, 120 and 240 studies of 224 × 224 pixels, a good third of them near-twins.
+    /// 3000, 120 and 240 studies of 224 × 224 pixels, a good third of them near-twins.
     fn default() -> Self {
         Self {
-            train: 1800,
+            train: 3000,
             validation: 120,
             test: 240,
             near_twin_share: 0.35,
