@@ -32,6 +32,7 @@ mod diversity;
 mod error;
 mod findings;
 mod labeler;
+mod meteor;
 mod overlap;
 mod rng;
 mod rouge;
@@ -46,6 +47,7 @@ pub use findings::{Confusion, FindingCounts, MAX_CLASSES, Prf, Undefined};
 pub use labeler::{
     FindingClass, LABELER, Lobe, Mention, ReportLabels, Side, Size, Status, Uncertain, label,
 };
+pub use meteor::{Meteor, MeteorCounts, MeteorDataError, MeteorScores};
 pub use overlap::{CorpusScores, OverlapScores, score_corpus};
 pub use rouge::{RougeL, rouge_l};
 pub use significance::{
