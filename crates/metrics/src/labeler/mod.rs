@@ -62,12 +62,20 @@ impl ReportLabels {
 
     /// Yes or no for each class, in the order of [`FindingClass::all`]; not mentioned is no.
     pub fn positives(&self, uncertain: Uncertain) -> [bool; FindingClass::COUNT] {
-        self.statuses.map(|status| match status {
-            Some(Status::Positive) => true,
-            Some(Status::Uncertain) => uncertain == Uncertain::AsPositive,
-            Some(Status::Negative) | None => false,
-        })
+        positives(&self.statuses, uncertain)
     }
+}
+
+/// Yes or no for each of the 14 classes; not mentioned is no.
+pub(crate) fn positives(
+    statuses: &[Option<Status>; FindingClass::COUNT],
+    uncertain: Uncertain,
+) -> [bool; FindingClass::COUNT] {
+    statuses.map(|status| match status {
+        Some(Status::Positive) => true,
+        Some(Status::Uncertain) => uncertain == Uncertain::AsPositive,
+        Some(Status::Negative) | None => false,
+    })
 }
 
 /// Labels a report, raw or cleaned (lower-cased, sentences joined by " . ").

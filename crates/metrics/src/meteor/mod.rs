@@ -104,9 +104,14 @@ impl Meteor {
         }
     }
 
+    /// Whether all four modules are there: only then is it METEOR.
+    pub fn is_full(&self) -> bool {
+        self.modules.tables.is_some()
+    }
+
     /// What the score must be called: `METEOR`, or `METEOR-es` without data files.
     pub fn name(&self) -> &'static str {
-        if self.modules.tables.is_some() {
+        if self.is_full() {
             "METEOR"
         } else {
             "METEOR-es"
