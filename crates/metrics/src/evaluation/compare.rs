@@ -89,74 +89,53 @@ pub fn compare_evaluations(
     draws: usize,
     seed: u64,
 ) -> Result<Versus, MetricsError> {
-    type Statistic = Box<dyn Fn(&[&StudyScores]) -> f64 + Send + Sync>;
+    let pair = Pair {
+        this,
+        other,
+        draws,
+        seed,
+    };
     let meteor = if this.overlap.meteor.is_some() {
         "meteor"
     } else {
         "meteor_es"
     };
-    let mut statistics: Vec<(&str, Statistic)> = Vec::new();
-    for (order, name) in ["bleu_1", "bleu_2", "bleu_3", "bleu_4"]
-        .into_iter()
-        .enumerate()
-    {
-        statistics.push((name, Box::new(move |studies| total_bleu(studies)[order])));
-    }
-    statistics.push((
-        "rouge_l",
-        Box::new(|studies| mean(studies, |study| study.overlap.rouge_l)),
-    ));
-    statistics.push((
-        "cider",
-        Box::new(|studies| mean(studies, |study| study.overlap.cider)),
-    ));
-    statistics.push((
-        meteor,
-        Box::new(|studies| {
-            studies
-                .iter()
-                .map(|study| &study.meteor_counts)
-                .sum::<MeteorCounts>()
-                .score()
-        }),
-    ));
+    let every: [usize; FindingClass::COUNT] = std::array::from_fn(|class| class);
     let five = FindingClass::FIVE.map(FindingClass::index);
-    statistics.push((
-        "findings.micro_14.f1",
-        Box::new(|studies| {
-            micro_f1(
-                studies,
-                &std::array::from_fn::<_, { FindingClass::COUNT }, _>(|at| at),
-            )
-        }),
-    ));
-    statistics.push((
-        "findings.micro_5.f1",
-        Box::new(move |studies| micro_f1(studies, &five)),
-    ));
-
-    let compare =
-        |(name, statistic): &(&str, Statistic)| -> Result<MetricComparison, MetricsError> {
-            let Comparison { test, interval } =
-                compare_studies(&other.per_study, &this.per_study, statistic, draws, seed)?;
-            let value = |evaluation: &Evaluation| {
-                statistic(&evaluation.per_study.iter().collect::<Vec<_>>())
+    let bleu = |order: usize| {
+        move |studies: &[&BleuCounts]| {
+            let mut total = BleuCounts::default();
+            studies.iter().for_each(|study| total += **study);
+            total.scores()[order]
+        }
+    };
+    let counts = |study: &StudyScores| study.bleu_counts;
+    type Test<'t> = Box<dyn FnOnce() -> Result<MetricComparison, MetricsError> + Send + 't>;
+    let tests: Vec<Test> = vec![
+        Box::new(|| pair.test("bleu_1", counts, bleu(0))),
+        Box::new(|| pair.test("bleu_2", counts, bleu(1))),
+        Box::new(|| pair.test("bleu_3", counts, bleu(2))),
+        Box::new(|| pair.test("bleu_4", counts, bleu(3))),
+        Box::new(|| pair.test("rouge_l", |study| study.overlap.rouge_l, mean)),
+        Box::new(|| pair.test("cider", |study| study.overlap.cider, mean)),
+        Box::new(|| {
+            let score = |studies: &[&MeteorCounts]| {
+                let total: MeteorCounts = studies.iter().copied().sum();
+                total.score()
             };
-            Ok(MetricComparison {
-                metric: (*name).to_owned(),
-                other: value(other),
-                this: value(this),
-                difference: test.difference,
-                p_value: test.p_value,
-                interval,
-            })
-        };
-    // Each metric is a long loop of its own.
+            pair.test(meteor, |study| study.meteor_counts, score)
+        }),
+        Box::new(|| {
+            let hits = |study: &StudyScores| Hits::of(study, &every);
+            pair.test("findings.micro_14.f1", hits, micro_f1)
+        }),
+        Box::new(|| {
+            let hits = |study: &StudyScores| Hits::of(study, &five);
+            pair.test("findings.micro_5.f1", hits, micro_f1)
+        }),
+    ];
     let metrics = std::thread::scope(|scope| {
-        let running: Vec<_> = statistics
-            .iter()
-            .map(|statistic| scope.spawn(|| compare(statistic)))
-            .collect();
+        let running: Vec<_> = tests.into_iter().map(|test| scope.spawn(test)).collect();
         running
             .into_iter()
             .map(|thread| {
@@ -169,29 +148,72 @@ pub fn compare_evaluations(
     Ok(Versus { draws, metrics })
 }
 
-fn total_bleu(studies: &[&StudyScores]) -> [f64; 4] {
-    let mut total = BleuCounts::default();
-    studies.iter().for_each(|study| total += study.bleu_counts);
-    total.scores()
+/// What is compared, and how thoroughly.
+struct Pair<'a> {
+    this: &'a Evaluation,
+    other: &'a Evaluation,
+    draws: usize,
+    seed: u64,
 }
 
-fn mean(studies: &[&StudyScores], value: impl Fn(&StudyScores) -> f64) -> f64 {
-    studies.iter().map(|study| value(study)).sum::<f64>() / studies.len() as f64
+impl Pair<'_> {
+    /// Tests a metric: `statistic` of what `item` takes from every study.
+    fn test<T>(
+        &self,
+        metric: &str,
+        item: impl Fn(&StudyScores) -> T,
+        statistic: impl Fn(&[&T]) -> f64,
+    ) -> Result<MetricComparison, MetricsError> {
+        let items = |evaluation: &Evaluation| -> Vec<T> {
+            evaluation.per_study.iter().map(&item).collect()
+        };
+        let (other, this) = (items(self.other), items(self.this));
+        let Comparison { test, interval } =
+            compare_studies(&other, &this, &statistic, self.draws, self.seed)?;
+        let value = |items: &[T]| statistic(&items.iter().collect::<Vec<_>>());
+        Ok(MetricComparison {
+            metric: metric.to_owned(),
+            other: value(&other),
+            this: value(&this),
+            difference: test.difference,
+            p_value: test.p_value,
+            interval,
+        })
+    }
+}
+
+fn mean(scores: &[&f64]) -> f64 {
+    scores.iter().copied().sum::<f64>() / scores.len() as f64
+}
+
+/// Findings of a study that are true and named, and how many are true plus how many are named.
+struct Hits {
+    both: u32,
+    either: u32,
+}
+
+impl Hits {
+    fn of(study: &StudyScores, classes: &[usize]) -> Self {
+        let mut hits = Self { both: 0, either: 0 };
+        for &class in classes {
+            let truth = study.true_findings[class];
+            let predicted = study.predicted_findings[class];
+            hits.both += u32::from(truth && predicted);
+            hits.either += u32::from(truth) + u32::from(predicted);
+        }
+        hits
+    }
 }
 
 /// F1 of counts pooled over classes; 0 where nothing is true or named.
-fn micro_f1(studies: &[&StudyScores], classes: &[usize]) -> f64 {
-    let (mut both, mut either) = (0u64, 0u64);
-    for study in studies {
-        for &class in classes {
-            let (truth, predicted) = (study.true_findings[class], study.predicted_findings[class]);
-            both += u64::from(truth && predicted);
-            either += u64::from(truth) + u64::from(predicted);
-        }
-    }
-    if either == 0 {
+fn micro_f1(studies: &[&Hits]) -> f64 {
+    let sum = |part: fn(&Hits) -> u32| -> f64 {
+        studies.iter().map(|study| f64::from(part(study))).sum()
+    };
+    let (both, either) = (sum(|hits| hits.both), sum(|hits| hits.either));
+    if either == 0.0 {
         0.0
     } else {
-        2.0 * both as f64 / either as f64
+        2.0 * both / either
     }
 }

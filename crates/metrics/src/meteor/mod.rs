@@ -141,33 +141,48 @@ impl Meteor {
         &self,
         pairs: impl IntoIterator<Item = P>,
     ) -> Result<Vec<MeteorCounts>, MetricsError> {
-        let study = |(index, pair): (usize, P)| {
-            let Pair {
-                hypothesis,
-                references,
-            } = pair.into();
-            let hypothesis = normalize::words(hypothesis);
-            references
-                .into_iter()
-                .map(|reference| self.compare(&hypothesis, &normalize::words(reference)))
-                .reduce(|best, other| {
-                    if other.score() > best.score() {
-                        other
-                    } else {
-                        best
-                    }
-                })
-                .ok_or(MetricsError::NoReference { index })
-        };
-        let counts: Vec<MeteorCounts> = pairs
-            .into_iter()
-            .enumerate()
-            .map(study)
-            .collect::<Result<_, _>>()?;
-        if counts.is_empty() {
+        let pairs: Vec<Pair<'a>> = pairs.into_iter().map(Into::into).collect();
+        if pairs.is_empty() {
             return Err(MetricsError::Empty { what: "the corpus" });
         }
-        Ok(counts)
+        if let Some(index) = pairs.iter().position(|pair| pair.references.is_empty()) {
+            return Err(MetricsError::NoReference { index });
+        }
+        // Studies do not depend on each other.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let shares = pairs.chunks(pairs.len().div_ceil(threads));
+        let count = |share: &[Pair<'a>]| -> Vec<MeteorCounts> {
+            share.iter().filter_map(|pair| self.study(pair)).collect()
+        };
+        Ok(std::thread::scope(|scope| {
+            let running: Vec<_> = shares
+                .map(|share| scope.spawn(move || count(share)))
+                .collect();
+            running
+                .into_iter()
+                .flat_map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect()
+        }))
+    }
+
+    /// Counts of a study against its best reference; the first of equally good ones.
+    fn study(&self, pair: &Pair<'_>) -> Option<MeteorCounts> {
+        let hypothesis = normalize::words(pair.hypothesis);
+        let compared = pair
+            .references
+            .iter()
+            .map(|reference| self.compare(&hypothesis, &normalize::words(reference)));
+        compared.reduce(|best, other| {
+            if other.score() > best.score() {
+                other
+            } else {
+                best
+            }
+        })
     }
 
     fn compare(&self, hypothesis: &[String], reference: &[String]) -> MeteorCounts {
