@@ -1,7 +1,7 @@
 //! Compares every component with golden numbers of the released PyTorch code.
 //!
 //! ```sh
-//! cargo run --release --example parity -- --fixtures DIR [--json] [--family NAME]
+//! cargo run --release --example parity -- --fixtures DIR [--meteor-data DIR] [--json] [--family NAME]
 //! ```
 //!
 //! One line per check: family, quantity, largest absolute and relative error, tolerance, outcome.
@@ -23,6 +23,9 @@ struct Arguments {
     /// Directory of the fixtures.
     #[arg(long)]
     fixtures: PathBuf,
+    /// METEOR 1.5's data: the folder with meteor-1.5.jar and data/.
+    #[arg(long, value_name = "DIR")]
+    meteor_data: Option<PathBuf>,
     /// Prints a JSON array of the same lines instead.
     #[arg(long)]
     json: bool,
@@ -40,7 +43,12 @@ fn main() -> ExitCode {
         {
             continue;
         }
-        match family.run(&arguments.fixtures) {
+        let mut result = family.run(&arguments.fixtures);
+        if family.name == "metrics" {
+            let meteor = checks::meteor(&arguments.fixtures, arguments.meteor_data.as_deref());
+            result = result.and_then(|lines| Ok([lines, meteor?].concat()));
+        }
+        match result {
             Ok(lines) => {
                 if !arguments.json {
                     lines.iter().for_each(|line| println!("{line}"));

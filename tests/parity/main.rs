@@ -1,5 +1,5 @@
 //! The checks of `examples/parity.rs` on the fixtures committed under `tests/fixtures`, or on those
-//! that the environment variable `ITHN_FIXTURES` names.
+//! that the environment variable `ITHN_FIXTURES` names; `ITHN_METEOR_DATA` names METEOR's data files.
 
 mod checks;
 
@@ -7,22 +7,37 @@ use std::path::{Path, PathBuf};
 
 use checks::{FAMILIES, Outcome};
 
-/// Runs one family; none of its checks may fail, and its files must be there.
-fn passes(name: &str) {
-    let fixtures = std::env::var_os("ITHN_FIXTURES").map_or_else(
+fn fixtures() -> PathBuf {
+    std::env::var_os("ITHN_FIXTURES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
         PathBuf::from,
-    );
+    )
+}
+
+/// Runs one family; none of its checks may fail, and its files must be there.
+fn passes(name: &str) {
     let family = FAMILIES
         .iter()
         .find(|family| family.name == name)
         .expect("a known family");
-    let checks = family.run(&fixtures).expect("readable fixtures");
+    let checks = family.run(&fixtures()).expect("readable fixtures");
     for check in &checks {
         println!("{check}");
     }
     assert!(checks.iter().any(|check| check.outcome == Outcome::Pass));
     assert!(checks.iter().all(|check| check.outcome != Outcome::Fail));
+}
+
+/// METEOR passes where its data files are given, and says so where they are not.
+#[test]
+fn meteor() {
+    let data = std::env::var_os("ITHN_METEOR_DATA").map(PathBuf::from);
+    let checks = checks::meteor(&fixtures(), data.as_deref()).expect("readable fixtures");
+    let expected = match data {
+        Some(_) => Outcome::Pass,
+        None => Outcome::Absent,
+    };
+    assert!(!checks.is_empty() && checks.iter().all(|check| check.outcome == expected));
 }
 
 macro_rules! families {

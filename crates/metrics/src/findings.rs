@@ -186,12 +186,29 @@ impl FindingCounts {
         draws: usize,
         seed: u64,
     ) -> Result<Interval, MetricsError> {
-        let mask = self.mask(&[class])?;
+        self.mask(&[class])?;
+        // Each study is one of four kinds, so that a draw only counts kinds.
+        let kind = |(truth, predicted): &(u64, u64)| {
+            usize::from(truth >> class & 1 == 1) * 2 + usize::from(predicted >> class & 1 == 1)
+        };
+        let kinds: Vec<usize> = self.studies.iter().map(kind).collect();
         let f1 = |positions: &[usize]| {
-            let mut counts = Confusion::default();
-            positions
-                .iter()
-                .for_each(|&position| counts.count(self.studies[position], mask));
+            let mut counts = [0; 4];
+            for &position in positions {
+                counts[kinds[position]] += 1;
+            }
+            let [
+                true_negatives,
+                false_positives,
+                false_negatives,
+                true_positives,
+            ] = counts;
+            let counts = Confusion {
+                true_positives,
+                false_positives,
+                false_negatives,
+                true_negatives,
+            };
             counts.prf().f1
         };
         bootstrap_interval(self.studies.len(), f1, draws, seed)

@@ -6,9 +6,12 @@
 //! | What does a report claim? | [`label`]: the 14 CheXpert classes by the rules named [`LABELER`], with side, size, lobe |
 //! | Are the claims true? | [`FindingCounts`]: per class, micro, macro and example-based, over any subset of classes |
 //! | Does the model write more than one report? | [`diversity()`] |
+//! | … and in terms of synonyms, paraphrases and word order? | [`Meteor`]: METEOR 1.5 without Java |
+//! | Does an image find its own report? | [`retrieval()`], [`near_twin_accuracy`] |
+//! | All of it, from files | [`evaluation`] |
 //! | Is B better than A? | [`sign_flip`] over seeds, [`compare_studies`] over studies |
 //!
-//! Nothing here knows about tensors or models: reports and labels come in, numbers go out.
+//! Nothing here knows about tensors or models: reports, labels and scores come in, numbers go out.
 //!
 //! # Quick start
 //! ```
@@ -30,9 +33,12 @@ mod cider;
 mod corpus;
 mod diversity;
 mod error;
+pub mod evaluation;
 mod findings;
 mod labeler;
+mod meteor;
 mod overlap;
+mod retrieval;
 mod rng;
 mod rouge;
 mod significance;
@@ -46,7 +52,9 @@ pub use findings::{Confusion, FindingCounts, MAX_CLASSES, Prf, Undefined};
 pub use labeler::{
     FindingClass, LABELER, Lobe, Mention, ReportLabels, Side, Size, Status, Uncertain, label,
 };
+pub use meteor::{Meteor, MeteorCounts, MeteorDataError, MeteorScores};
 pub use overlap::{CorpusScores, OverlapScores, score_corpus};
+pub use retrieval::{Query, Retrieval, near_twin_accuracy, retrieval, retrieval_from_matrix};
 pub use rouge::{RougeL, rouge_l};
 pub use significance::{
     Comparison, DEFAULT_DRAWS, Interval, MAX_EXACT_PAIRS, PairedTest, approximate_randomization,

@@ -1,11 +1,11 @@
-//! `metrics.json`: BLEU, ROUGE-L and CIDEr of pycocoevalcap.
+//! `metrics.json`: BLEU, ROUGE-L, CIDEr and METEOR of pycocoevalcap.
 //!
 //! A subset without the pairs of real reports checks the hand-written corpora alone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ithn_metrics::{CorpusScores, OverlapScores, Pair, score_corpus};
+use ithn_metrics::{CorpusScores, Meteor, OverlapScores, Pair, score_corpus};
 use serde::Deserialize;
 
 use super::check::{Check, Tolerance};
@@ -38,23 +38,79 @@ pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
         ));
     }
     for (name, case) in &json.degenerate {
-        let pairs = case
-            .hyps
-            .iter()
-            .zip(&case.refs)
-            .map(|(hypothesis, references)| {
-                Pair::with_references(hypothesis, references.iter().map(String::as_str))
-            });
-        let scores = scored(pairs.collect())?;
+        let scores = scored(case.pairs())?;
         let what = format!("degenerate.{name}");
         checks.extend(compare(&what, &scores, &case.corpus, &case.per_sample));
     }
-    checks.push(Check::absent(
-        FAMILY,
-        "METEOR: this build does not compute it",
-    ));
     Ok(checks)
 }
+
+/// METEOR of the same pairs, which needs METEOR's own data files.
+pub fn meteor(dir: &Path, data: Option<&Path>) -> Result<Vec<Check>, FixtureError> {
+    let Some(data) = data else {
+        let what = "METEOR: its data files are not given";
+        return Ok(vec![Check::absent(FAMILY, what)]);
+    };
+    if !dir.join("metrics.json").is_file() {
+        return Ok(vec![Check::absent(FAMILY, "METEOR: no metrics.json")]);
+    }
+    let json: Json = read_json(dir, "metrics.json")?;
+    let failed = |reason: String| FixtureError::Layout {
+        path: dir.join("metrics.json"),
+        reason,
+    };
+    let meteor = Meteor::with_data(data).map_err(|error| failed(error.to_string()))?;
+    let mut checks = Vec::new();
+    let mut compare =
+        |what: String, pairs: Vec<Pair<'_>>, corpus: &Golden, studies: &GoldenStudies| {
+            let scores = meteor
+                .score(pairs)
+                .map_err(|error| failed(error.to_string()))?;
+            let golden = corpus.get("METEOR").copied().unwrap_or(f64::NAN);
+            let line = |part: &str| format!("{what}: METEOR, {part}");
+            checks.push(Check::numbers(
+                FAMILY,
+                line("corpus"),
+                &[scores.corpus],
+                &[golden],
+                TOLERANCE,
+            ));
+            let golden = studies.get("METEOR").cloned().unwrap_or_default();
+            let computed = &scores.per_study[..golden.len().min(scores.per_study.len())];
+            checks.push(Check::numbers(
+                FAMILY,
+                line("per sample"),
+                computed,
+                &golden,
+                TOLERANCE,
+            ));
+            Ok::<(), FixtureError>(())
+        };
+    if !json.pairs.is_empty() {
+        let pairs = json
+            .pairs
+            .iter()
+            .map(|pair| Pair::new(&pair.hyp, &pair.r#ref));
+        compare(
+            "pairs".to_owned(),
+            pairs.collect(),
+            &json.corpus,
+            &json.per_sample_first50,
+        )?;
+    }
+    for (name, case) in &json.degenerate {
+        compare(
+            format!("degenerate.{name}"),
+            case.pairs(),
+            &case.corpus,
+            &case.per_sample,
+        )?;
+    }
+    Ok(checks)
+}
+
+type Golden = BTreeMap<String, f64>;
+type GoldenStudies = BTreeMap<String, Vec<f64>>;
 
 #[derive(Deserialize)]
 struct Json {
@@ -79,6 +135,17 @@ struct Case {
     hyps: Vec<String>,
     corpus: BTreeMap<String, f64>,
     per_sample: BTreeMap<String, Vec<f64>>,
+}
+
+impl Case {
+    fn pairs(&self) -> Vec<Pair<'_>> {
+        let mut pairs = Vec::with_capacity(self.hyps.len());
+        for (hypothesis, references) in self.hyps.iter().zip(&self.refs) {
+            let references = references.iter().map(String::as_str);
+            pairs.push(Pair::with_references(hypothesis, references));
+        }
+        pairs
+    }
 }
 
 /// Two lines: all metrics of the corpus, and those of its studies, the first ones if the golden

@@ -25,6 +25,7 @@ use std::path::Path;
 
 pub use check::{Check, Outcome};
 pub use fixture::FixtureError;
+pub use metrics::meteor;
 
 /// A fixture family: its files, and the function that checks it.
 #[derive(Clone, Copy)]

@@ -14,7 +14,7 @@ use super::{
 /// How far doubt reaches, in words.
 const DOUBT_REACH: usize = 12;
 /// How far after the finding its denial may be, in words.
-const DENIAL_REACH: usize = 10;
+const DENIAL_REACH: usize = 14;
 /// How many words before the second of two alternatives their "or" may be.
 const ALTERNATIVE_REACH: usize = 3;
 
@@ -72,9 +72,20 @@ fn denies(tokens: &[Token], at: usize) -> bool {
         "free" | "clear" | "absence" | "lack" | "resolution" | "removal" => next == "of",
         "negative" => matches!(next, "for" | "of"),
         "ruled" => next == "out",
-        "resolved" => !next.is_empty(),
+        "resolved" => !next.is_empty() && !in_part(tokens, at),
         _ => DENIALS.has(this),
     }
+}
+
+/// "partially resolved", "has not cleared", "almost completely resolved".
+fn in_part(tokens: &[Token], at: usize) -> bool {
+    let modifies = |at: usize| {
+        matches!(
+            word(tokens, at),
+            "not" | "incompletely" | "partially" | "partly" | "almost" | "nearly" | "mostly"
+        )
+    };
+    (at.saturating_sub(2)..at).any(modifies)
 }
 
 /// "no significant change in the effusion" does not deny the effusion.
@@ -112,9 +123,7 @@ fn denied_after(tokens: &[Token], end: usize) -> bool {
         match tokens[at].text {
             "with" | "without" | "no" | "there" => return false,
             "absent" | "ruled" | "excluded" => return true,
-            "resolved" | "cleared" => {
-                return !matches!(previous(tokens, at), "incompletely" | "partially" | "not");
-            }
+            "resolved" | "cleared" => return !in_part(tokens, at),
             "not" => return (1..4).any(|ahead| SEEN.has(word(tokens, at + ahead))),
             _ => {}
         }
@@ -164,10 +173,14 @@ fn doubted_after(tokens: &[Token], end: usize) -> bool {
             && !tokens.get(at + 2).is_some_and(Token::is_word)
     };
     let after = end..tokens.len().min(end + DOUBT_REACH);
+    let in_differential = |at: usize| {
+        matches!(word(tokens, at), "in" | "within")
+            && (at + 1..at + 3).any(|next| word(tokens, next) == "differential")
+    };
     matches!(word(tokens, end), "versus" | "vs")
         || after
             .take_while(|&at| tokens[at].is_word() && !breaks(&tokens[at]))
-            .any(doubted)
+            .any(|at| doubted(at) || in_differential(at))
 }
 
 /// "atelectasis or infiltrate": each of the two is in doubt.
@@ -229,6 +242,7 @@ mod tests {
                 "The X has resolved",
                 "Interval resolution of X",
                 "X has been ruled out",
+                "Y and blunting of the left lateral costophrenic angle and X have cleared",
                 "mild Y without X",
             ],
         );
@@ -251,6 +265,7 @@ mod tests {
                 "The previous Y is not seen, with new X",
                 "X with no Y",
                 "X has not resolved",
+                "almost completely resolved X",
                 "X, likely due to Y",
             ],
         );
@@ -275,6 +290,8 @@ mod tests {
                 "X or Y at the base",
                 "Y and/or X",
                 "suggestion of X",
+                "Correlate clinically for X",
+                "X is in the differential",
             ],
         );
     }

@@ -54,7 +54,7 @@ pub(super) const DOUBTS: Words = Words(
      questioned suspicious suspicion suspect suspected suggest suggests suggesting suggestive \
      suggested suggestion concern concerning worrisome versus vs exclude excluded equivocal \
      borderline perhaps presumably presumed differential potential potentially considered \
-     indeterminate cannot whether rather",
+     indeterminate cannot whether rather possibility correlate",
 );
 
 /// After a finding and "is", these put it in doubt if nothing follows.

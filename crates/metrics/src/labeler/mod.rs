@@ -11,6 +11,7 @@ mod cues;
 mod lexicon;
 mod phrase;
 mod rules;
+mod spelling;
 mod tokens;
 
 use std::ops::Range;
@@ -21,6 +22,7 @@ pub use attributes::{Lobe, Side, Size};
 pub use class::{FindingClass, Status, Uncertain};
 use cues::{VOID_FINDING, VOID_NORMAL};
 use lexicon::{LEXICON, Meaning};
+use spelling::corrected;
 use tokens::{Token, sentences};
 
 /// Name under which results of this labeler are reported.
@@ -62,12 +64,20 @@ impl ReportLabels {
 
     /// Yes or no for each class, in the order of [`FindingClass::all`]; not mentioned is no.
     pub fn positives(&self, uncertain: Uncertain) -> [bool; FindingClass::COUNT] {
-        self.statuses.map(|status| match status {
-            Some(Status::Positive) => true,
-            Some(Status::Uncertain) => uncertain == Uncertain::AsPositive,
-            Some(Status::Negative) | None => false,
-        })
+        positives(&self.statuses, uncertain)
     }
+}
+
+/// Yes or no for each of the 14 classes; not mentioned is no.
+pub(crate) fn positives(
+    statuses: &[Option<Status>; FindingClass::COUNT],
+    uncertain: Uncertain,
+) -> [bool; FindingClass::COUNT] {
+    statuses.map(|status| match status {
+        Some(Status::Positive) => true,
+        Some(Status::Uncertain) => uncertain == Uncertain::AsPositive,
+        Some(Status::Negative) | None => false,
+    })
 }
 
 /// Labels a report, raw or cleaned (lower-cased, sentences joined by " . ").
@@ -92,7 +102,15 @@ impl ReportLabels {
 pub fn label(report: &str) -> ReportLabels {
     // ASCII lower case keeps every byte where it was, so spans point into the report itself.
     let text = report.to_ascii_lowercase();
-    let mentions: Vec<Mention> = sentences(&text).iter().flat_map(|s| mentions(s)).collect();
+    let mut sentences = sentences(&text);
+    for token in sentences
+        .iter_mut()
+        .flatten()
+        .filter(|token| token.is_word())
+    {
+        token.text = corrected(token.text);
+    }
+    let mentions: Vec<Mention> = sentences.iter().flat_map(|s| mentions(s)).collect();
     let mut statuses = [None; FindingClass::COUNT];
     for mention in &mentions {
         let status = &mut statuses[mention.class.index()];
@@ -323,6 +341,15 @@ mod tests {
             [NoFinding]
         );
         assert_eq!(positive("Air-space opacity."), [LungOpacity]);
+    }
+
+    #[test]
+    fn one_wrong_letter_does_not_hide_a_finding() {
+        let report = "Mild cardiomegally. No plural effussion.";
+        let labels = label(report);
+        assert_eq!(labels.status(Cardiomegaly), Some(Status::Positive));
+        assert_eq!(labels.status(PleuralEffusion), Some(Status::Negative));
+        assert_eq!(&report[labels.mentions[0].span.clone()], "cardiomegally");
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub(super) const RULES: &[Rule] = &[
             "widen* of the mediastin*|superior",
             "widen* mediastin*|superior",
             "wide mediastinum",
+            "widen*|prominen*|fullness ~ paratracheal",
             "enlarged mediastin*",
             "prominen* of ~ mediastin*",
             "prominent mediastin*|superior",
@@ -83,7 +84,7 @@ pub(super) const RULES: &[Rule] = &[
         classes: &[LungOpacity],
         meaning: Meaning::Finding,
         phrases: &[
-            "opaci*",
+            "opaci*|opaque",
             "infiltrat*",
             "airspace|alveolar disease|process|filling",
             "air space disease|process",
@@ -193,6 +194,7 @@ pub(super) const RULES: &[Rule] = &[
             "pneumothora*",
             "hydropneumothora*",
             "hemopneumothora*",
+            "pleural air",
             "ptx",
         ],
     },
@@ -209,15 +211,6 @@ pub(super) const RULES: &[Rule] = &[
             "hemothora*",
             "hydrothora*",
             "empyema",
-        ],
-    },
-    Rule {
-        classes: &[PleuralEffusion],
-        meaning: Meaning::Hint,
-        phrases: &[
-            "blunt* ~ costophrenic|sulcus|sulci|cp|angle|angles",
-            "costophrenic|cp ~ blunt*",
-            "sulcus|sulci|angle|angles ~ blunt*",
         ],
     },
     Rule {
@@ -240,6 +233,8 @@ pub(super) const RULES: &[Rule] = &[
             "pleuroparenchymal|pleural parenchymal scar*|thickening",
             "pleural apical scar*|thickening",
             "apical cap|capping",
+            "fissural thickening",
+            "thickening of|in|along the ~ fissure|fissures",
         ],
     },
     Rule {

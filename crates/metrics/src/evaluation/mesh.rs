@@ -1,0 +1,214 @@
+//! The labeler against human tags: the MeSH column of Open-i's reports.
+
+use std::path::Path;
+
+use super::error::EvaluationError;
+use super::records::{column, csv_rows, read_text};
+use super::{ClassFindings, class_findings};
+use crate::{
+    error::MetricsError,
+    findings::FindingCounts,
+    labeler::{FindingClass, Uncertain, label},
+};
+
+/// A report of a CSV file, with its human tags if the file has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaggedReport {
+    /// Identifier; the row number if there is no column `uid`, `id` or `study_id`.
+    pub id: String,
+    /// Column `report`, or `findings` and `impression` with a blank line between them.
+    pub report: String,
+    /// Column `MeSH`, else `Problems`.
+    pub tags: Option<String>,
+}
+
+/// Reads reports and tags from a CSV file such as the Open-i collection's `indiana_reports.csv`.
+///
+/// # Errors
+/// [`EvaluationError`] naming the file and row.
+pub fn read_tagged_reports(path: &Path) -> Result<Vec<TaggedReport>, EvaluationError> {
+    let rows = csv_rows(path, &read_text(path)?)?;
+    let [(_, header), body @ ..] = rows.as_slice() else {
+        return Err(EvaluationError::Empty {
+            path: path.to_owned(),
+        });
+    };
+    let find = |names: &[&str]| column(header, names);
+    let id = find(&["uid", "id", "study_id"]);
+    let mut texts: Vec<usize> = find(&["report", "text"]).into_iter().collect();
+    if texts.is_empty() {
+        texts.extend(
+            [find(&["findings"]), find(&["impression"])]
+                .into_iter()
+                .flatten(),
+        );
+    }
+    if texts.is_empty() {
+        return Err(EvaluationError::Column {
+            path: path.to_owned(),
+            what: "reports",
+            expected: "report, text, findings, impression".to_owned(),
+            found: header.join(", ").chars().take(200).collect(),
+        });
+    }
+    let tags = find(&["MeSH"]).or_else(|| find(&["Problems"]));
+    if body.is_empty() {
+        return Err(EvaluationError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    let report = |(row, fields): &(usize, Vec<String>)| TaggedReport {
+        id: id.map_or_else(|| row.to_string(), |id| fields[id].clone()),
+        report: texts
+            .iter()
+            .map(|&text| fields[text].as_str())
+            .collect::<Vec<_>>()
+            .join("\n\n"),
+        tags: tags.map(|tags| fields[tags].clone()),
+    };
+    Ok(body.iter().map(report).collect())
+}
+
+/// The classes that MeSH tags amount to, in the order of [`FindingClass::all`]; `None` for a report nobody tagged.
+///
+/// Tags are separated by `;`, each a heading with qualifiers separated by `/`. The table is in `docs/evaluation.md`.
+pub fn findings_of_tags(tags: &str) -> Option<[bool; FindingClass::COUNT]> {
+    let mut found = [false; FindingClass::COUNT];
+    let mut any = false;
+    for tag in tags.split(';') {
+        let tag = tag.to_lowercase();
+        let mut parts = tag.split('/').map(str::trim);
+        let heading = parts.next().unwrap_or_default();
+        let qualifiers: Vec<&str> = parts.collect();
+        if heading == "no indexing" {
+            return None;
+        }
+        any |= !heading.is_empty();
+        for class in classes_of_tag(heading, &qualifiers) {
+            found[class.index()] = true;
+        }
+    }
+    any.then_some(found)
+}
+
+fn classes_of_tag(heading: &str, qualifiers: &[&str]) -> &'static [FindingClass] {
+    use FindingClass::*;
+    let has = |qualifier: &str| qualifiers.contains(&qualifier);
+    match heading {
+        "normal" => &[NoFinding],
+        "cardiomegaly" => &[Cardiomegaly],
+        "cardiac shadow" | "heart" if has("enlarged") => &[Cardiomegaly],
+        "mediastinum" if (has("enlarged") || has("prominent")) && !has("lymph nodes") => {
+            &[EnlargedCardiomediastinum]
+        }
+        "opacity" | "infiltrate" | "airspace disease" | "lung diseases, interstitial" => {
+            &[LungOpacity]
+        }
+        "density" if has("lung") => &[LungOpacity],
+        "markings" | "thickening" if has("interstitial") => &[LungOpacity],
+        "nodule" | "mass" | "cavitation" => &[LungLesion],
+        "pulmonary edema" | "pulmonary congestion" | "heart failure" => &[Edema],
+        "consolidation" => &[Consolidation],
+        "pneumonia" => &[Pneumonia],
+        "pulmonary atelectasis" => &[Atelectasis],
+        "pneumothorax" => &[Pneumothorax],
+        "pleural effusion" | "hemothorax" => &[PleuralEffusion],
+        "hydropneumothorax" | "hemopneumothorax" => &[Pneumothorax, PleuralEffusion],
+        "thickening" | "calcinosis" | "cicatrix" if has("pleura") => &[PleuralOther],
+        "fractures, bone" => &[Fracture],
+        "catheters, indwelling"
+        | "implanted medical device"
+        | "medical device"
+        | "tube, inserted"
+        | "stents" => &[SupportDevices],
+        _ => &[],
+    }
+}
+
+/// How the labeler agrees with human tags: every class, and opacity and consolidation taken together.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct ClassAgreement {
+    /// Reports with tags and text.
+    pub reports: usize,
+    /// Reports left out because nobody tagged them.
+    pub untagged: usize,
+    /// Reports left out because they have no text.
+    pub empty: usize,
+    /// Tags as truth, the labeler as prediction.
+    pub classes: Vec<ClassFindings>,
+}
+
+/// Measures the labeler against human tags, with 95 % bootstrap intervals over reports.
+///
+/// # Errors
+/// [`MetricsError::Empty`] if no report has both text and tags.
+pub fn agreement(
+    reports: &[TaggedReport],
+    uncertain: Uncertain,
+    draws: usize,
+    seed: u64,
+) -> Result<ClassAgreement, MetricsError> {
+    let both = |flags: &[bool; FindingClass::COUNT]| {
+        let either =
+            flags[FindingClass::LungOpacity.index()] || flags[FindingClass::Consolidation.index()];
+        [flags.as_slice(), &[either]].concat()
+    };
+    let names = FindingClass::all().map(FindingClass::name);
+    let mut counts = FindingCounts::new(names.into_iter().chain(["Opacity or Consolidation"]))?;
+    let (mut untagged, mut empty) = (0, 0);
+    for report in reports {
+        if report.report.trim().is_empty() {
+            empty += 1;
+            continue;
+        }
+        match report.tags.as_deref().and_then(findings_of_tags) {
+            Some(tagged) => counts.add(
+                &both(&tagged),
+                &both(&label(&report.report).positives(uncertain)),
+            )?,
+            None => untagged += 1,
+        }
+    }
+    if counts.studies() == 0 {
+        return Err(MetricsError::Empty {
+            what: "the list of tagged reports",
+        });
+    }
+    Ok(ClassAgreement {
+        reports: counts.studies(),
+        untagged,
+        empty,
+        classes: class_findings(&counts, draws, seed)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(tags: &str) -> Option<Vec<&'static str>> {
+        let found = findings_of_tags(tags)?;
+        let all = FindingClass::all().into_iter();
+        Some(
+            all.filter(|class| found[class.index()])
+                .map(FindingClass::name)
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn tags_become_classes() {
+        assert_eq!(classes("normal"), Some(vec!["No Finding"]));
+        assert_eq!(
+            classes("Cardiac Shadow/enlarged;Opacity/lung/base/left ; Spine/degenerative"),
+            Some(vec!["Cardiomegaly", "Lung Opacity"])
+        );
+        assert_eq!(
+            classes("Hydropneumothorax/left"),
+            Some(vec!["Pneumothorax", "Pleural Effusion"])
+        );
+        assert_eq!(classes("Mediastinum/lymph nodes/enlarged"), Some(vec![]));
+        assert_eq!(classes("No Indexing"), None);
+        assert_eq!(classes(""), None);
+    }
+}

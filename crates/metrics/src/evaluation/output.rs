@@ -1,0 +1,270 @@
+//! Evaluations as text, JSON and CSV.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{
+    ClassAgreement, ClassFindings, Evaluation, EvaluationError, Overlap, Protocol, ScoredStudy,
+    Versus,
+};
+use crate::{
+    findings::Prf,
+    labeler::{FindingClass, Uncertain},
+};
+
+/// Writes any result as indented JSON; undefined numbers become `null`.
+///
+/// # Errors
+/// [`EvaluationError::Io`] naming the file.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), EvaluationError> {
+    let failed = |source| EvaluationError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| failed(io::Error::other(error)))?;
+    fs::write(path, text + "\n").map_err(failed)
+}
+
+/// Writes one row per study: id, reference, prediction, its scores, and the findings of both reports.
+///
+/// # Errors
+/// [`EvaluationError::Io`] naming the file.
+pub fn write_study_scores(
+    path: &Path,
+    studies: &[ScoredStudy],
+    evaluation: &Evaluation,
+) -> Result<(), EvaluationError> {
+    let meteor = if evaluation.overlap.meteor.is_some() {
+        "meteor"
+    } else {
+        "meteor_es"
+    };
+    let write = || -> Result<(), csv::Error> {
+        let mut table = csv::Writer::from_path(path)?;
+        table.write_record([
+            "id",
+            "reference",
+            "prediction",
+            "bleu_1",
+            "bleu_2",
+            "bleu_3",
+            "bleu_4",
+            "rouge_l",
+            "cider",
+            meteor,
+            "reference_findings",
+            "predicted_findings",
+        ])?;
+        for (study, scores) in studies.iter().zip(&evaluation.per_study) {
+            let reference = study.references.join(" ||| ");
+            let mut row = vec![study.id.clone(), reference, study.prediction.clone()];
+            let overlap = scores.overlap;
+            let numbers =
+                overlap
+                    .bleu
+                    .iter()
+                    .chain([&overlap.rouge_l, &overlap.cider, &scores.meteor]);
+            row.extend(numbers.map(|number| format!("{number:.6}")));
+            row.extend(
+                [scores.true_findings, scores.predicted_findings].map(|flags| names(&flags)),
+            );
+            table.write_record(&row)?;
+        }
+        table.flush()?;
+        Ok(())
+    };
+    write().map_err(|error| EvaluationError::Io {
+        path: path.to_owned(),
+        source: io::Error::other(error),
+    })
+}
+
+fn names(flags: &[bool; FindingClass::COUNT]) -> String {
+    let named = FindingClass::all()
+        .into_iter()
+        .filter(|class| flags[class.index()]);
+    named.map(FindingClass::name).collect::<Vec<_>>().join("; ")
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Protocol::R2gen => "r2gen",
+            Protocol::Full => "full",
+        })
+    }
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} studies", self.studies)?;
+        if self.empty_predictions > 0 {
+            writeln!(f, "{} of the predictions are empty", self.empty_predictions)?;
+        }
+        let meteor = if self.overlap.meteor.is_some() {
+            "METEOR"
+        } else {
+            "METEOR-es"
+        };
+        writeln!(
+            f,
+            "\nprotocol  BLEU-1  BLEU-2  BLEU-3  BLEU-4  ROUGE-L  CIDEr   {meteor}"
+        )?;
+        overlap_row(f, &self.protocol.to_string(), &self.overlap)?;
+        if let Some(full) = &self.full {
+            overlap_row(f, "full", full)?;
+        }
+        let findings = &self.findings;
+        let uncertain = match findings.uncertain {
+            Uncertain::AsPositive => "positive",
+            Uncertain::AsNegative => "negative",
+        };
+        writeln!(
+            f,
+            "\nfindings by {}, uncertain as {uncertain}, 0/0 as 0",
+            findings.labeler
+        )?;
+        writeln!(
+            f,
+            "{:28} {:>9} {:>9} {:>9}",
+            "", "precision", "recall", "F1"
+        )?;
+        prf_row(f, "14 classes, micro", &findings.micro_14)?;
+        prf_row(f, "14 classes, macro", &findings.macro_14)?;
+        prf_row(f, "14 classes, example-based", &findings.example_14)?;
+        prf_row(f, "5 classes, micro", &findings.micro_5)?;
+        prf_row(f, "5 classes, macro", &findings.macro_5)?;
+        prf_row(f, "5 classes, example-based", &findings.example_5)?;
+        writeln!(f)?;
+        class_table(f, &findings.per_class)?;
+        let diversity = &self.diversity;
+        writeln!(
+            f,
+            "\n{} distinct predictions of {}, the most frequent one {:.1} % of them, {:.1} words on average",
+            diversity.distinct,
+            diversity.reports,
+            100.0 * diversity.most_frequent_share,
+            diversity.mean_words
+        )
+    }
+}
+
+impl fmt::Display for ClassAgreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            reports,
+            untagged,
+            empty,
+            classes,
+        } = self;
+        writeln!(
+            f,
+            "{reports} tagged reports; left out: {untagged} untagged, {empty} without text"
+        )?;
+        class_table(f, classes)
+    }
+}
+
+impl fmt::Display for Versus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:22} {:>8} {:>8} {:>10} {:>8}  95 % interval ({} draws)",
+            "versus", "other", "this", "difference", "p", self.draws
+        )?;
+        for metric in &self.metrics {
+            writeln!(
+                f,
+                "{:22} {:>8.4} {:>8.4} {:>+10.4} {:>8.4}  {:+.4} to {:+.4}",
+                metric.metric,
+                metric.other,
+                metric.this,
+                metric.difference,
+                metric.p_value,
+                metric.interval.low,
+                metric.interval.high
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn overlap_row(f: &mut fmt::Formatter<'_>, name: &str, scores: &Overlap) -> fmt::Result {
+    let meteor = scores.meteor.or(scores.meteor_es).unwrap_or(f64::NAN);
+    let Overlap {
+        bleu_1,
+        bleu_2,
+        bleu_3,
+        bleu_4,
+        rouge_l,
+        cider,
+        ..
+    } = scores;
+    writeln!(
+        f,
+        "{name:8}  {bleu_1:.4}  {bleu_2:.4}  {bleu_3:.4}  {bleu_4:.4}  {rouge_l:.4}   {cider:.4}  {meteor:.4}"
+    )
+}
+
+fn class_table(f: &mut fmt::Formatter<'_>, classes: &[ClassFindings]) -> fmt::Result {
+    writeln!(
+        f,
+        "{:28} {:>9} {:>9} {:>9} {:>6} {:>6}  95 % of F1",
+        "class", "precision", "recall", "F1", "true", "named"
+    )?;
+    for class in classes {
+        let Prf {
+            precision,
+            recall,
+            f1,
+        } = class.scores;
+        write!(
+            f,
+            "{:28} {:>9} {:>9} {:>9} {:>6} {:>6}",
+            class.class,
+            Share(precision),
+            Share(recall),
+            Share(f1),
+            class.support,
+            class.predicted
+        )?;
+        match class.f1_interval {
+            Some(interval) => writeln!(f, "  {} to {}", Share(interval.low), Share(interval.high))?,
+            None => writeln!(f)?,
+        }
+    }
+    Ok(())
+}
+
+fn prf_row(f: &mut fmt::Formatter<'_>, name: &str, scores: &Prf) -> fmt::Result {
+    let Prf {
+        precision,
+        recall,
+        f1,
+    } = scores;
+    writeln!(
+        f,
+        "{name:28} {:>9} {:>9} {:>9}",
+        Share(*precision),
+        Share(*recall),
+        Share(*f1)
+    )
+}
+
+/// A share with three digits; a dash if undefined.
+struct Share(f64);
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_nan() {
+            f.pad("-")
+        } else {
+            f.pad(&format!("{:.3}", self.0))
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Reports from CSV or JSON, whichever of the common layouts it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::error::EvaluationError;
+
+/// A row of a file of reports.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Record {
+    /// Row of a CSV file or place in a JSON list, from 1.
+    pub row: usize,
+    pub id: Option<String>,
+    pub prediction: Option<String>,
+    pub references: Vec<String>,
+    /// The text of a file that holds one kind of report and does not say which.
+    pub text: Option<String>,
+    /// Split of an `annotation.json`.
+    pub split: Option<String>,
+}
+
+/// A file of reports, never empty.
+#[derive(Debug, Clone)]
+pub(super) struct Records {
+    pub path: PathBuf,
+    pub rows: Vec<Record>,
+}
+
+const ID: &[&str] = &["id", "study_id", "uid", "image_id"];
+const PREDICTION: &[&str] = &[
+    "prediction",
+    "predictions",
+    "pred",
+    "hypothesis",
+    "hyp",
+    "generated",
+    "res",
+];
+const REFERENCE: &[&str] = &[
+    "reference",
+    "references",
+    "ref",
+    "ground_truth",
+    "gt",
+    "gts",
+    "target",
+];
+const TEXT: &[&str] = &["report", "text", "caption", "0"];
+
+impl Records {
+    /// Reads a file; it is JSON if it begins with `[` or `{`.
+    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+        let text = read_text(path)?;
+        let rows = if text.trim_start().starts_with(['[', '{']) && !is_csv(path) {
+            from_json(path, &text)?
+        } else {
+            from_csv(path, &text)?
+        };
+        if rows.is_empty() {
+            return Err(EvaluationError::Empty {
+                path: path.to_owned(),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            rows,
+        })
+    }
+
+    /// Whether rows are known by id; all are or none is.
+    pub fn has_ids(&self) -> bool {
+        self.rows[0].id.is_some()
+    }
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+/// The text of a file, without a byte order mark.
+pub(super) fn read_text(path: &Path) -> Result<String, EvaluationError> {
+    let bytes = fs::read(path).map_err(|source| EvaluationError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let row = 1 + error.as_bytes()[..valid]
+                .iter()
+                .filter(|&&byte| byte == b'\n')
+                .count();
+            return Err(EvaluationError::Row {
+                path: path.to_owned(),
+                row,
+                reason: format!("not UTF-8 at byte {valid}: convert the file first"),
+            });
+        }
+    };
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
+/// Rows of a CSV text, each with its number; all have as many fields as the first.
+pub(super) fn csv_rows(
+    path: &Path,
+    text: &str,
+) -> Result<Vec<(usize, Vec<String>)>, EvaluationError> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
+    for (at, record) in reader.records().enumerate() {
+        let failed = |reason| EvaluationError::Row {
+            path: path.to_owned(),
+            row: at + 1,
+            reason,
+        };
+        let record = record.map_err(|error| failed(error.to_string()))?;
+        let fields: Vec<String> = record.iter().map(str::to_owned).collect();
+        if let Some((_, first)) = rows.first()
+            && first.len() != fields.len()
+        {
+            let (got, expected) = (fields.len(), first.len());
+            return Err(failed(format!(
+                "{got} fields where the first row has {expected}: quote reports that hold commas or line breaks"
+            )));
+        }
+        rows.push((at + 1, fields));
+    }
+    Ok(rows)
+}
+
+/// Where a column of one of these names is; names are compared without case and blanks around them.
+pub(super) fn column(header: &[String], names: &[&str]) -> Option<usize> {
+    let named = |cell: &String| {
+        names
+            .iter()
+            .any(|name| cell.trim().eq_ignore_ascii_case(name))
+    };
+    header.iter().position(named)
+}
+
+fn from_csv(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
+    let rows = csv_rows(path, text)?;
+    let Some((_, header)) = rows.first() else {
+        return Ok(Vec::new());
+    };
+    let columns = [ID, PREDICTION, REFERENCE, TEXT].map(|names| column(header, names));
+    let [id, prediction, reference, report] = columns;
+    if columns.iter().all(Option::is_none) {
+        return match header.len() {
+            1 => Ok(rows
+                .into_iter()
+                .map(|(row, mut fields)| Record {
+                    row,
+                    text: fields.pop(),
+                    ..Record::default()
+                })
+                .collect()),
+            _ => Err(unnamed(path, header)),
+        };
+    }
+    if prediction.is_none() && reference.is_none() && report.is_none() {
+        return Err(unnamed(path, header));
+    }
+    let records = rows.iter().skip(1).map(|(row, fields)| {
+        let field = |column: Option<usize>| column.map(|column| fields[column].clone());
+        Record {
+            row: *row,
+            id: field(id),
+            prediction: field(prediction),
+            references: field(reference).into_iter().collect(),
+            text: field(report),
+            split: None,
+        }
+    });
+    Ok(records.collect())
+}
+
+fn unnamed(path: &Path, header: &[String]) -> EvaluationError {
+    EvaluationError::Column {
+        path: path.to_owned(),
+        what: "predictions or references",
+        expected: [PREDICTION, REFERENCE, TEXT].concat().join(", "),
+        found: header
+            .iter()
+            .take(8)
+            .map(|name| name.chars().take(24).collect())
+            .collect::<Vec<String>>()
+            .join(", "),
+    }
+}
+
+fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
+    let value: Value = serde_json::from_str(text).map_err(|error| EvaluationError::Row {
+        path: path.to_owned(),
+        row: error.line(),
+        reason: format!("not JSON: {error}"),
+    })?;
+    let mut records = Vec::new();
+    let failed = |row, reason| EvaluationError::Row {
+        path: path.to_owned(),
+        row,
+        reason,
+    };
+    match value {
+        Value::Array(items) => {
+            for (at, item) in items.into_iter().enumerate() {
+                let record = record(item).map_err(|reason| failed(at + 1, reason))?;
+                records.push(Record {
+                    row: at + 1,
+                    ..record
+                });
+            }
+        }
+        Value::Object(map)
+            if ["train", "val", "test"]
+                .iter()
+                .any(|split| map.get(*split).is_some_and(Value::is_array)) =>
+        {
+            for (split, items) in map {
+                let Value::Array(items) = items else { continue };
+                for item in items {
+                    let row = records.len() + 1;
+                    let record =
+                        record(item).map_err(|reason| failed(row, format!("{split}: {reason}")))?;
+                    records.push(Record {
+                        row,
+                        split: Some(split.clone()),
+                        ..record
+                    });
+                }
+            }
+        }
+        Value::Object(map) => {
+            for (at, (id, item)) in map.into_iter().enumerate() {
+                let record = record(item).map_err(|reason| failed(at + 1, reason))?;
+                records.push(Record {
+                    row: at + 1,
+                    id: Some(id),
+                    ..record
+                });
+            }
+        }
+        _ => {
+            return Err(EvaluationError::Layout {
+                path: path.to_owned(),
+                reason: "expected a JSON list or object of reports".to_owned(),
+            });
+        }
+    }
+    let with_id = records.iter().filter(|record| record.id.is_some()).count();
+    if let Some(without) = records
+        .iter()
+        .find(|record| record.id.is_none() && with_id > 0)
+    {
+        return Err(failed(
+            without.row,
+            "no id, though other entries have one".to_owned(),
+        ));
+    }
+    Ok(records)
+}
+
+/// A report, several references, or an object with named ones.
+fn record(item: Value) -> Result<Record, String> {
+    match item {
+        Value::String(text) => Ok(Record {
+            text: Some(text),
+            ..Record::default()
+        }),
+        Value::Array(_) => {
+            let references = texts(item)?;
+            let text = match references.as_slice() {
+                [only] => Some(only.clone()),
+                _ => None,
+            };
+            Ok(Record {
+                references,
+                text,
+                ..Record::default()
+            })
+        }
+        Value::Object(mut map) => {
+            let mut take = |names: &[&str]| names.iter().find_map(|name| map.remove(*name));
+            let id = match take(ID) {
+                None | Some(Value::Null) => None,
+                Some(Value::String(id)) => Some(id),
+                Some(Value::Number(id)) => Some(id.to_string()),
+                Some(_) => return Err("the id is neither text nor a number".to_owned()),
+            };
+            let text = |value: Option<Value>| value.map(single).transpose();
+            let record = Record {
+                row: 0,
+                id,
+                prediction: text(take(PREDICTION))?,
+                references: take(REFERENCE).map(texts).transpose()?.unwrap_or_default(),
+                text: text(take(TEXT))?,
+                split: None,
+            };
+            if record.prediction.is_none() && record.references.is_empty() && record.text.is_none()
+            {
+                return Err(format!(
+                    "no report: expected one of {}",
+                    [PREDICTION, REFERENCE, TEXT].concat().join(", ")
+                ));
+            }
+            Ok(record)
+        }
+        other => Err(format!("expected a report, found {other}")),
+    }
+}
+
+fn texts(value: Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::Array(items) => items.into_iter().map(single).collect(),
+        other => Ok(vec![single(other)?]),
+    }
+}
+
+/// A text, or a list that holds one.
+fn single(value: Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Array(items) => match <[Value; 1]>::try_from(items) {
+            Ok([Value::String(text)]) => Ok(text),
+            _ => Err("expected one report".to_owned()),
+        },
+        other => Err(format!("expected a report, found {other}")),
+    }
+}

@@ -1,0 +1,170 @@
+//! Scores anybody's predictions: BLEU, ROUGE-L, CIDEr, METEOR, findings, variety, significance.
+//!
+//! ```sh
+//! cargo run --release --example evaluate -- runs/phantom-1/test_predictions.csv
+//! cargo run --release --example evaluate -- res.csv --references gts.csv \
+//!     --full-references annotation.json --meteor-data pycocoevalcap/meteor --versus other/res.csv
+//! ```
+//!
+//! What files may look like and what each number means: `docs/evaluation.md`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use ithn::metrics::evaluation::{
+    Evaluation, EvaluationError, EvaluationOptions, ExternalLabels, LabelFile, Protocol,
+    ReportFiles, ScoredStudy, Statuses, Versus, align_studies, compare_evaluations, evaluate,
+    read_studies, write_json, write_study_scores,
+};
+use ithn::metrics::{Meteor, Uncertain};
+
+/// Scores predictions against references with every metric.
+#[derive(Parser)]
+struct Arguments {
+    /// Predictions (CSV or JSON), with their references unless --references is given
+    predictions: PathBuf,
+    /// References, matched by id or else by row
+    #[arg(long, value_name = "FILE")]
+    references: Option<PathBuf>,
+    /// Untouched references for the protocol `full`; R2Gen's annotation.json will do
+    #[arg(long, value_name = "FILE")]
+    full_references: Option<PathBuf>,
+    /// What the references are: cleaned and cut as R2Gen does, or untouched
+    #[arg(long, default_value = "r2gen")]
+    protocol: ProtocolArgument,
+    /// METEOR 1.5's data (the folder with meteor-1.5.jar and data/); without it METEOR-es is computed
+    #[arg(long, value_name = "DIR")]
+    meteor_data: Option<PathBuf>,
+    /// What an uncertain finding counts as
+    #[arg(long, default_value = "positive")]
+    uncertain: UncertainArgument,
+    /// Labels of the predictions made elsewhere (CheXbert's or CheXpert's CSV)
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "reference_labels",
+        conflicts_with = "versus"
+    )]
+    prediction_labels: Option<PathBuf>,
+    /// Labels of the references made elsewhere
+    #[arg(long, value_name = "FILE", requires = "prediction_labels")]
+    reference_labels: Option<PathBuf>,
+    /// Who made those labels
+    #[arg(long, value_name = "NAME", default_value = "labels given")]
+    labeler: String,
+    /// Predictions of another system for the same studies: is this one better?
+    #[arg(long, value_name = "FILE")]
+    versus: Option<PathBuf>,
+    /// Random draws of tests and intervals
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    draws: u32,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Writes all numbers here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the scores of every study here
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ProtocolArgument {
+    R2gen,
+    Full,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum UncertainArgument {
+    Positive,
+    Negative,
+}
+
+/// What `--json` writes.
+#[derive(serde::Serialize)]
+struct Report {
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    versus: Option<Versus>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let read = |predictions| {
+        read_studies(ReportFiles {
+            predictions,
+            references: arguments.references.as_deref(),
+            full_references: arguments.full_references.as_deref(),
+        })
+    };
+    let studies = read(&arguments.predictions)?;
+    let other = match &arguments.versus {
+        Some(path) => Some(align_studies(&studies, read(path)?, path)?),
+        None => None,
+    };
+    let labels = match (&arguments.reference_labels, &arguments.prediction_labels) {
+        (Some(references), Some(predictions)) => Some((
+            labels_of(references, &studies)?,
+            labels_of(predictions, &studies)?,
+        )),
+        _ => None,
+    };
+    let meteor = match &arguments.meteor_data {
+        Some(folder) => Meteor::with_data(folder)?,
+        None => Meteor::exact_and_stem(),
+    };
+    let options = EvaluationOptions {
+        protocol: match arguments.protocol {
+            ProtocolArgument::R2gen => Protocol::R2gen,
+            ProtocolArgument::Full => Protocol::Full,
+        },
+        uncertain: match arguments.uncertain {
+            UncertainArgument::Positive => Uncertain::AsPositive,
+            UncertainArgument::Negative => Uncertain::AsNegative,
+        },
+        meteor: &meteor,
+        labels: labels
+            .as_ref()
+            .map(|(references, predictions)| ExternalLabels {
+                labeler: &arguments.labeler,
+                references,
+                predictions,
+            }),
+        draws: arguments.draws as usize,
+        seed: arguments.seed,
+    };
+    let evaluation = evaluate(&studies, &options)?;
+    print!("{evaluation}");
+    let versus = match other {
+        Some(other) => {
+            let other = evaluate(&other, &options)?;
+            let versus = compare_evaluations(&evaluation, &other, options.draws, arguments.seed)?;
+            print!("\n{versus}");
+            Some(versus)
+        }
+        None => None,
+    };
+    if let Some(path) = &arguments.csv {
+        write_study_scores(path, &studies, &evaluation)?;
+    }
+    if let Some(path) = &arguments.json {
+        write_json(path, &Report { evaluation, versus })?;
+    }
+    Ok(())
+}
+
+fn labels_of(path: &Path, studies: &[ScoredStudy]) -> Result<Vec<Statuses>, EvaluationError> {
+    LabelFile::read(path)?.of(path, studies.iter().map(|study| study.id.as_str()))
+}
