@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::check::{Check, Tolerance};
-use super::decoding::{released_options, released_rows, search_for_all};
+use super::decoding::{
+    only_sums, released_options, released_rows, search_for_all, token_log_probs,
+};
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::model::ModelOptions;
 
@@ -120,43 +122,20 @@ impl Case {
         checks
     }
 
-    /// Log-probabilities of the tokens written; after its end, a row of the release means nothing.
-    ///
-    /// With blocked trigrams the release reports what is left of them after the cost, so only their
-    /// sums compare.
     fn check_log_probs(&self, name: &str, found: &Found) -> Check {
-        let kept = if found.options.sample_n == found.options.beam_size {
-            found.options.sample_n
-        } else {
-            1
-        };
-        let sums = found.options.block_trigrams > 0 && found.options.beam_size == 1;
-        let mut actual = Vec::new();
-        let mut golden = Vec::new();
-        let hypotheses = found
-            .studies
+        let Found { options, studies } = found;
+        let golden: Vec<Vec<f64>> = self
+            .token_logprobs
             .iter()
-            .flat_map(|study| study.iter().take(kept));
-        for (hypothesis, row) in hypotheses.zip(&self.token_logprobs) {
-            let written = row.iter().take(hypothesis.log_probs.len());
-            let written: Vec<f64> = written.map(|log_prob| log_prob.value()).collect();
-            if sums {
-                actual.push(hypothesis.score);
-                golden.push(written.iter().sum());
-            } else {
-                actual.extend(hypothesis.log_probs.iter().copied().map(f64::from));
-                golden.extend(written);
-            }
-        }
-        let quantity = format!(
-            "{name}: {}",
-            if sums {
-                "sums of token_logprobs"
-            } else {
-                "token_logprobs"
-            }
-        );
-        Check::numbers(FAMILY, quantity, &actual, &golden, SCORES)
+            .map(|row| row.iter().map(|log_prob| log_prob.value()).collect())
+            .collect();
+        let [actual, golden] = token_log_probs(studies, options, &golden);
+        let what = if only_sums(options) {
+            "sums of token_logprobs"
+        } else {
+            "token_logprobs"
+        };
+        Check::numbers(FAMILY, format!("{name}: {what}"), &actual, &golden, SCORES)
     }
 }
 
