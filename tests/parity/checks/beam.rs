@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use ithn::generators::R2GenCmn;
 use ithn_decoder::search::{Hypothesis, ReleasedOptions, search_from};
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use super::decoding::{
 };
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::model::ModelOptions;
+use super::precision::{ANOTHER_WORD, settled};
 
 const FAMILY: &str = "beam";
 const SCORES: Tolerance = Tolerance::Absolute(1e-4);
@@ -26,14 +27,19 @@ pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
     let device = Device::default();
     let options: ModelOptions = serde_json::from_value(Value::Object(json.config.clone()))
         .map_err(|error| fixture.layout(error.to_string()))?;
-    let weights = fixture.weights("state.", "encoder_decoder.");
-    let generator = options.without_backbone(weights, &device)?.generator;
-    let mut checks = Vec::new();
-    for (name, case) in &json.cases {
-        let found = case.search(&fixture, &json, &generator, &device)?;
-        checks.extend(case.check(name, &found, json.max_seq_length));
-    }
-    Ok(checks)
+    settled(ANOTHER_WORD, |precision| {
+        let weights = fixture.weights("state.", "encoder_decoder.");
+        let generator = precision.module(options.without_backbone(weights, &device)?.generator);
+        let patches = precision.tensor(fixture.tensor("att_feats", &device)?);
+        let mut checks = Vec::new();
+        for (name, case) in &json.cases {
+            let found = case
+                .search(&json, &generator, patches.clone())
+                .map_err(|reason| fixture.layout(reason))?;
+            checks.extend(case.check(name, &found, json.max_seq_length));
+        }
+        Ok(checks)
+    })
 }
 
 #[derive(Deserialize)]
@@ -91,19 +97,16 @@ struct Found {
 impl Case {
     fn search(
         &self,
-        fixture: &Fixture,
         json: &Json,
         generator: &R2GenCmn,
-        device: &Device,
-    ) -> Result<Found, FixtureError> {
-        let layout = |reason: String| fixture.layout(reason);
-        let options = released_options(&self.options, &json.config).map_err(layout)?;
-        let config = search_for_all(&options, json.max_seq_length).map_err(layout)?;
-        let patches = fixture.tensor::<3>("att_feats", device)?;
+        patches: Tensor<3>,
+    ) -> Result<Found, String> {
+        let options = released_options(&self.options, &json.config)?;
+        let config = search_for_all(&options, json.max_seq_length)?;
         let [studies, _, _] = patches.dims();
         let state = generator.start_from(generator.encode_patches(patches));
         let studies = search_from(generator, state, 0..studies, &config)
-            .map_err(|error| layout(error.to_string()))?;
+            .map_err(|error| error.to_string())?;
         Ok(Found { options, studies })
     }
 

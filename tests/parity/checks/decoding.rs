@@ -45,7 +45,11 @@ pub fn search_for_all(
         sample_n: 1,
         ..options.clone()
     };
-    let options = if options.beam_size == 1 { &single } else { options };
+    let options = if options.beam_size == 1 {
+        &single
+    } else {
+        options
+    };
     let mut config =
         SearchConfig::from_released(options, max_tokens).map_err(|error| error.to_string())?;
     config.returned = match config.strategy {

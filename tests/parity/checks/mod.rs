@@ -15,6 +15,7 @@ mod memory;
 mod metrics;
 mod model;
 mod named;
+mod precision;
 mod resnet;
 mod small_ckpt;
 mod tokenizer;

@@ -18,6 +18,7 @@ use super::decoding::{released_options, released_rows, search_for_all, token_log
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::formula::byte_normalisation;
 use super::model::{BackboneOptions, ModelOptions};
+use super::precision::{ANOTHER_WORD, Precision, settled};
 
 const FAMILY: &str = "small_ckpt";
 /// The training curve's file, whose images the checkpoint learnt from.
@@ -33,14 +34,17 @@ pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
         device: Device::default(),
     };
     let weights = NamedTensors::read(&folder.join("ithn_small.pth"))?;
-    let (sizes, ithn) = golden.import(&weights)?;
-    let mut checks = vec![sizes];
-    let (features, patches) = golden.look(dir, &ithn.generator)?;
-    checks.extend(features);
-    let encoded = ithn.generator.encode_patches(patches);
-    checks.extend(golden.teacher_forcing(&ithn.generator, &encoded)?);
-    checks.extend(golden.generation(&ithn.generator, &encoded)?);
-    Ok(checks)
+    settled(ANOTHER_WORD, |precision| {
+        let (sizes, ithn) = golden.import(&weights)?;
+        let generator = precision.module(ithn.generator);
+        let mut checks = vec![sizes];
+        let (features, patches) = golden.look(dir, &generator, precision)?;
+        checks.extend(features);
+        let encoded = generator.encode_patches(patches);
+        checks.extend(golden.teacher_forcing(&generator, &encoded)?);
+        checks.extend(golden.generation(&generator, &encoded)?);
+        Ok(checks)
+    })
 }
 
 #[derive(Deserialize)]
@@ -101,14 +105,15 @@ impl Golden {
         &self,
         dir: &Path,
         generator: &R2GenCmn,
+        precision: Precision,
     ) -> Result<(Vec<Check>, Tensor<3>), FixtureError> {
         if !dir.join(IMAGES).is_file() {
             let what = format!("features of the images: no {IMAGES}");
             let patches = self.fixture.tensor("patch_feats", &self.device)?;
-            return Ok((vec![Check::absent(FAMILY, what)], patches));
+            return Ok((vec![Check::absent(FAMILY, what)], precision.tensor(patches)));
         }
         let pool = Fixture::read(dir, IMAGES)?;
-        let features = generator.look(self.images(&pool)?);
+        let features = generator.look(precision.tensor(self.images(&pool)?));
         let checks = vec![
             self.compare("patch_feats", features.patches.clone())?,
             self.compare("avg_feats", features.pooled)?,

@@ -169,7 +169,12 @@ impl Json {
             .iter()
             .map(|case| case.text.clone())
             .collect();
-        Check::equal(FAMILY, format!("decode_cases, {flavour}"), &decoded, &golden)
+        Check::equal(
+            FAMILY,
+            format!("decode_cases, {flavour}"),
+            &decoded,
+            &golden,
+        )
     }
 }
 
