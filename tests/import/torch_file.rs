@@ -199,6 +199,10 @@ fn storages(entries: &[Entry]) -> Vec<(&str, &[u8])> {
 
 pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
+    // Some file systems sync a file that is written over, and tests write thousands.
+    if path.exists() {
+        std::fs::remove_file(&path).expect("removed");
+    }
     std::fs::write(&path, bytes).expect("written");
     path
 }
