@@ -2,7 +2,7 @@
 //! returns.
 
 use ithn_decoder::search::{Hypothesis, ReleasedOptions, SearchConfig, Strategy};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Options by name: those of `case` where it has them, else those of `defaults`, else the release's
 /// own defaults.
@@ -10,19 +10,8 @@ pub fn released_options(
     case: &Map<String, Value>,
     defaults: &Map<String, Value>,
 ) -> Result<ReleasedOptions, String> {
-    let released = json!({
-        "sample_method": "beam_search",
-        "beam_size": 3,
-        "temperature": 1.0,
-        "diversity_lambda": 0.5,
-        "sample_n": 1,
-        "group_size": 1,
-        "output_logsoftmax": 1,
-        "decoding_constraint": 0,
-        "block_trigrams": 1,
-        "length_penalty": "",
-    });
-    let mut options = match released {
+    let released = serde_json::to_value(ReleasedOptions::default());
+    let mut options = match released.map_err(|error| error.to_string())? {
         Value::Object(options) => options,
         _ => Map::new(),
     };

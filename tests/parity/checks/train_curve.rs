@@ -39,8 +39,8 @@ const FINAL_VECTORS: f64 = 5e-2;
 /// Narrower than for other vectors, so that a biased running variance cannot hide.
 const FINAL_BUFFERS: Tolerance = Tolerance::Relative(1e-2);
 /// A third implementation may lie as far from the reference in single precision as that from
-/// itself in double precision, several times over.
-const ROUNDING_MARGIN: f64 = 5.0;
+/// itself in double precision, a few times over.
+const ROUNDING_MARGIN: f64 = 3.0;
 const RATES: Tolerance = Tolerance::Absolute(1e-12);
 /// Of losses when both sides compute in double precision. Nothing is amplified but the last digits
 /// of the positions, which both compute in single precision.
