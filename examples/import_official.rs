@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use ithn::config::{ExperimentConfig, Preset};
+use ithn::config::{ConfigError, ExperimentConfig, Preset};
 use ithn::import::{
     NamedTensors, UntraceableSizes, checkpoint_of_backbone, checkpoint_of_released, infer_released,
     is_torchvision,
@@ -28,11 +28,11 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
-    /// annotation.json that the vocabulary was counted on
-    #[arg(long, value_name = "FILE", required_unless_present = "numbered_words")]
+    /// annotation.json that the vocabulary was counted on; the file has no words
+    #[arg(long, value_name = "FILE")]
     annotation: Option<PathBuf>,
 
-    /// Without the annotation: reports will read `#17 #4 …`
+    /// Instead of the annotation: reports will read `#17 #4 …`
     #[arg(long, conflicts_with = "annotation")]
     numbered_words: bool,
 
@@ -73,6 +73,13 @@ fn import(arguments: &Arguments) -> Result<String, TrainError> {
     let tokenizer = match &arguments.annotation {
         Some(file) => vocabulary(file, &base)?,
         None if is_backbone => Tokenizer::numbered(2, base.text.cleaning),
+        None if !arguments.numbered_words => {
+            return Err(TrainError::Config(ConfigError(
+                "a checkpoint has no words: give the annotation.json it was trained on \
+                 (--annotation FILE), or take numbers for words (--numbered-words)"
+                    .to_owned(),
+            )));
+        }
         None => {
             let sizes = infer_released(&tensors, untraceable)?;
             Tokenizer::numbered(sizes.generator.vocabulary, base.text.cleaning)

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! One line per check: family, quantity, largest absolute and relative error, tolerance, outcome.
-//! Families whose files are missing are reported as absent. Exits with 1 if a check fails or a file
-//! cannot be read.
+//! A family of which no file is there is reported as absent, never as passed; one of which only
+//! some are there, or whose files cannot be read, fails. Exits with 1 if a check fails, with 2 if
+//! there is nothing to check.
 
 #[path = "../tests/parity/checks/mod.rs"]
 mod checks;
@@ -16,50 +17,48 @@ use std::process::ExitCode;
 
 use checks::{Check, FAMILIES, Outcome};
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 
 /// Compares every component with golden numbers of the released PyTorch code.
 #[derive(Parser)]
 struct Arguments {
-    /// Directory of the fixtures.
-    #[arg(long)]
+    /// Directory of the fixtures
+    #[arg(long, value_name = "DIR")]
     fixtures: PathBuf,
-    /// METEOR 1.5's data: the folder with meteor-1.5.jar and data/.
+
+    /// METEOR 1.5's data: the folder with meteor-1.5.jar and data/
     #[arg(long, value_name = "DIR")]
     meteor_data: Option<PathBuf>,
-    /// Prints a JSON array of the same lines instead.
+
+    /// Prints a JSON array of the same lines instead
     #[arg(long)]
     json: bool,
-    /// Only this family; may be repeated.
-    #[arg(long)]
+
+    /// Only this family; may be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(FAMILIES.iter().map(|family| family.name))
+    )]
     family: Vec<String>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let chosen = FAMILIES.iter().filter(|family| {
+        arguments.family.is_empty() || arguments.family.iter().any(|name| name == family.name)
+    });
     let mut checks: Vec<Check> = Vec::new();
-    let mut unreadable = false;
-    for family in FAMILIES {
-        if !arguments.family.is_empty() && !arguments.family.iter().any(|name| name == family.name)
-        {
-            continue;
-        }
-        let mut result = family.run(&arguments.fixtures);
+    for family in chosen {
+        let mut lines = family.run(&arguments.fixtures);
         if family.name == "metrics" {
-            let meteor = checks::meteor(&arguments.fixtures, arguments.meteor_data.as_deref());
-            result = result.and_then(|lines| Ok([lines, meteor?].concat()));
+            let data = arguments.meteor_data.as_deref();
+            lines.extend(checks::meteor(&arguments.fixtures, data));
         }
-        match result {
-            Ok(lines) => {
-                if !arguments.json {
-                    lines.iter().for_each(|line| println!("{line}"));
-                }
-                checks.extend(lines);
-            }
-            Err(error) => {
-                unreadable = true;
-                eprintln!("{}: {error}", family.name);
-            }
+        if !arguments.json {
+            lines.iter().for_each(|line| println!("{line}"));
         }
+        checks.extend(lines);
     }
     let count = |outcome| {
         checks
@@ -67,18 +66,24 @@ fn main() -> ExitCode {
             .filter(|check| check.outcome == outcome)
             .count()
     };
-    let failed = count(Outcome::Fail);
+    let [passed, failed, absent] = [Outcome::Pass, Outcome::Fail, Outcome::Absent].map(count);
     if arguments.json {
         match serde_json::to_string_pretty(&checks) {
             Ok(text) => println!("{text}"),
-            Err(error) => eprintln!("{error}"),
+            Err(error) => {
+                eprintln!("error: {error}");
+                return ExitCode::from(2);
+            }
         }
     } else {
-        let (passed, absent) = (count(Outcome::Pass), count(Outcome::Absent));
         println!("{passed} passed, {failed} failed, {absent} absent");
     }
-    if failed > 0 || unreadable {
+    if failed > 0 {
         ExitCode::FAILURE
+    } else if passed == 0 {
+        let fixtures = arguments.fixtures.display();
+        eprintln!("error: nothing to check in {fixtures}");
+        ExitCode::from(2)
     } else {
         ExitCode::SUCCESS
     }

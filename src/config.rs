@@ -341,7 +341,7 @@ fn published(preset: Preset) -> ExperimentConfig {
 }
 
 /// What the released code runs: one view, mirrored images, the mixed projection with gradients
-/// through it, pooling over padding.
+/// through it, pooling over padding, a search whose temperature skips the first word.
 fn released(preset: Preset) -> ExperimentConfig {
     let mut config = published(preset);
     config.model.views = 1;
@@ -350,6 +350,7 @@ fn released(preset: Preset) -> ExperimentConfig {
         shorter_side: 256,
         horizontal_flip: true,
     };
+    config.decoding = SearchConfig::released(config.text.max_tokens);
     config
 }
 
@@ -423,6 +424,8 @@ impl ExperimentConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ithn_alignment::{Pooling, TemperatureTraining};
+    use ithn_negatives::{GradientFlow, HardeningRange, NegativeNorm, Projection};
 
     #[test]
     fn presets_are_valid_and_round_trip_through_json() {
@@ -438,10 +441,76 @@ mod tests {
     }
 
     #[test]
-    fn official_presets_keep_the_release_defects_and_ours_do_not() {
-        let official = Preset::OfficialMimicCxr.config();
-        assert_eq!(official.ithn, IthnConfig::released());
-        assert_eq!(Preset::MimicCxr.config().ithn, IthnConfig::default());
+    fn official_presets_are_what_the_release_runs() {
+        for (preset, cleaning, minimum_occurrences, step_every, seed) in [
+            (Preset::OfficialIuXray, Cleaning::IuXray, 3, 10, 7580),
+            (Preset::OfficialMimicCxr, Cleaning::MimicCxr, 10, 3, 9153),
+        ] {
+            let config = preset.config();
+            let hardening = &config.ithn.hardening;
+            assert_eq!(hardening.projection, Projection::BatchMixed);
+            assert_eq!(hardening.gradient, GradientFlow::Through);
+            assert_eq!(hardening.range, HardeningRange::Line);
+            assert_eq!(hardening.norm, NegativeNorm::AsIs);
+            assert_eq!(config.ithn.pooling, Pooling::AllPositions);
+            assert_eq!(config.ithn.text_path, TextPath::WithImage);
+            assert_eq!(
+                config.ithn.placement,
+                HardNegativePlacement::DiagonalPenalty
+            );
+            assert_eq!(
+                config.ithn.temperatures.training,
+                TemperatureTraining::Learned
+            );
+            assert_eq!(config.ithn.projection_width, 512);
+            assert_eq!(config.negatives, Negatives::Ithn);
+            assert_eq!(config.hardness, HardnessSchedule::PerEpoch { alpha: 0.01 });
+            assert_eq!(config.model, ModelConfig::published(1));
+            assert_eq!(
+                config.images.augmentation,
+                Augmentation::RandomCrop {
+                    shorter_side: 256,
+                    horizontal_flip: true
+                }
+            );
+            assert_eq!(config.decoding, SearchConfig::released(60));
+            assert_eq!(
+                config.text,
+                TextConfig {
+                    cleaning,
+                    minimum_occurrences,
+                    max_tokens: 60
+                }
+            );
+            let training = &config.training;
+            assert_eq!((training.epochs, training.batch_size), (100, 16));
+            assert_eq!((training.seed, training.patience), (seed, 25));
+            assert_eq!(
+                training.optimizer,
+                OptimizerConfig {
+                    step_every,
+                    ..OptimizerConfig::default()
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn our_presets_are_what_the_method_means() {
+        for preset in [Preset::IuXray, Preset::MimicCxr] {
+            let config = preset.config();
+            assert_eq!(config.ithn.hardening.projection, Projection::PerSample);
+            assert_eq!(config.ithn.hardening.gradient, GradientFlow::Detached);
+            assert_eq!(config.ithn.pooling, Pooling::ReportTokens);
+            assert_eq!(
+                config.images.augmentation,
+                Augmentation::RandomCrop {
+                    shorter_side: 256,
+                    horizontal_flip: false
+                }
+            );
+            assert_eq!(config.decoding, SearchConfig::beam(60, 3));
+        }
     }
 
     #[test]

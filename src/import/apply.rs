@@ -1,9 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use super::names::{SKIPPED_RELEASED, SKIPPED_TORCHVISION, released_name, torchvision_name};
+use super::names::{
+    SHARED_MEMORY, SKIPPED_RELEASED, SKIPPED_TORCHVISION, released_name, torchvision_name,
+};
 use super::tensors::{ImportError, NamedTensors};
 
 /// Container under which a weight is stored transposed, as the framework's linear layers do.
@@ -15,8 +17,10 @@ const LINEAR: &str = "Struct:Linear";
 /// # Errors
 ///
 /// [`ImportError::Mismatch`] if a weight is missing, misshapen, or in the file without a place in
-/// the model ([`SKIPPED_RELEASED`] aside); the model is then not returned.
+/// the model ([`SKIPPED_RELEASED`] aside), [`ImportError::TornTwin`] if the two names of a shared
+/// weight hold different values; the model is then not returned.
 pub fn load_released<M: Module>(model: M, tensors: &NamedTensors) -> Result<M, ImportError> {
+    twins_agree(tensors)?;
     load(model, tensors, released_name, &SKIPPED_RELEASED)
 }
 
@@ -73,6 +77,27 @@ fn load<M: Module>(
     }
 }
 
+/// The memory's projections have two names in the released state; skipping the second is right only
+/// as long as they are one weight.
+fn twins_agree(tensors: &NamedTensors) -> Result<(), ImportError> {
+    for (second, data) in &tensors.tensors {
+        let Some(weight) = second.strip_prefix(SHARED_MEMORY) else {
+            continue;
+        };
+        let first = format!("encoder_decoder.cmn.{weight}");
+        if let Some(twin) = tensors.tensors.get(&first)
+            && (twin.shape() != data.shape() || twin.as_bytes() != data.as_bytes())
+        {
+            return Err(ImportError::TornTwin {
+                path: tensors.path.clone(),
+                first,
+                second: second.clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// A pattern with a leading dot is an ending, one with a trailing dot a beginning.
 fn is_skipped(name: &str, patterns: &[&str]) -> bool {
     patterns.iter().any(|pattern| {
@@ -126,8 +151,8 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// The weight at the present path, if the file has it in this shape.
-    fn find<const D: usize>(&mut self, current: &Tensor<D>) -> Option<Tensor<D>> {
+    /// The weight at the present path, if the file has it in the shape `wanted`.
+    fn find<const D: usize>(&mut self, wanted: &[usize], device: &Device) -> Option<Tensor<D>> {
         let path = self.path.joined();
         let Some(name) = (self.name_of)(&path) else {
             self.missing.push(format!("{path} (no name in the table)"));
@@ -138,16 +163,18 @@ impl Loader<'_> {
             return None;
         };
         let transposed = self.path.is_transposed(D);
-        let mut expected = current.dims().to_vec();
+        let mut expected = wanted.to_vec();
         if transposed {
             expected.reverse();
         }
         // A 0-dim value counts as one element: the learned temperatures are saved so.
         let found = data.shape().to_vec();
         let fits = found == expected || (found.is_empty() && expected == [1]);
-        if !fits {
+        let dtype = data.dtype();
+        if !fits || !dtype.is_float() {
+            let kind = if dtype.is_float() { "" } else { " integers" };
             self.misshapen.push(format!(
-                "{name}: {found:?} in the file, {expected:?} in the model"
+                "{name}: {found:?}{kind} in the file, {expected:?} in the model"
             ));
             self.used.insert(name);
             return None;
@@ -155,7 +182,7 @@ impl Loader<'_> {
         let (bytes, _, dtype) = data.clone().into_parts();
         let data = TensorData::from_bytes(bytes, expected, dtype);
         self.used.insert(name);
-        let tensor = Tensor::<D>::from_data(data, &current.device());
+        let tensor = Tensor::<D>::from_data(data, device);
         Some(if transposed {
             tensor.swap_dims(0, 1)
         } else {
@@ -174,13 +201,16 @@ impl ModuleMapper for Loader<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (id, current, mapper) = param.consume();
-        let trained = current.is_require_grad();
-        let tensor = match self.find(&current) {
-            Some(tensor) => tensor.set_require_grad(trained),
-            None => current,
-        };
-        Param::from_mapped_value(id, tensor, mapper)
+        // Shape and device alone: a weight that the file replaces is never drawn, and sizes that
+        // the file makes up never take memory.
+        let shape = param.lazy_shape().to_vec();
+        match self.find(&shape, &param.lazy_device()) {
+            Some(tensor) => {
+                let id = param.id;
+                param.transform_for_load(tensor, id)
+            }
+            None => param,
+        }
     }
 }
 

@@ -134,6 +134,11 @@ impl Shapes<'_> {
         let shape = self
             .get(name)
             .ok_or_else(|| self.unrecognised(format!("it has no '{name}'")))?;
+        // A dimension that no value backs could be of any size.
+        self.require(
+            !shape.contains(&0),
+            format!("'{name}' has shape {shape:?}, which holds nothing"),
+        )?;
         <[usize; D]>::try_from(shape.as_slice())
             .map_err(|_| self.unrecognised(format!("'{name}' has shape {shape:?}, not rank {D}")))
     }
@@ -191,7 +196,7 @@ mod tests {
     use super::*;
     use crate::import::collect_released;
     use crate::plugin::IthnConfig;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
     use std::path::PathBuf;
 
     fn released(generator: &R2GenCmnConfig) -> NamedTensors {
@@ -222,6 +227,34 @@ mod tests {
         let inferred = infer_released(&released(&config()), sizes).expect("a whole state");
         assert_eq!(inferred.generator, config());
         assert_eq!(inferred.projection_width, 6);
+    }
+
+    #[test]
+    fn torchvisions_networks_are_told_apart() {
+        for (config, convolutions) in [
+            (ResNetConfig::resnet18(), 2),
+            (ResNetConfig::resnet34(), 2),
+            (ResNetConfig::resnet50(), 3),
+            (ResNetConfig::resnet101(), 3),
+            (ResNetConfig::resnet152(), 3),
+        ] {
+            let weight =
+                |shape: [usize; 4]| TensorData::new(vec![0.0f32; shape.iter().product()], shape);
+            let mut tensors = NamedTensors {
+                path: PathBuf::from("resnet.pth"),
+                tensors: [(TORCHVISION_STEM.to_owned(), weight([64, 3, 7, 7]))].into(),
+            };
+            for (stage, &depth) in config.depths.iter().enumerate() {
+                for block in 0..depth {
+                    for number in 1..=convolutions {
+                        let name = format!("layer{}.{block}.conv{number}.weight", stage + 1);
+                        tensors.tensors.insert(name, weight([1, 1, 1, 1]));
+                    }
+                }
+            }
+            assert!(is_torchvision(&tensors));
+            assert_eq!(infer_torchvision(&tensors).expect("a network"), config);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod apply;
 mod convert;
 mod infer;
 mod names;
+mod pytorch;
 mod tensors;
 
 pub use apply::{collect_released, load_released, load_torchvision};

@@ -1,7 +1,9 @@
 /// Names of the released state that are left out on purpose: the sinusoid table and the count of
 /// batches, both recomputed, and the second name of the shared memory projections.
-pub const SKIPPED_RELEASED: [&str; 3] =
-    [".pe", ".num_batches_tracked", "encoder_decoder.model.cmn."];
+pub const SKIPPED_RELEASED: [&str; 3] = [".pe", ".num_batches_tracked", SHARED_MEMORY];
+
+/// Where the released state repeats the memory's projections, `encoder_decoder.cmn.…`.
+pub(super) const SHARED_MEMORY: &str = "encoder_decoder.model.cmn.";
 
 /// Names of torchvision's ResNets that are left out on purpose: the classification head and the
 /// count of batches.

@@ -3,9 +3,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, TensorData};
-use pytorch_reader::{PytorchError, PytorchReader};
 use safetensors::SafeTensors;
 use thiserror::Error;
+
+use super::pytorch::read_pytorch;
+
+/// What PyTorch's wrapper for several devices puts before every name.
+const DATA_PARALLEL: &str = "module.";
 
 /// Why weights could not be imported.
 #[derive(Debug, Error)]
@@ -53,6 +57,19 @@ pub enum ImportError {
         /// Words of the vocabulary given.
         words: usize,
     },
+    /// The two names of a shared weight hold different values.
+    #[error(
+        "{path}: '{first}' and '{second}' are one weight in the released model, but differ here; \
+         remove the one that is not meant"
+    )]
+    TornTwin {
+        /// The file.
+        path: PathBuf,
+        /// The name that is read.
+        first: String,
+        /// The name that repeats it.
+        second: String,
+    },
     /// The weights cannot be serialised.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::CheckpointError),
@@ -99,18 +116,21 @@ impl std::fmt::Display for Mismatch<'_> {
 pub struct NamedTensors {
     /// Where they come from.
     pub path: PathBuf,
-    /// Name to values; floating-point tensors only, as f32.
+    /// Name to values: floating-point ones as f32, others as they are.
     pub tensors: BTreeMap<String, TensorData>,
 }
 
 impl NamedTensors {
-    /// Reads every floating-point tensor of a file.
+    /// Reads every tensor of a file; half and double precision become single.
     ///
     /// Of a `.pth` saved by a trainer the entry `state_dict` is read and the optimiser's left alone.
+    /// The `module.` that PyTorch's wrapper for several devices puts before every name is dropped.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is malformed, or has an unknown extension.
+    /// If the file cannot be read, is malformed, has an unknown extension, or holds tensors that
+    /// are no plain arrays of numbers (sparse, quantised, complex). Nothing that a pickle asks for
+    /// is ever executed, and no more memory is taken than a few times the file's size.
     pub fn read(path: &Path) -> Result<Self, ImportError> {
         let extension = path.extension().and_then(|extension| extension.to_str());
         let tensors = match extension {
@@ -118,9 +138,14 @@ impl NamedTensors {
             Some("safetensors") => read_safetensors(path)?,
             _ => return Err(ImportError::UnknownExtension(path.to_owned())),
         };
+        let wrapped = tensors.keys().all(|name| name.starts_with(DATA_PARALLEL));
+        let bare = |(name, data): (String, TensorData)| match name.strip_prefix(DATA_PARALLEL) {
+            Some(rest) if wrapped => (rest.to_owned(), data),
+            _ => (name, data),
+        };
         Ok(NamedTensors {
             path: path.to_owned(),
-            tensors,
+            tensors: tensors.into_iter().map(bare).collect(),
         })
     }
 
@@ -139,68 +164,51 @@ impl NamedTensors {
     }
 }
 
-fn read_pytorch(path: &Path) -> Result<BTreeMap<String, TensorData>, ImportError> {
+fn read_safetensors(path: &Path) -> Result<BTreeMap<String, TensorData>, ImportError> {
     let malformed = |reason: String| ImportError::Format {
         path: path.to_owned(),
-        format: "PyTorch",
+        format: "safetensors",
         reason,
     };
-    let reader = match PytorchReader::with_top_level_key(path, "state_dict") {
-        Err(PytorchError::KeyNotFound(_)) => PytorchReader::new(path),
-        other => other,
-    }
-    .map_err(|error| match error {
-        PytorchError::Io(source) if !path.is_file() => ImportError::Read {
-            path: path.to_owned(),
-            source,
-        },
-        error => malformed(error.to_string()),
-    })?;
-    let mut tensors = BTreeMap::new();
-    for (name, tensor) in reader.into_tensors() {
-        let Some(dtype) = float_type(tensor.dtype()) else {
-            continue;
-        };
-        let bytes = tensor
-            .read()
-            .map_err(|error| malformed(error.to_string()))?;
-        let data = TensorData::from_bytes_vec(bytes, tensor.shape().to_vec(), dtype);
-        tensors.insert(name, data.convert::<f32>());
-    }
-    Ok(tensors)
-}
-
-fn float_type(dtype: pytorch_reader::DType) -> Option<DType> {
-    match dtype {
-        pytorch_reader::DType::F64 => Some(DType::F64),
-        pytorch_reader::DType::F32 => Some(DType::F32),
-        pytorch_reader::DType::F16 => Some(DType::F16),
-        pytorch_reader::DType::BF16 => Some(DType::BF16),
-        _ => None,
-    }
-}
-
-fn read_safetensors(path: &Path) -> Result<BTreeMap<String, TensorData>, ImportError> {
     let bytes = fs::read(path).map_err(|source| ImportError::Read {
         path: path.to_owned(),
         source,
     })?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| ImportError::Format {
-        path: path.to_owned(),
-        format: "safetensors",
-        reason: error.to_string(),
-    })?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| malformed(error.to_string()))?;
     let mut tensors = BTreeMap::new();
-    for (name, view) in file.tensors() {
-        let dtype = match view.dtype() {
-            safetensors::Dtype::F64 => DType::F64,
-            safetensors::Dtype::F32 => DType::F32,
-            safetensors::Dtype::F16 => DType::F16,
-            safetensors::Dtype::BF16 => DType::BF16,
-            _ => continue,
-        };
+    for (name, view) in file.iter() {
+        let dtype = number_type(view.dtype())
+            .ok_or_else(|| malformed(format!("'{name}' is of type {:?}", view.dtype())))?;
         let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), dtype);
-        tensors.insert(name, data.convert::<f32>());
+        tensors.insert(name.to_owned(), single(data));
     }
     Ok(tensors)
+}
+
+/// The type of plain numbers; `None` for others.
+fn number_type(dtype: safetensors::Dtype) -> Option<DType> {
+    Some(match dtype {
+        safetensors::Dtype::F64 => DType::F64,
+        safetensors::Dtype::F32 => DType::F32,
+        safetensors::Dtype::F16 => DType::F16,
+        safetensors::Dtype::BF16 => DType::BF16,
+        safetensors::Dtype::I64 => DType::I64,
+        safetensors::Dtype::I32 => DType::I32,
+        safetensors::Dtype::I16 => DType::I16,
+        safetensors::Dtype::I8 | safetensors::Dtype::BOOL => DType::I8,
+        safetensors::Dtype::U64 => DType::U64,
+        safetensors::Dtype::U32 => DType::U32,
+        safetensors::Dtype::U16 => DType::U16,
+        safetensors::Dtype::U8 => DType::U8,
+        _ => return None,
+    })
+}
+
+/// Floating-point numbers in single precision, others as they are.
+pub(super) fn single(data: TensorData) -> TensorData {
+    if data.dtype().is_float() && data.dtype() != DType::F32 {
+        data.convert::<f32>()
+    } else {
+        data
+    }
 }

@@ -50,10 +50,11 @@ pub fn contrastive_scores(
     let negative = || pairs(&embeddings.negative_images, &embeddings.negative_reports);
     match placement {
         HardNegativePlacement::DiagonalPenalty => {
-            let penalty = hardened_scores(embeddings, temperatures);
             let [batch, _] = positive.dims();
-            let diagonal = Tensor::eye(batch, &positive.device());
-            (positive + negative() - diagonal * penalty) / 3.0
+            let penalty = hardened_scores(embeddings, temperatures)
+                .expand([batch, batch])
+                .mask_fill(off_diagonal(batch, &positive), 0.0);
+            (positive + negative() - penalty) / 3.0
         }
         HardNegativePlacement::Candidate => positive,
         HardNegativePlacement::Absent => (positive + negative()) / 2.0,
@@ -94,10 +95,14 @@ fn hardened_scores(embeddings: &Similarities, temperatures: &Temperatures) -> Te
 /// Cross-entropy of each row with its own index as target; `scores` is `[batch, ≥ batch]`.
 fn diagonal_cross_entropy(scores: Tensor<2>) -> Tensor<1> {
     let [batch, _] = scores.dims();
-    let device = scores.device();
     let own = log_softmax(scores, 1).narrow(1, 0, batch);
-    let off_diagonal = Tensor::<2, Bool>::diag_mask([batch, batch], 0, &device);
+    let off_diagonal = off_diagonal(batch, &own);
     own.mask_fill(off_diagonal, 0.0).sum() / -(batch as f64)
+}
+
+/// What is not on the diagonal of a `[batch, batch]` matrix, on the device of `like`.
+fn off_diagonal(batch: usize, like: &Tensor<2>) -> Tensor<2, Bool> {
+    Tensor::diag_mask([batch, batch], 0, &like.device())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// Adds sinusoidal positions (Vaswani et al., 2017), then dropout.
 ///
@@ -33,12 +33,13 @@ impl SinusoidalPosition {
     /// - input and output: `[batch, length, d_model]`
     pub fn forward(&self, input: Tensor<3>, first: usize) -> Tensor<3> {
         let [_, length, _] = input.dims();
-        let table = self.table(first, length, &input.device());
+        let table = self.table(first, length, (&input.device(), input.dtype()));
         self.dropout.forward(input + table.unsqueeze())
     }
 
-    /// The positions `first .. first + length`, `[length, d_model]`.
-    fn table(&self, first: usize, length: usize, device: &Device) -> Tensor<2> {
+    /// The positions `first .. first + length`, `[length, d_model]`, in the numbers of what they
+    /// are added to.
+    fn table(&self, first: usize, length: usize, numbers: (&Device, DType)) -> Tensor<2> {
         let step = -(10_000f32.ln()) / self.d_model as f32;
         let mut values = Vec::with_capacity(length * self.d_model);
         for position in first..first + length {
@@ -48,7 +49,7 @@ impl SinusoidalPosition {
                 values.push(angle.cos());
             }
         }
-        Tensor::from_data(TensorData::new(values, [length, self.d_model]), device)
+        Tensor::from_data(TensorData::new(values, [length, self.d_model]), numbers)
     }
 }
 

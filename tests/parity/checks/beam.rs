@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use ithn::generators::R2GenCmn;
 use ithn_decoder::search::{Hypothesis, ReleasedOptions, search_from};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::check::{Check, Tolerance};
-use super::decoding::{released_options, released_rows, search_for_all};
+use super::decoding::{
+    only_sums, released_options, released_rows, search_for_all, token_log_probs,
+};
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::model::ModelOptions;
+use super::precision::{ANOTHER_WORD, settled};
 
 const FAMILY: &str = "beam";
 const SCORES: Tolerance = Tolerance::Absolute(1e-4);
@@ -24,14 +27,19 @@ pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
     let device = Device::default();
     let options: ModelOptions = serde_json::from_value(Value::Object(json.config.clone()))
         .map_err(|error| fixture.layout(error.to_string()))?;
-    let weights = fixture.weights("state.", "encoder_decoder.");
-    let generator = options.without_backbone(weights, &device)?.generator;
-    let mut checks = Vec::new();
-    for (name, case) in &json.cases {
-        let found = case.search(&fixture, &json, &generator, &device)?;
-        checks.extend(case.check(name, &found, json.max_seq_length));
-    }
-    Ok(checks)
+    settled(ANOTHER_WORD, |precision| {
+        let weights = fixture.weights("state.", "encoder_decoder.");
+        let generator = precision.module(options.without_backbone(weights, &device)?.generator);
+        let patches = precision.tensor(fixture.tensor("att_feats", &device)?);
+        let mut checks = Vec::new();
+        for (name, case) in &json.cases {
+            let found = case
+                .search(&json, &generator, patches.clone())
+                .map_err(|reason| fixture.layout(reason))?;
+            checks.extend(case.check(name, &found, json.max_seq_length));
+        }
+        Ok(checks)
+    })
 }
 
 #[derive(Deserialize)]
@@ -89,19 +97,16 @@ struct Found {
 impl Case {
     fn search(
         &self,
-        fixture: &Fixture,
         json: &Json,
         generator: &R2GenCmn,
-        device: &Device,
-    ) -> Result<Found, FixtureError> {
-        let layout = |reason: String| fixture.layout(reason);
-        let options = released_options(&self.options, &json.config).map_err(layout)?;
-        let config = search_for_all(&options, json.max_seq_length).map_err(layout)?;
-        let patches = fixture.tensor::<3>("att_feats", device)?;
+        patches: Tensor<3>,
+    ) -> Result<Found, String> {
+        let options = released_options(&self.options, &json.config)?;
+        let config = search_for_all(&options, json.max_seq_length)?;
         let [studies, _, _] = patches.dims();
         let state = generator.start_from(generator.encode_patches(patches));
         let studies = search_from(generator, state, 0..studies, &config)
-            .map_err(|error| layout(error.to_string()))?;
+            .map_err(|error| error.to_string())?;
         Ok(Found { options, studies })
     }
 
@@ -120,43 +125,20 @@ impl Case {
         checks
     }
 
-    /// Log-probabilities of the tokens written; after its end, a row of the release means nothing.
-    ///
-    /// With blocked trigrams the release reports what is left of them after the cost, so only their
-    /// sums compare.
     fn check_log_probs(&self, name: &str, found: &Found) -> Check {
-        let kept = if found.options.sample_n == found.options.beam_size {
-            found.options.sample_n
-        } else {
-            1
-        };
-        let sums = found.options.block_trigrams > 0 && found.options.beam_size == 1;
-        let mut actual = Vec::new();
-        let mut golden = Vec::new();
-        let hypotheses = found
-            .studies
+        let Found { options, studies } = found;
+        let golden: Vec<Vec<f64>> = self
+            .token_logprobs
             .iter()
-            .flat_map(|study| study.iter().take(kept));
-        for (hypothesis, row) in hypotheses.zip(&self.token_logprobs) {
-            let written = row.iter().take(hypothesis.log_probs.len());
-            let written: Vec<f64> = written.map(|log_prob| log_prob.value()).collect();
-            if sums {
-                actual.push(hypothesis.score);
-                golden.push(written.iter().sum());
-            } else {
-                actual.extend(hypothesis.log_probs.iter().copied().map(f64::from));
-                golden.extend(written);
-            }
-        }
-        let quantity = format!(
-            "{name}: {}",
-            if sums {
-                "sums of token_logprobs"
-            } else {
-                "token_logprobs"
-            }
-        );
-        Check::numbers(FAMILY, quantity, &actual, &golden, SCORES)
+            .map(|row| row.iter().map(|log_prob| log_prob.value()).collect())
+            .collect();
+        let [actual, golden] = token_log_probs(studies, options, &golden);
+        let what = if only_sums(options) {
+            "sums of token_logprobs"
+        } else {
+            "token_logprobs"
+        };
+        Check::numbers(FAMILY, format!("{name}: {what}"), &actual, &golden, SCORES)
     }
 }
 

@@ -123,6 +123,11 @@ impl Check {
         }
     }
 
+    /// Something that could not be compared at all, and why.
+    pub fn failed(family: &'static str, reason: impl Into<String>) -> Self {
+        Check::new(family, reason, [f64::INFINITY; 2], Tolerance::Exact)
+    }
+
     /// A number against its golden value.
     pub fn number(
         family: &'static str,

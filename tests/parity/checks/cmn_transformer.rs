@@ -15,6 +15,7 @@ use super::fixture::{Fixture, FixtureError};
 use super::gradients::GradientChecks;
 use super::model::ModelOptions;
 use super::named::collect_gradients;
+use super::precision::{ACCIDENT, Precision, settled};
 
 const FAMILY: &str = "cmn_transformer";
 const VALUES: Tolerance = Tolerance::Absolute(2e-5);
@@ -25,12 +26,14 @@ const GRADIENTS: Tolerance = Tolerance::Both {
 
 pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
     let fixture = Fixture::read(dir, "cmn_transformer.safetensors")?;
-    let plain = Inputs::read(&fixture, &Device::default())?;
-    let mut checks = values(&fixture, &plain)?;
-    checks.extend(intermediate(&fixture, &plain)?);
-    checks.extend(incremental(&fixture, &plain)?);
-    checks.extend(gradients(&fixture)?);
-    Ok(checks)
+    settled(ACCIDENT, |precision| {
+        let plain = Inputs::read(&fixture, &Device::default(), precision)?;
+        let mut checks = values(&fixture, &plain)?;
+        checks.extend(intermediate(&fixture, &plain)?);
+        checks.extend(incremental(&fixture, &plain)?);
+        checks.extend(gradients(&fixture, precision)?);
+        Ok(checks)
+    })
 }
 
 /// The model and what it is fed.
@@ -46,18 +49,22 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn read(fixture: &Fixture, device: &Device) -> Result<Self, FixtureError> {
+    fn read(
+        fixture: &Fixture,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<Self, FixtureError> {
         let options: ModelOptions = fixture.metadata("config")?;
         let weights = fixture.weights("state.", "encoder_decoder.");
         let tokens = fixture.integers::<2>("seq", device)?;
         let mask = fixture.tensor::<2>("reports_masks", device)?;
         let [_, length] = tokens.dims();
         Ok(Inputs {
-            ithn: options.without_backbone(weights, device)?,
-            patches: fixture.tensor("att_feats", device)?,
+            ithn: precision.module(options.without_backbone(weights, device)?),
+            patches: precision.tensor(fixture.tensor("att_feats", device)?),
             inputs: tokens.clone().narrow(1, 0, length - 1),
             targets: tokens.narrow(1, 1, length - 1),
-            target_mask: mask.narrow(1, 1, length - 1),
+            target_mask: precision.tensor(mask.narrow(1, 1, length - 1)),
         })
     }
 
@@ -170,9 +177,9 @@ fn incremental(fixture: &Fixture, inputs: &Inputs) -> Result<Vec<Check>, Fixture
     )?])
 }
 
-fn gradients(fixture: &Fixture) -> Result<Vec<Check>, FixtureError> {
-    let inputs = Inputs::read(fixture, &Device::default().autodiff())?;
-    let patches = inputs.patches.clone().require_grad();
+fn gradients(fixture: &Fixture, precision: Precision) -> Result<Vec<Check>, FixtureError> {
+    let inputs = Inputs::read(fixture, &Device::default().autodiff(), precision)?;
+    let patches = inputs.patches.clone().detach().require_grad();
     let (_, log_probs) = inputs.forward(patches.clone());
     let gradients = inputs.loss(log_probs).backward();
 

@@ -1,8 +1,8 @@
 //! What the decoding families share: the released options, and the released layout of what search
 //! returns.
 
-use ithn_decoder::search::{Hypothesis, ReleasedOptions, SearchConfig};
-use serde_json::{Map, Value, json};
+use ithn_decoder::search::{Hypothesis, ReleasedOptions, SearchConfig, Strategy};
+use serde_json::{Map, Value};
 
 /// Options by name: those of `case` where it has them, else those of `defaults`, else the release's
 /// own defaults.
@@ -10,19 +10,8 @@ pub fn released_options(
     case: &Map<String, Value>,
     defaults: &Map<String, Value>,
 ) -> Result<ReleasedOptions, String> {
-    let released = json!({
-        "sample_method": "beam_search",
-        "beam_size": 3,
-        "temperature": 1.0,
-        "diversity_lambda": 0.5,
-        "sample_n": 1,
-        "group_size": 1,
-        "output_logsoftmax": 1,
-        "decoding_constraint": 0,
-        "block_trigrams": 1,
-        "length_penalty": "",
-    });
-    let mut options = match released {
+    let released = serde_json::to_value(ReleasedOptions::default());
+    let mut options = match released.map_err(|error| error.to_string())? {
         Value::Object(options) => options,
         _ => Map::new(),
     };
@@ -40,19 +29,31 @@ pub fn search_for_all(
     options: &ReleasedOptions,
     max_tokens: usize,
 ) -> Result<SearchConfig, String> {
+    // Greedy search finds one report; the release repeats it where more are asked for.
+    let single = ReleasedOptions {
+        sample_n: 1,
+        ..options.clone()
+    };
+    let options = if options.beam_size == 1 {
+        &single
+    } else {
+        options
+    };
     let mut config =
         SearchConfig::from_released(options, max_tokens).map_err(|error| error.to_string())?;
-    if options.beam_size > 1 {
-        config.returned = options.beam_size / options.group_size.max(1);
-    }
+    config.returned = match config.strategy {
+        Strategy::Greedy => 1,
+        _ => options.beam_size / options.group_size.max(1),
+    };
     Ok(config)
 }
 
 /// Token ids as the release returns them: `sample_n` rows per study, each padded with 0 to
 /// `max_tokens`.
 ///
-/// With `sample_n` beams out of as many, the rows of a study follow each other. In any other case
-/// the release fills one row per study, the first ones, and leaves the rest empty.
+/// With `sample_n` beams out of as many, the rows of a study follow each other; so they do with one
+/// beam, which is repeated. In any other case the release fills one row per study, the first ones,
+/// and leaves the rest empty.
 pub fn released_rows(
     studies: &[Vec<Hypothesis>],
     options: &ReleasedOptions,
@@ -63,13 +64,52 @@ pub fn released_rows(
         row.resize(max_tokens, 0);
         row
     };
-    let all = options.sample_n == options.beam_size;
-    let kept = if all { options.sample_n } else { 1 };
-    let mut rows: Vec<Vec<u32>> = studies
-        .iter()
-        .flat_map(|hypotheses| hypotheses.iter().take(kept))
-        .map(padded)
-        .collect();
+    let mut rows: Vec<Vec<u32>> = returned(studies, options).map(padded).collect();
     rows.resize(studies.len() * options.sample_n, vec![0; max_tokens]);
     rows
+}
+
+/// The hypotheses in the rows that the release fills, in their order.
+pub fn returned<'a>(
+    studies: &'a [Vec<Hypothesis>],
+    options: &ReleasedOptions,
+) -> impl Iterator<Item = &'a Hypothesis> {
+    let (kept, repeated) = match (options.beam_size, options.sample_n) {
+        (1, repeated) => (1, repeated),
+        (beams, all) if beams == all => (all, 1),
+        _ => (1, 1),
+    };
+    studies
+        .iter()
+        .flat_map(move |study| study.iter().take(kept))
+        .flat_map(move |hypothesis| std::iter::repeat_n(hypothesis, repeated))
+}
+
+/// Log-probabilities of the tokens of every returned row, and the golden ones.
+///
+/// After its end, a row of the release means nothing. With blocked trigrams, outside beams, the
+/// release reports what is left of log-probabilities after the cost, so only their sums compare.
+pub fn token_log_probs(
+    studies: &[Vec<Hypothesis>],
+    options: &ReleasedOptions,
+    golden: &[Vec<f64>],
+) -> [Vec<f64>; 2] {
+    let mut actual = Vec::new();
+    let mut expected = Vec::new();
+    for (hypothesis, row) in returned(studies, options).zip(golden) {
+        let written = row.iter().take(hypothesis.log_probs.len()).copied();
+        if only_sums(options) {
+            actual.push(hypothesis.score);
+            expected.push(written.sum());
+        } else {
+            actual.extend(hypothesis.log_probs.iter().copied().map(f64::from));
+            expected.extend(written);
+        }
+    }
+    [actual, expected]
+}
+
+/// Whether the release reports log-probabilities after the cost of repeats.
+pub fn only_sums(options: &ReleasedOptions) -> bool {
+    options.block_trigrams > 0 && options.beam_size == 1
 }

@@ -24,7 +24,9 @@ const GRADIENTS: Tolerance = Tolerance::Absolute(1e-6);
 pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
     let fixture = Fixture::read(dir, "ithn_loss.safetensors")?;
     let mut checks = common(&fixture)?;
-    for variant in variants(&fixture) {
+    let variants = variants(&fixture);
+    checks.push(every_lambda(&fixture, &variants)?);
+    for variant in variants {
         let hardening = hardening(&fixture, &variant)?;
         let (values, gradients) = case(&fixture, &variant, &hardening)?;
         if !values.is_empty() {
@@ -46,6 +48,23 @@ fn variants(fixture: &Fixture) -> BTreeSet<String> {
         .filter_map(|name| name.strip_suffix(".grad.temp_1"))
         .map(str::to_owned)
         .collect()
+}
+
+/// Every λ that the metadata lists must have numbers, under both projections.
+fn every_lambda(fixture: &Fixture, variants: &BTreeSet<String>) -> Result<Check, FixtureError> {
+    let listed: Vec<f64> = fixture.metadata("lambdas")?;
+    let mut found = Vec::new();
+    for projection in ["official", "per_sample"] {
+        let mut lambdas = Vec::new();
+        for variant in variants {
+            if variant.split_once('.').map(|(name, _)| name) == Some(projection) {
+                lambdas.push(lambda(fixture, variant)?);
+            }
+        }
+        found.push(listed.iter().all(|lambda| lambdas.contains(lambda)));
+    }
+    let quantity = format!("projections that have every lambda of {listed:?}");
+    Ok(Check::equal(FAMILY, quantity, &found, &[true, true]))
 }
 
 fn hardening(fixture: &Fixture, variant: &str) -> Result<HardeningConfig, FixtureError> {
@@ -232,7 +251,8 @@ fn case(
     let contrastive = contrastive_loss(embeddings.clone(), &inputs.temperatures, placement);
 
     let mut values = Vec::new();
-    if fixture.data(&format!("{variant}.l_cp")).is_ok() {
+    // Detaching changes no value, so files have none for those variants.
+    if hardening.gradient == GradientFlow::Through {
         let scores = |embeddings: &Similarities| {
             contrastive_scores(embeddings, &inputs.temperatures, placement)
         };

@@ -4,11 +4,12 @@ use burn::tensor::Device;
 use ithn::generators::{R2GenCmn, R2GenCmnConfig};
 use ithn::import::{NamedTensors, collect_released, load_released};
 use ithn::plugin::{Ithn, IthnConfig};
-use ithn_backbone::{BlockKind, ResNetConfig};
+use ithn_backbone::{BatchNormConfig, BlockKind, ResNetConfig};
 use ithn_decoder::TransformerConfig;
 use ithn_memory::CrossModalMemoryConfig;
 use serde::Deserialize;
 
+use super::check::{Check, Tolerance};
 use super::fixture::FixtureError;
 
 /// The released code's options that decide the generator's sizes.
@@ -63,6 +64,27 @@ impl ModelOptions {
             tensors,
         };
         Ok(load_released(ithn, &weights)?)
+    }
+}
+
+/// The released code's options of batch norm, PyTorch's own.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NormOptions {
+    bn_momentum: f64,
+    bn_eps: f64,
+}
+
+impl NormOptions {
+    /// They are this library's, which every backbone is built with.
+    pub fn check(&self, family: &'static str) -> Check {
+        let ours = BatchNormConfig::new(1);
+        Check::numbers(
+            family,
+            "bn_momentum, bn_eps",
+            &[ours.momentum, ours.epsilon],
+            &[self.bn_momentum, self.bn_eps],
+            Tolerance::Exact,
+        )
     }
 }
 

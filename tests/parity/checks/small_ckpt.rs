@@ -1,24 +1,29 @@
 //! `small_ckpt/`: a checkpoint as the released trainer saves it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
-use ithn::generators::R2GenCmn;
+use ithn::generators::{EncodedStudy, R2GenCmn};
 use ithn::import::{NamedTensors, UntraceableSizes, infer_released, load_released};
 use ithn::plugin::{Ithn, IthnConfig};
-use ithn_decoder::search::{Hypothesis, search};
+use ithn_decoder::search::search_from;
 use ithn_generator::ReportGenerator;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::check::{Check, Tolerance};
-use super::decoding::{released_options, released_rows, search_for_all};
+use super::decoding::{released_options, released_rows, search_for_all, token_log_probs};
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::formula::byte_normalisation;
 use super::model::{BackboneOptions, ModelOptions};
+use super::precision::{ANOTHER_WORD, Precision, settled};
 
 const FAMILY: &str = "small_ckpt";
+/// The training curve's file, whose images the checkpoint learnt from.
+const IMAGES: &str = "train_curve.safetensors";
+const POOL: &str = "pool_u8";
 const VALUES: Tolerance = Tolerance::Absolute(1e-4);
 
 pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
@@ -26,22 +31,27 @@ pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
     let golden = Golden {
         fixture: Fixture::read(&folder, "expected.safetensors")?,
         json: read_json(&folder, "expected.json")?,
-        pool: Fixture::read(dir, "train_curve.safetensors")?,
         device: Device::default(),
     };
     let weights = NamedTensors::read(&folder.join("ithn_small.pth"))?;
-    let (sizes, ithn) = golden.import(&weights)?;
-    let images = golden.images()?;
-    let mut checks = vec![sizes];
-    checks.extend(golden.teacher_forcing(&ithn, images.clone())?);
-    checks.extend(golden.generation(&ithn.generator, images)?);
-    Ok(checks)
+    settled(ANOTHER_WORD, |precision| {
+        let (sizes, ithn) = golden.import(&weights)?;
+        let generator = precision.module(ithn.generator);
+        let mut checks = vec![sizes];
+        let (features, patches) = golden.look(dir, &generator, precision)?;
+        checks.extend(features);
+        let encoded = generator.encode_patches(patches);
+        checks.extend(golden.teacher_forcing(&generator, &encoded)?);
+        checks.extend(golden.generation(&generator, &encoded)?);
+        Ok(checks)
+    })
 }
 
 #[derive(Deserialize)]
 struct Json {
     config: Map<String, Value>,
     resnet: BackboneOptions,
+    images: String,
     image_norm: String,
     max_seq_length: usize,
     generation: BTreeMap<String, Map<String, Value>>,
@@ -50,8 +60,6 @@ struct Json {
 struct Golden {
     fixture: Fixture,
     json: Json,
-    /// The training curve's images, which the checkpoint learnt from.
-    pool: Fixture,
     device: Device,
 }
 
@@ -81,14 +89,36 @@ impl Golden {
         Ok((check, ithn))
     }
 
-    /// The first images of the pool, `[batch, 1, 3, height, width]`.
-    fn images(&self) -> Result<Tensor<5>, FixtureError> {
-        let (offset, divisor) = byte_normalisation(&self.json.image_norm)
-            .map_err(|reason| self.fixture.layout(reason))?;
-        let [studies, _, _] = self.fixture.dims("patch_feats")?;
-        let pool = self.pool.tensor::<4>("pool_u8", &self.device)?;
-        let images = (pool.narrow(0, 0, studies) - offset) / divisor;
+    /// The images that the file names, `[batch, 1, 3, height, width]`.
+    fn images(&self, pool: &Fixture) -> Result<Tensor<5>, FixtureError> {
+        let layout = |reason: String| self.fixture.layout(reason);
+        let (offset, divisor) = byte_normalisation(&self.json.image_norm).map_err(layout)?;
+        let range = pool_range(&self.json.images).map_err(layout)?;
+        let pool = pool.tensor::<4>(POOL, &self.device)?;
+        let images = (pool.narrow(0, range.start, range.len()) - offset) / divisor;
         Ok(images.unsqueeze_dim(1))
+    }
+
+    /// Features of the images, and the patches to go on with: the golden ones where the file with
+    /// the images is not there.
+    fn look(
+        &self,
+        dir: &Path,
+        generator: &R2GenCmn,
+        precision: Precision,
+    ) -> Result<(Vec<Check>, Tensor<3>), FixtureError> {
+        if !dir.join(IMAGES).is_file() {
+            let what = format!("features of the images: no {IMAGES}");
+            let patches = self.fixture.tensor("patch_feats", &self.device)?;
+            return Ok((vec![Check::absent(FAMILY, what)], precision.tensor(patches)));
+        }
+        let pool = Fixture::read(dir, IMAGES)?;
+        let features = generator.look(precision.tensor(self.images(&pool)?));
+        let checks = vec![
+            self.compare("patch_feats", features.patches.clone())?,
+            self.compare("avg_feats", features.pooled)?,
+        ];
+        Ok((checks, features.patches))
     }
 
     fn compare<const D: usize>(
@@ -102,18 +132,13 @@ impl Golden {
 
     fn teacher_forcing(
         &self,
-        ithn: &Ithn<R2GenCmn>,
-        images: Tensor<5>,
-    ) -> Result<Vec<Check>, FixtureError> {
-        let generator = &ithn.generator;
-        let features = generator.look(images);
+        generator: &R2GenCmn,
+        encoded: &EncodedStudy,
+    ) -> Result<[Check; 2], FixtureError> {
         let tokens = self.fixture.integers::<2>("ids", &self.device)?;
         let [_, length] = tokens.dims();
-        let encoded = generator.encode_patches(features.patches.clone());
-        let hidden = generator.hidden_states(&encoded, tokens.narrow(1, 0, length - 1));
-        Ok(vec![
-            self.compare("patch_feats", features.patches)?,
-            self.compare("avg_feats", features.pooled)?,
+        let hidden = generator.hidden_states(encoded, tokens.narrow(1, 0, length - 1));
+        Ok([
             self.compare("out", hidden.clone())?,
             self.compare("log_probs", generator.log_probs(hidden))?,
         ])
@@ -122,38 +147,40 @@ impl Golden {
     fn generation(
         &self,
         generator: &R2GenCmn,
-        images: Tensor<5>,
+        encoded: &EncodedStudy,
     ) -> Result<Vec<Check>, FixtureError> {
         let layout = |reason: String| self.fixture.layout(reason);
         let length = self.json.max_seq_length;
+        let [studies, _, _] = self.fixture.dims("patch_feats")?;
         let mut checks = Vec::new();
         for (name, case) in &self.json.generation {
             let options = released_options(case, &self.json.config).map_err(layout)?;
             let config = search_for_all(&options, length).map_err(layout)?;
-            let found = search(generator, images.clone(), &config)
+            let state = generator.start_from(encoded.clone());
+            let found = search_from(generator, state, 0..studies, &config)
                 .map_err(|error| layout(error.to_string()))?;
             let ids: Vec<u32> = released_rows(&found, &options, length).concat();
             let name = format!("gen.{name}");
             let golden: Vec<u32> = self.fixture.data(&name)?.iter().collect();
             checks.push(Check::equal(FAMILY, &name, &ids, &golden));
 
-            let log_probs = log_probs_of_tokens(&found, length);
             let name = format!("{name}_logprobs_of_tokens");
             let golden = self.fixture.values(&name)?;
-            checks.push(Check::numbers(FAMILY, name, &log_probs, &golden, VALUES));
+            let golden: Vec<Vec<f64>> = golden.chunks(length).map(<[f64]>::to_vec).collect();
+            let [actual, golden] = token_log_probs(&found, &options, &golden);
+            checks.push(Check::numbers(FAMILY, name, &actual, &golden, VALUES));
         }
         Ok(checks)
     }
 }
 
-/// Log-probabilities of each study's best report, padded with 0.
-fn log_probs_of_tokens(found: &[Vec<Hypothesis>], length: usize) -> Vec<f64> {
-    found
-        .iter()
-        .filter_map(|hypotheses| hypotheses.first())
-        .flat_map(|best| {
-            let written = best.log_probs.iter().copied().map(f64::from);
-            written.chain(std::iter::repeat(0.0)).take(length)
-        })
-        .collect()
+/// The slice in a description such as `pool_u8[0:8] of …`.
+fn pool_range(description: &str) -> Result<Range<usize>, String> {
+    description
+        .strip_prefix(POOL)
+        .and_then(|rest| rest.strip_prefix('['))
+        .and_then(|rest| rest.split_once(']'))
+        .and_then(|(slice, _)| slice.split_once(':'))
+        .and_then(|(start, end)| Some(start.parse().ok()?..end.parse().ok()?))
+        .ok_or_else(|| format!("the images '{description}' are not {POOL}[A:B]"))
 }

@@ -7,18 +7,22 @@ use std::path::Path;
 
 use ithn_data::{Cleaning, Tokenizer};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::check::Check;
 use super::fixture::{FixtureError, read_json};
 
 const FAMILY: &str = "tokenizer";
-/// The flavour whose vocabulary the decode cases are written in.
+/// The flavour whose vocabulary the decode cases are written in, if there are several.
 const DECODING_FLAVOUR: &str = "iu_xray";
+/// Beginning of the key of vocabularies built from the file's own reports; their number follows.
+const MINI_VOCABULARIES: &str = "mini_vocab_from_real";
 
 pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
     let json: Json = read_json(dir, "tokenizer.json")?;
     let real: Vec<String> = json.real.iter().map(|report| report.raw.clone()).collect();
     let mut checks = Vec::new();
+    let decoding_flavour = json.decoding_flavour();
     for (name, flavour) in &json.flavours {
         let cleaning = cleaning(dir, name)?;
         let tokenizer = flavour
@@ -43,13 +47,20 @@ pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
         }
         if let Some(tokenizer) = &tokenizer {
             checks.push(flavour.vocabulary(name, tokenizer));
-            if name == DECODING_FLAVOUR {
-                checks.push(json.decoding(tokenizer));
+            if Some(name) == decoding_flavour && !json.decode_cases.is_empty() {
+                checks.push(json.decoding(name, tokenizer));
             }
         }
     }
-    for (name, golden) in &json.mini_vocab_from_real150 {
-        checks.push(mini_vocabulary(dir, name, golden, &real)?);
+    for (key, value) in &json.others {
+        if !key.starts_with(MINI_VOCABULARIES) {
+            continue;
+        }
+        let vocabularies: BTreeMap<String, MiniVocabulary> = serde_json::from_value(value.clone())
+            .map_err(|error| layout(dir, format!("'{key}': {error}")))?;
+        for (name, golden) in &vocabularies {
+            checks.push(mini_vocabulary(dir, key, name, golden, &real)?);
+        }
     }
     Ok(checks)
 }
@@ -61,10 +72,10 @@ struct Json {
     real: Vec<RealReport>,
     flavours: BTreeMap<String, Flavour>,
     #[serde(default)]
-    mini_vocab_from_real150: BTreeMap<String, MiniVocabulary>,
-    #[serde(default)]
     decode_cases: Vec<DecodeCase>,
     config: Config,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -92,8 +103,19 @@ struct Flavour {
 struct Text {
     cleaned: String,
     ids: Option<Vec<u32>>,
-    ids_trunc60: Option<u32>,
     decoded: Option<String>,
+    /// Among them `ids_trunc<length>`: the last id of a report cut to that length, null if it is
+    /// no longer.
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
+}
+
+impl Text {
+    fn last_kept(&self) -> Option<u32> {
+        let truncated = |(name, _): &(&String, &Value)| name.starts_with("ids_trunc");
+        let (_, last) = self.others.iter().find(truncated)?;
+        u32::try_from(last.as_u64()?).ok()
+    }
 }
 
 /// All words, or only how many.
@@ -130,7 +152,13 @@ impl Flavour {
 }
 
 impl Json {
-    fn decoding(&self, tokenizer: &Tokenizer) -> Check {
+    fn decoding_flavour(&self) -> Option<&String> {
+        let known = self.flavours.get_key_value(DECODING_FLAVOUR);
+        let with_words = || self.flavours.iter().find(|(_, one)| one.vocab.is_some());
+        known.or_else(with_words).map(|(name, _)| name)
+    }
+
+    fn decoding(&self, flavour: &str, tokenizer: &Tokenizer) -> Check {
         let decoded: Vec<String> = self
             .decode_cases
             .iter()
@@ -141,7 +169,12 @@ impl Json {
             .iter()
             .map(|case| case.text.clone())
             .collect();
-        Check::equal(FAMILY, "decode_cases", &decoded, &golden)
+        Check::equal(
+            FAMILY,
+            format!("decode_cases, {flavour}"),
+            &decoded,
+            &golden,
+        )
     }
 }
 
@@ -181,7 +214,7 @@ fn texts(
         .iter()
         .map(|ids| (ids.len() > length).then(|| ids[length - 1]))
         .collect();
-    let golden_last: Vec<Option<u32>> = golden.iter().map(|text| text.ids_trunc60).collect();
+    let golden_last: Vec<Option<u32>> = golden.iter().map(Text::last_kept).collect();
     checks.push(Check::equal(
         FAMILY,
         format!("{what}: last id of {length}"),
@@ -201,6 +234,7 @@ fn texts(
 /// A vocabulary built from the reports in the file; `name` is `<flavour>_threshold<minimum>`.
 fn mini_vocabulary(
     dir: &Path,
+    key: &str,
     name: &str,
     golden: &MiniVocabulary,
     reports: &[String],
@@ -213,7 +247,7 @@ fn mini_vocabulary(
     let reports = reports.iter().map(String::as_str);
     let tokenizer = Tokenizer::fit(reports, cleaning(dir, flavour)?, minimum)
         .map_err(|error| malformed(error.to_string()))?;
-    let quantity = format!("mini_vocab_from_real150.{name}");
+    let quantity = format!("{key}.{name}");
     Ok(match golden {
         MiniVocabulary::Words(words) => Check::equal(FAMILY, quantity, tokenizer.words(), words),
         MiniVocabulary::Size(size) => {

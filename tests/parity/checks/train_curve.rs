@@ -17,32 +17,45 @@ use serde::Deserialize;
 use super::check::{Check, Tolerance};
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::formula::{byte_normalisation, loss_weight};
-use super::gradients::GradientChecks;
-use super::model::{BackboneOptions, ModelOptions};
+use super::gradients::{GradientChecks, is_zero_gradient};
+use super::model::{BackboneOptions, ModelOptions, NormOptions};
 use super::named::collect_gradients;
+use super::precision::{ACCIDENT, Precision, settled};
 
 const FAMILY: &str = "train_curve";
 const VALUES: Tolerance = Tolerance::Absolute(2e-5);
-/// Of the first steps, before rounding is amplified by Adam and by changes of the kept rows.
+/// Of losses while rounding stays small.
 const EARLY_LOSSES: Tolerance = Tolerance::Absolute(1e-4);
+/// Steps that this holds for, provided that the reference's own runs in single and in double
+/// precision agree to [`SMALL_ROUNDING`] so far.
 const EARLY_STEPS: usize = 6;
-const LATE_LOSSES: Tolerance = Tolerance::Absolute(1e-2);
+const SMALL_ROUNDING: f64 = 1e-5;
+/// Of losses once Adam and changes of the kept rows have amplified rounding.
+const LATE_LOSSES: f64 = 1e-2;
 const GRADIENTS: Tolerance = Tolerance::Relative(1e-4);
 const NORMS_AFTER_ONE_STEP: Tolerance = Tolerance::Relative(1e-5);
-const FINAL_MATRICES: Tolerance = Tolerance::Relative(1e-3);
-const FINAL_VECTORS: Tolerance = Tolerance::Relative(5e-2);
+const FINAL_MATRICES: f64 = 1e-3;
+const FINAL_VECTORS: f64 = 5e-2;
 /// Narrower than for other vectors, so that a biased running variance cannot hide.
 const FINAL_BUFFERS: Tolerance = Tolerance::Relative(1e-2);
+/// A third implementation may lie as far from the reference in single precision as that from
+/// itself in double precision, a few times over.
+const ROUNDING_MARGIN: f64 = 3.0;
 const RATES: Tolerance = Tolerance::Absolute(1e-12);
+/// Of losses when both sides compute in double precision. Nothing is amplified but the last digits
+/// of the positions, which both compute in single precision.
+const DOUBLE_LOSSES: Tolerance = Tolerance::Absolute(1e-5);
 
 pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
-    let curve = Curve {
-        fixture: Fixture::read(dir, "train_curve.safetensors")?,
-        json: read_json(dir, "train_curve.json")?,
-        device: Device::default().autodiff(),
-    };
-    let mut checks = vec![curve.first_log_probs()?];
-    checks.extend(curve.train()?);
+    let mut checks = settled(ACCIDENT, |precision| {
+        let curve = Curve::read(dir, precision)?;
+        let mut checks = vec![curve.first_log_probs()?];
+        checks.extend(curve.train()?);
+        Ok(checks)
+    })?;
+    let curve = Curve::read(dir, Precision::Double)?;
+    checks.push(curve.json.training.norm.check(FAMILY));
+    checks.extend(curve.double_losses()?);
     Ok(checks)
 }
 
@@ -55,9 +68,15 @@ struct Json {
     proj_dim: usize,
     training: Training,
     steps: Vec<Step>,
+    #[serde(default)]
+    steps_float64: Vec<DoubleStep>,
     pool_ids: Vec<Vec<i64>>,
     param_norms_after_step1: BTreeMap<String, f64>,
     final_norms: BTreeMap<String, f64>,
+    #[serde(default)]
+    final_norms_float64: BTreeMap<String, f64>,
+    #[serde(default)]
+    abs_loss_diff_f32_vs_f64_per_step: Vec<f64>,
     final_bn_buffers: BTreeMap<String, f64>,
 }
 
@@ -79,6 +98,8 @@ struct Options {
 struct Training {
     image_norm: String,
     loss: String,
+    #[serde(flatten)]
+    norm: NormOptions,
 }
 
 #[derive(Deserialize)]
@@ -96,13 +117,57 @@ struct Step {
     neg_indices: Vec<usize>,
 }
 
+/// The losses of a step in the reference's run in double precision.
+#[derive(Deserialize)]
+struct DoubleStep {
+    loss: f64,
+    lm: f64,
+    l_cp: f64,
+    l_cs: f64,
+}
+
 struct Curve {
     fixture: Fixture,
     json: Json,
     device: Device,
+    precision: Precision,
 }
 
 impl Curve {
+    fn read(dir: &Path, precision: Precision) -> Result<Self, FixtureError> {
+        Ok(Curve {
+            fixture: Fixture::read(dir, "train_curve.safetensors")?,
+            json: read_json(dir, "train_curve.json")?,
+            device: Device::default().autodiff(),
+            precision,
+        })
+    }
+
+    /// The whole curve again, beside the reference's in the same double precision.
+    fn double_losses(&self) -> Result<Vec<Check>, FixtureError> {
+        if self.json.steps_float64.is_empty() {
+            let what = "losses of all steps in double precision: no steps_float64";
+            return Ok(vec![Check::absent(FAMILY, what)]);
+        }
+        let mut steps = self.json.steps_float64.iter();
+        let mut members = Vec::new();
+        self.descend(|step, terms, _, _| {
+            let golden = steps.next().map(|s| [s.loss, s.lm, s.l_cp, s.l_cs]);
+            let quantity = format!("losses of step {} in double precision", step.step);
+            let golden = golden.unwrap_or([f64::NAN; 4]);
+            members.push(Check::numbers(
+                FAMILY,
+                quantity,
+                &values(terms),
+                &golden,
+                DOUBLE_LOSSES,
+            ));
+            Ok(())
+        })?;
+        let what = "loss, lm, l_cp, l_cs of all steps, both in double precision";
+        Ok(Check::summary(FAMILY, what, members))
+    }
+
     /// The model at its start.
     fn model(&self) -> Result<Ithn<R2GenCmn>, FixtureError> {
         let generator = self
@@ -124,7 +189,8 @@ impl Curve {
             ..IthnConfig::released()
         };
         let ithn = config.init(generator.init(&self.device), &self.device);
-        Ok(load_released(ithn, &self.fixture.weights("init.", ""))?)
+        let ithn = load_released(ithn, &self.fixture.weights("init.", ""))?;
+        Ok(self.precision.module(ithn))
     }
 
     fn optimizer(&self) -> OptimizerConfig {
@@ -149,7 +215,7 @@ impl Curve {
         let rows: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
         let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &self.device);
         let images = (pool.select(0, rows) - offset) / divisor;
-        Ok(images.unsqueeze_dim(1))
+        Ok(self.precision.tensor(images.unsqueeze_dim(1)))
     }
 
     /// Reports padded with 0 to the longest among them, and which tokens count.
@@ -185,7 +251,7 @@ impl Curve {
         Ok(TrainingBatch {
             images: self.images(&step.indices)?,
             tokens,
-            token_mask,
+            token_mask: self.precision.tensor(token_mask),
             negatives: Some(NegativeBatch {
                 images: self.images(&step.neg_indices)?,
                 tokens: negative_tokens,
@@ -212,61 +278,82 @@ impl Curve {
         ))
     }
 
-    fn train(&self) -> Result<Vec<Check>, FixtureError> {
+    /// Trains through all steps and returns the model. Each step is shown with its losses, its
+    /// gradients by name (of the first step alone) and the model after it.
+    fn descend(
+        &self,
+        mut show: impl FnMut(
+            &Step,
+            LossTerms,
+            Option<BTreeMap<String, TensorData>>,
+            &Ithn<R2GenCmn>,
+        ) -> Result<(), FixtureError>,
+    ) -> Result<Ithn<R2GenCmn>, FixtureError> {
         let config = self.optimizer();
+        let mut optimizer = config.init();
+        let mut model = self.model()?;
+        for step in &self.json.steps {
+            let terms = model.losses(self.batch(step)?, self.lambda(step));
+            let gradients = terms.total.backward();
+            let named =
+                (step.step == 1).then(|| collect_gradients(&model, &gradients, released_name));
+            let gradients = GradientsParams::from_grads(gradients, &model);
+            model = optimizer.step(config.policy(step.epoch), model, gradients);
+            show(step, terms, named, &model)?;
+        }
+        Ok(model)
+    }
+
+    fn lambda(&self, step: &Step) -> f64 {
         let schedule = HardnessSchedule::PerEpoch {
             alpha: self.json.alpha,
         };
-        let mut optimizer = config.init();
-        let mut model = self.model()?;
-        let mut rates = Vec::new();
+        schedule.lambda(TrainingPoint {
+            epoch: step.epoch,
+            step: step.step - 1,
+            total_steps: self.json.steps.len(),
+        })
+    }
+
+    fn train(&self) -> Result<Vec<Check>, FixtureError> {
         let mut early = Vec::new();
         let mut late = Vec::new();
-        let mut after_one_step = Vec::new();
-        for step in &self.json.steps {
-            let lambda = schedule.lambda(TrainingPoint {
-                epoch: step.epoch,
-                step: step.step - 1,
-                total_steps: self.json.steps.len(),
-            });
-            rates.push(step.check_rates(lambda, config.learning_rates(step.epoch)));
-
-            let terms = model.losses(self.batch(step)?, lambda);
-            let gradients = terms.total.backward();
-            let losses = if step.step <= EARLY_STEPS {
-                &mut early
-            } else {
-                &mut late
-            };
-            losses.push(step.check_losses(terms));
-            if step.step == 1 {
-                let actual = collect_gradients(&model, &gradients, released_name);
-                after_one_step.extend(self.first_gradients(&actual)?);
+        let mut checks = Vec::new();
+        let model = self.descend(|step, terms, gradients, model| {
+            match self.rounding_until(step.step) {
+                None => early.push(step.check_losses(terms, EARLY_LOSSES)),
+                Some(late_losses) => late.push(step.check_losses(terms, late_losses)),
             }
-            let gradients = GradientsParams::from_grads(gradients, &model);
-            model = optimizer.step(config.policy(step.epoch), model, gradients);
-            if step.step == 1 {
-                after_one_step.extend(self.norms_after_one_step(&model));
+            if let Some(gradients) = gradients {
+                checks.extend(self.first_gradients(&gradients)?);
+                checks.extend(self.norms_after_one_step(model));
             }
+            Ok(())
+        })?;
+        let config = self.optimizer();
+        let rates = self.json.steps.iter();
+        let rates = rates
+            .map(|step| step.check_rates(self.lambda(step), config.learning_rates(step.epoch)));
+        for (what, members) in [
+            ("lambda, learning rates of each step", rates.collect()),
+            ("loss, lm, l_cp, l_cs of the first steps", early),
+            ("loss, lm, l_cp, l_cs of the later steps", late),
+        ] {
+            checks.extend(Check::summary(FAMILY, what, members));
         }
-        let mut checks = after_one_step;
-        checks.extend(Check::summary(
-            FAMILY,
-            "lambda, learning rates of each step",
-            rates,
-        ));
-        checks.extend(Check::summary(
-            FAMILY,
-            "loss, lm, l_cp, l_cs of the first steps",
-            early,
-        ));
-        checks.extend(Check::summary(
-            FAMILY,
-            "loss, lm, l_cp, l_cs of the later steps",
-            late,
-        ));
         checks.extend(self.final_norms(&model));
         Ok(checks)
+    }
+
+    /// The tolerance of a step that rounding has reached; `None` for an early one.
+    fn rounding_until(&self, step: usize) -> Option<Tolerance> {
+        let differences = &self.json.abs_loss_diff_f32_vs_f64_per_step;
+        let largest = differences.iter().take(step).copied().fold(0.0, f64::max);
+        let early = step <= EARLY_STEPS && largest <= SMALL_ROUNDING;
+        (!early).then(|| {
+            let all = differences.iter().copied().fold(0.0, f64::max);
+            Tolerance::Absolute(LATE_LOSSES.max(ROUNDING_MARGIN * all))
+        })
     }
 
     fn first_gradients(
@@ -285,13 +372,14 @@ impl Curve {
 
     fn norms_after_one_step(&self, model: &Ithn<R2GenCmn>) -> Vec<Check> {
         let state = collect_released(&model.valid());
-        let golden = &self.json.param_norms_after_step1;
-        norms(
-            "param_norms_after_step1",
-            &state,
-            golden,
-            NORMS_AFTER_ONE_STEP,
-        )
+        let golden = self.json.param_norms_after_step1.clone();
+        let (drifting, golden) = golden
+            .into_iter()
+            .partition(|(name, _)| is_zero_gradient(name));
+        let what = "param_norms_after_step1";
+        let mut checks = norms(what, &state, &golden, NORMS_AFTER_ONE_STEP);
+        checks.extend(self.drifting_norms(what, &state, &drifting, 1));
+        checks
     }
 
     fn final_norms(&self, model: &Ithn<R2GenCmn>) -> Vec<Check> {
@@ -300,22 +388,60 @@ impl Curve {
             let rank = state.get(name).map_or(0, |data| data.shape().num_dims());
             rank >= 2
         };
-        let (matrices, vectors): (BTreeMap<_, _>, BTreeMap<_, _>) = self
-            .json
-            .final_norms
-            .clone()
+        let golden = self.json.final_norms.clone();
+        let (drifting, golden): (Norms, Norms) = golden
             .into_iter()
-            .partition(|(name, _)| is_matrix(name));
-        let mut checks = norms("final_norms, matrices", &state, &matrices, FINAL_MATRICES);
-        checks.extend(norms(
-            "final_norms, vectors",
-            &state,
-            &vectors,
-            FINAL_VECTORS,
-        ));
+            .partition(|(name, _)| is_zero_gradient(name));
+        let (matrices, vectors): (Norms, Norms) =
+            golden.into_iter().partition(|(name, _)| is_matrix(name));
+        let of_matrices = self.final_tolerance(&matrices, FINAL_MATRICES);
+        let of_vectors = self.final_tolerance(&vectors, FINAL_VECTORS);
         let buffers = &self.json.final_bn_buffers;
+        let steps = self.json.steps.len();
+        let mut checks = norms("final_norms, matrices", &state, &matrices, of_matrices);
+        checks.extend(norms("final_norms, vectors", &state, &vectors, of_vectors));
+        checks.extend(self.drifting_norms("final_norms", &state, &drifting, steps));
         checks.extend(norms("final_bn_buffers", &state, buffers, FINAL_BUFFERS));
         checks
+    }
+
+    /// Norms of weights whose gradient is rounding alone. Adam makes steps of the learning rate out
+    /// of it, in either direction, so they are known to twice the way that they can have gone.
+    fn drifting_norms(
+        &self,
+        what: &str,
+        state: &BTreeMap<String, TensorData>,
+        golden: &Norms,
+        steps: usize,
+    ) -> Vec<Check> {
+        let way: f64 = self
+            .json
+            .steps
+            .iter()
+            .take(steps)
+            .map(|step| step.lr_ed)
+            .sum();
+        let longest = golden
+            .keys()
+            .filter_map(|name| state.get(name))
+            .map(|data| data.shape().num_elements())
+            .max()
+            .unwrap_or(0);
+        let tolerance = Tolerance::Absolute(2.0 * way * (longest as f64).sqrt());
+        let what = format!("{what}, no gradient but rounding");
+        norms(&what, state, golden, tolerance)
+    }
+}
+
+impl Curve {
+    /// `usual`, or more where the reference itself moves by more in double precision.
+    fn final_tolerance(&self, golden: &BTreeMap<String, f64>, usual: f64) -> Tolerance {
+        let rounding = golden.iter().filter_map(|(name, &single)| {
+            let double = self.json.final_norms_float64.get(name)?;
+            (single != 0.0).then(|| ((single - double) / single).abs())
+        });
+        let largest = rounding.fold(0.0, f64::max);
+        Tolerance::Relative(usual.max(ROUNDING_MARGIN * largest))
     }
 }
 
@@ -326,22 +452,24 @@ impl Step {
         Check::numbers(FAMILY, quantity, &[lambda, backbone, rest], &golden, RATES)
     }
 
-    fn check_losses(&self, terms: LossTerms) -> Check {
-        let mut actual: Vec<f64> = vec![terms.total.into_scalar(), terms.language.into_scalar()];
-        if let Some(alignment) = terms.alignment {
-            actual.push(alignment.contrastive.into_scalar());
-            actual.push(alignment.separation.into_scalar());
-        }
+    fn check_losses(&self, terms: LossTerms, tolerance: Tolerance) -> Check {
         let golden = [self.loss, self.lm, self.l_cp, self.l_cs];
-        let tolerance = if self.step <= EARLY_STEPS {
-            EARLY_LOSSES
-        } else {
-            LATE_LOSSES
-        };
         let quantity = format!("losses of step {}", self.step);
-        Check::numbers(FAMILY, quantity, &actual, &golden, tolerance)
+        Check::numbers(FAMILY, quantity, &values(terms), &golden, tolerance)
     }
 }
+
+/// Loss, lm, l_cp and l_cs.
+fn values(terms: LossTerms) -> Vec<f64> {
+    let mut values = vec![terms.total.into_scalar(), terms.language.into_scalar()];
+    if let Some(alignment) = terms.alignment {
+        values.push(alignment.contrastive.into_scalar());
+        values.push(alignment.separation.into_scalar());
+    }
+    values
+}
+
+type Norms = BTreeMap<String, f64>;
 
 /// Norms of weights against golden ones, as one line.
 fn norms(

@@ -31,7 +31,40 @@ pub struct ReleasedOptions {
     pub length_penalty: String,
 }
 
+impl Default for ReleasedOptions {
+    /// The release's own: beam search of width 3.
+    fn default() -> Self {
+        ReleasedOptions {
+            sample_method: "beam_search".into(),
+            beam_size: 3,
+            temperature: 1.0,
+            diversity_lambda: 0.5,
+            sample_n: 1,
+            group_size: 1,
+            output_logsoftmax: 1,
+            decoding_constraint: 0,
+            block_trigrams: 1,
+            length_penalty: String::new(),
+        }
+    }
+}
+
 impl SearchConfig {
+    /// What [`from_released`](Self::from_released) makes of the release's own options.
+    pub fn released(max_tokens: usize) -> Self {
+        SearchConfig {
+            strategy: Strategy::Beam {
+                width: 3,
+                length_penalty: LengthPenalty::None,
+                temperature: BeamTemperature {
+                    value: 1.0,
+                    scope: TemperatureScope::SkipFirst,
+                },
+            },
+            ..SearchConfig::greedy(max_tokens)
+        }
+    }
+
     /// The search that the release runs under `options`, for reports of at most `max_tokens` tokens
     /// (`max_seq_length`). Seed 0 where it samples.
     ///
@@ -160,22 +193,17 @@ mod tests {
     use super::*;
 
     fn beam3() -> ReleasedOptions {
-        ReleasedOptions {
-            sample_method: "beam_search".into(),
-            beam_size: 3,
-            temperature: 1.0,
-            diversity_lambda: 0.5,
-            sample_n: 1,
-            group_size: 1,
-            output_logsoftmax: 1,
-            decoding_constraint: 0,
-            block_trigrams: 1,
-            length_penalty: String::new(),
-        }
+        ReleasedOptions::default()
     }
 
     fn strategy(options: ReleasedOptions) -> Strategy {
         SearchConfig::from_released(&options, 16).unwrap().strategy
+    }
+
+    #[test]
+    fn the_release_searches_as_its_own_options_say() {
+        let config = SearchConfig::from_released(&ReleasedOptions::default(), 60);
+        assert_eq!(config, Ok(SearchConfig::released(60)));
     }
 
     #[test]

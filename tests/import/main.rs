@@ -1,0 +1,7 @@
+//! Weights from elsewhere: files as PyTorch writes them, damaged ones and hostile ones, and the way
+//! back.
+
+mod files;
+mod hostile;
+mod released;
+mod torch_file;
