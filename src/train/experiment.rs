@@ -9,6 +9,7 @@ use super::dataset::{DataSource, Dataset, PreparedData};
 use super::error::TrainError;
 use super::evaluation::{SplitScores, Writing, score_split, write_reports};
 use super::floors::{most_frequent_report, nearest_image_report};
+use super::interrupt::Interrupt;
 use super::observer::Observer;
 use super::run_folder::RunFolder;
 use super::trainer::Trainer;
@@ -36,6 +37,8 @@ pub struct ExperimentOptions {
     pub limit: Option<usize>,
     /// Continue the run in `out`.
     pub resume: bool,
+    /// What stops the run after its present step.
+    pub interrupt: Interrupt,
 }
 
 /// What a run comes to; `metrics.json`.
@@ -94,7 +97,8 @@ pub fn run_experiment(
     };
     describe(&dataset, &data, &model, config, options, observer);
 
-    let trainer = Trainer::new(config, &data, &folder, model, options.device.clone());
+    let trainer = Trainer::new(config, &data, &folder, model, options.device.clone())
+        .with_interrupt(options.interrupt.clone());
     let trainer = match &checkpoint {
         Some(checkpoint) => trainer.resume(checkpoint)?,
         None => trainer,
@@ -145,7 +149,7 @@ pub fn run_experiment(
     observer.note(&format!(
         "\nbest epoch {}; config, checkpoints, metrics and predictions are in {}",
         results.best_epoch,
-        folder.root().display()
+        folder.root().display(),
     ));
     Ok(results)
 }
@@ -190,8 +194,8 @@ fn describe(
     ));
     let starts_from_scratch = options.backbone_weights.is_none() && !options.resume;
     if starts_from_scratch && config.preset.wants_pretrained_backbone() {
-        observer.note(
-            "warning: the backbone starts from random weights; the published results start from \
+        observer.warning(
+            "the backbone starts from random weights; the published results start from \
              ImageNet's: give torchvision's file with --backbone-weights",
         );
     }

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use ithn::generators::R2GenCmn;
 use ithn::import::{collect_released, load_released, released_name};
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, LossWeights, NegativeBatch, TrainingBatch};
-use ithn::train::OptimizerConfig;
+use ithn::train::{LearningRateSchedule, OptimizerConfig};
 use ithn_generator::ReportGenerator;
 use ithn_negatives::{HardnessSchedule, TrainingPoint};
 use serde::Deserialize;
@@ -136,8 +136,11 @@ impl Curve {
             betas: options.adam_betas,
             epsilon: options.adam_eps,
             amsgrad: options.amsgrad,
-            step_every: options.step_size,
-            step_factor: options.gamma,
+            schedule: LearningRateSchedule::Step {
+                every_epochs: options.step_size,
+                factor: options.gamma,
+            },
+            warmup_steps: 0,
         }
     }
 
@@ -224,12 +227,13 @@ impl Curve {
         let mut late = Vec::new();
         let mut after_one_step = Vec::new();
         for step in &self.json.steps {
-            let lambda = schedule.lambda(TrainingPoint {
+            let point = TrainingPoint {
                 epoch: step.epoch,
                 step: step.step - 1,
                 total_steps: self.json.steps.len(),
-            });
-            rates.push(step.check_rates(lambda, config.learning_rates(step.epoch)));
+            };
+            let lambda = schedule.lambda(point);
+            rates.push(step.check_rates(lambda, config.learning_rates(point)));
 
             let terms = model.losses(self.batch(step)?, lambda);
             let gradients = terms.total.backward();
@@ -244,7 +248,7 @@ impl Curve {
                 after_one_step.extend(self.first_gradients(&actual)?);
             }
             let gradients = GradientsParams::from_grads(gradients, &model);
-            model = optimizer.step(config.policy(step.epoch), model, gradients);
+            model = optimizer.step(config.policy(point), model, gradients);
             if step.step == 1 {
                 after_one_step.extend(self.norms_after_one_step(&model));
             }
