@@ -88,7 +88,11 @@ fn import(arguments: &Arguments) -> Result<String, TrainError> {
     Ok(format!(
         "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {} words, {} view(s)",
         arguments.out.display(),
-        if is_backbone { "untrained but for its backbone," } else { "ResNet" },
+        if is_backbone {
+            "untrained but for its backbone,"
+        } else {
+            "ResNet"
+        },
         model.backbone.depths,
         model.backbone.width,
         model.memory.rows,
@@ -104,5 +108,9 @@ fn vocabulary(file: &Path, config: &ExperimentConfig) -> Result<Tokenizer, Train
     let annotation = Annotation::read(file)?;
     let reports = annotation.train.iter().map(|entry| entry.report.as_str());
     let text = &config.text;
-    Ok(Tokenizer::fit(reports, text.cleaning, text.minimum_occurrences)?)
+    Ok(Tokenizer::fit(
+        reports,
+        text.cleaning,
+        text.minimum_occurrences,
+    )?)
 }

@@ -18,6 +18,7 @@ use crate::config::ExperimentConfig;
 use crate::generators::R2GenCmn;
 use crate::import::{NamedTensors, load_torchvision};
 use crate::plugin::Ithn;
+use crate::report::{RunData, write_run_report};
 
 /// Predictions printed at the end.
 const EXAMPLES: usize = 5;
@@ -146,10 +147,24 @@ pub fn run_experiment(
         ("floor: nearest image", &results.floors.nearest_image),
     ]);
     observer.examples(&predictions[..EXAMPLES.min(predictions.len())]);
+    let page = write_run_report(
+        &folder,
+        &RunData {
+            generator: &model.generator,
+            config,
+            data: &data,
+            images: &writing.images,
+            device: &options.device,
+            best_epoch: results.best_epoch,
+            results: Some(&results),
+        },
+    )?;
     observer.note(&format!(
-        "\nbest epoch {}; config, checkpoints, metrics and predictions are in {}",
+        "\nbest epoch {}; config, checkpoints, metrics and predictions are in {}; open {} to look at \
+         the run",
         results.best_epoch,
         folder.root().display(),
+        page.display(),
     ));
     Ok(results)
 }
