@@ -130,18 +130,30 @@ fn steps(out: &Path) -> usize {
     CheckpointHeader::load(&out.join("last.ithn")).map_or(0, |header| header.progress.step)
 }
 
-/// Kills a child, when it has taken `step` steps or, if `writing`, in the checkpoint after.
+/// Kills a child, when it has itself come to `step` steps or more, or, if `writing`, in the
+/// checkpoint after.
 fn kill_at(out: &Path, step: usize, writing: bool) {
-    let mut child = start(out);
     let partial = out.join("last.ithn.partial");
+    let before = steps(out);
+    let mut child = start(out);
     let reached = wait_for(&mut child, || {
-        out.join("last.ithn").exists() && steps(out) >= step
+        let steps = steps(out);
+        steps > before && steps >= step
     });
     if reached && writing {
         wait_for(&mut child, || partial.exists());
     }
     child.kill().expect("it can be killed");
     let (status, said) = finish(child);
+    println!(
+        "killed after step {}{}",
+        steps(out),
+        if partial.exists() {
+            ", within a checkpoint"
+        } else {
+            ""
+        }
+    );
     assert!(!status.success() || said.is_empty(), "{said}");
     every_file_is_whole(out);
 }
@@ -164,7 +176,7 @@ fn every_file_is_whole(out: &Path) {
 
 fn studies(folder: &Path) {
     let cohort = PhantomConfig {
-        train: 30,
+        train: 60,
         validation: 4,
         test: 4,
         near_twin_share: 0.5,
@@ -222,7 +234,7 @@ fn a_run_survives_what_happens_to_runs() {
     let whole = folder.path().join("whole");
     complete(&whole);
     let last_step = steps(&whole);
-    assert!(last_step >= 9, "{last_step} steps");
+    assert!(last_step >= 20, "{last_step} steps");
 
     // Killed again and again, in the middle of epochs and of checkpoints.
     let killed = folder.path().join("killed");

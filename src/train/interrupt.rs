@@ -1,6 +1,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
 /// A request to stop after the present step, that any thread may make.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
@@ -11,23 +14,24 @@ pub struct Interrupt {
 pub const INTERRUPTED_STATUS: u8 = 130;
 
 impl Interrupt {
-    /// One that Ctrl-C, SIGTERM and SIGHUP raise (Ctrl-C alone where there are no signals). A second
-    /// Ctrl-C ends the process at once; what was saved before then is whole.
+    /// One that Ctrl-C, SIGTERM and (where there is such a thing) SIGHUP raise. A second one ends the
+    /// process at once; what was saved before then is whole.
     ///
     /// # Errors
     ///
-    /// If the process has such a handler already.
+    /// If the system does not let the process listen.
     pub fn on_signals() -> std::io::Result<Self> {
         let interrupt = Interrupt::default();
-        let raised = interrupt.clone();
-        ctrlc::set_handler(move || {
-            if raised.is_raised() {
-                std::process::exit(i32::from(INTERRUPTED_STATUS));
-            }
-            raised.raise();
-            eprintln!("stopping after this step; once more stops at once");
-        })
-        .map_err(std::io::Error::other)?;
+        #[cfg(unix)]
+        let signals = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
+        #[cfg(not(unix))]
+        let signals = [SIGINT, SIGTERM];
+        for signal in signals {
+            // Handlers run in this order: the first signal finds the flag down and raises it.
+            let raised = Arc::clone(&interrupt.raised);
+            flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED_STATUS), raised)?;
+            flag::register(signal, Arc::clone(&interrupt.raised))?;
+        }
         Ok(interrupt)
     }
 

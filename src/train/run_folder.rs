@@ -74,6 +74,7 @@ impl RunFolder {
             }
         }
         folder._lock = lock(root)?;
+        folder.remove_partial_files()?;
         Ok(folder)
     }
 
@@ -125,6 +126,18 @@ impl RunFolder {
             let path = entry.map_err(output_error(&self.root))?.path();
             let name = path.file_name().and_then(OsStr::to_str);
             if name.and_then(old).is_some() {
+                fs::remove_file(&path).map_err(output_error(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a killed process was writing.
+    fn remove_partial_files(&self) -> Result<(), TrainError> {
+        let folder = fs::read_dir(&self.root).map_err(output_error(&self.root))?;
+        for entry in folder {
+            let path = entry.map_err(output_error(&self.root))?.path();
+            if path.extension() == Some(OsStr::new("partial")) {
                 fs::remove_file(&path).map_err(output_error(&path))?;
             }
         }
