@@ -90,7 +90,7 @@ function chart(title, lines) {
   const all = shown.flatMap((line) => line.values).filter(Number.isFinite);
   let [low, high] = [Math.min(...all), Math.max(...all)];
   if (low > 0 && low < high * 0.6) low = 0;
-  if (low === high) { low -= 0.5; high += 0.5; }
+  if (low === high) [low, high] = high > 0 ? [0, 2 * high] : [low - 0.5, high + 0.5];
   const [left, right, top, bottom] = [42, 326, 8, 132];
   const first = run.epochs[0].epoch;
   const span = Math.max(run.epochs[run.epochs.length - 1].epoch - first, 1);
@@ -139,7 +139,7 @@ function training() {
 
 /* Studies. */
 
-const state = { study: 0, word: 0, layer: 'mean' };
+const state = { study: 0, word: 0, layer: 'mean', shown: true };
 
 function decode(text) {
   const raw = atob(text);
@@ -161,13 +161,14 @@ function map(sheet, word, view) {
   return sums.map((sum) => sum / 255 / layers.length * maps.peak);
 }
 
-/** Colours of a heat-map, from nothing over red to yellow. */
+/** Colours of a heat-map, from nothing over red to yellow, by share of the strongest patch. */
 function colour(share) {
-  return [255, Math.round(235 * Math.max(0, share * 1.6 - 0.6)), 40, Math.round(200 * Math.sqrt(share))];
+  return [255, Math.round(235 * Math.max(0, share * 1.6 - 0.6)), 40, Math.round(215 * share ** 1.3)];
 }
 
+/** Paints the heat-maps of the chosen word; how strong they are in numbers, since colours are relative. */
 function paint(sheet, canvases) {
-  if (!sheet.attention || sheet.words.length === 0) return;
+  if (!sheet.attention || sheet.words.length === 0) return '';
   const { rows, columns } = sheet.attention;
   const maps = canvases.map((_, view) => map(sheet, state.word, view));
   const peak = Math.max(...maps.flatMap((values) => [...values]), 1e-9);
@@ -183,6 +184,8 @@ function paint(sheet, canvases) {
     context.drawImage(small, 0, 0, canvas.width, canvas.height);
     canvas.setAttribute('aria-label', `Attention of “${sheet.words[state.word]}”, view ${view + 1}`);
   });
+  const even = 1 / (rows * columns * canvases.length);
+  return `“${sheet.words[state.word]}”: strongest patch ${(100 * peak).toFixed(1)} %, even attention ${(100 * even).toFixed(1)} %`;
 }
 
 function memoryRows(sheet) {
@@ -223,21 +226,29 @@ function prediction(sheet, choose) {
 function detail(sheet) {
   const canvases = sheet.images.map(() => make('canvas', { width: 336, height: 336, role: 'img', 'aria-label': 'No attention' }));
   const rows = make('div', { id: 'memory', 'aria-live': 'polite' });
+  const strength = make('span', { class: 'faint' });
+  const repaint = () => {
+    strength.textContent = paint(sheet, canvases);
+    for (const canvas of canvases) canvas.hidden = !state.shown;
+  };
   const choose = (word) => {
     state.word = word;
     buttons.forEach((button, index) => {
       button.setAttribute('aria-pressed', String(index === word));
       button.tabIndex = index === word ? 0 : -1;
     });
-    paint(sheet, canvases);
+    repaint();
     rows.replaceChildren(...memoryRows(sheet));
   };
   const { text, buttons } = prediction(sheet, choose);
   const layers = sheet.attention ? make('label', {}, 'Layer ', make('select', {
-    id: 'layer', on: { change: (event) => { state.layer = event.target.value; paint(sheet, canvases); } },
+    id: 'layer', on: { change: (event) => { state.layer = event.target.value; repaint(); } },
   }, ...['mean', ...Array(sheet.attention.layers).keys()].map((layer) => make('option', {
     value: layer, selected: String(layer) === String(state.layer) ? '' : null,
   }, layer === 'mean' ? 'mean of all' : `${layer + 1} of ${sheet.attention.layers}`)))) : null;
+  const toggle = sheet.attention ? make('label', {}, make('input', {
+    type: 'checkbox', id: 'shown', checked: state.shown ? '' : null, on: { change: (event) => { state.shown = event.target.checked; repaint(); } },
+  }), ' heat-map') : null;
   const missed = sheet.marks?.missed ?? [];
   const parts = [
     make('h3', {}, sheet.id),
@@ -246,7 +257,8 @@ function detail(sheet) {
       image.src = source;
       return make('div', { class: 'view' }, image, canvases[view]);
     })),
-    make('p', {}, layers ?? make('span', { class: 'faint' }, 'This generator shows no attention.')),
+    sheet.attention ? make('p', { class: 'controls' }, layers, toggle, strength)
+      : make('p', { class: 'faint' }, 'This generator shows no attention.'),
     make('h3', {}, 'Prediction'),
     sheet.words.length === 0 ? make('p', { class: 'faint' }, 'It wrote nothing.') : text,
     missed.length > 0 ? make('p', {}, make('strong', {}, 'Missed: '), missed.join('; ')) : null,
