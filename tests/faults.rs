@@ -10,58 +10,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use ithn::backbone::ResNetConfig;
 use ithn::checkpoint::{Checkpoint, CheckpointHeader};
-use ithn::config::{Augmentation, ExperimentConfig, ImageConfig, ModelConfig, Preset};
-use ithn::data::phantom::{PhantomConfig, write_phantom_dataset};
-use ithn::decoder::TransformerConfig;
-use ithn::decoder::search::SearchConfig;
-use ithn::device::DeviceName;
 use ithn::import::export_released;
-use ithn::memory::CrossModalMemoryConfig;
-use ithn::train::{
-    Console, DataSource, EpochRecord, ExperimentOptions, Interrupt, Records, RunFolder, Verbosity,
-    run_experiment,
-};
+use ithn::train::{Console, EpochRecord, Interrupt, RunFolder, Verbosity, run_experiment};
+
+mod tiny;
+
+use tiny::{options, studies, tiny};
 
 /// Where the child reads what it shall do: the folder of the run.
 const FOLDER: &str = "ITHN_FAULT_FOLDER";
 
 /// How long a child may take for anything it is waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-fn tiny() -> ExperimentConfig {
-    let mut config = Preset::Phantom.config();
-    config.model = ModelConfig {
-        backbone: ResNetConfig::narrow(4, vec![1, 1]),
-        memory: CrossModalMemoryConfig::new(16, 8, 2, 4),
-        transformer: TransformerConfig::new(8, 16, 2, 1),
-        visual_dropout: 0.3,
-        views: 1,
-    };
-    config.ithn.projection_width = 8;
-    config.images = ImageConfig {
-        size: 16,
-        augmentation: Augmentation::RandomCrop {
-            shorter_side: 20,
-            horizontal_flip: false,
-        },
-    };
-    config.decoding = SearchConfig::beam(12, 2);
-    config.text.max_tokens = 12;
-    let training = &mut config.training;
-    training.epochs = 3;
-    training.batch_size = 4;
-    training.accumulate = 2;
-    training.guards.largest_gradient_norm = Some(1.0);
-    training.optimizer.warmup_steps = 4;
-    training.records = Records {
-        save_every_minutes: Some(0.0),
-        log_every_steps: 1,
-        ..Records::default()
-    };
-    config
-}
 
 /// The child: trains, or continues, the run in the folder it is told.
 #[test]
@@ -70,16 +31,10 @@ fn child() {
         return;
     };
     let resume = out.join("last.ithn").exists();
-    let studies = out.parent().expect("the run has a parent").join("studies");
-    let options = ExperimentOptions {
-        source: DataSource::Mimic(studies),
-        out,
-        device: DeviceName::Cpu.open().expect("a processor"),
-        backbone_weights: None,
-        limit: None,
-        resume,
-        interrupt: Interrupt::on_signals().expect("no other handler"),
-    };
+    let folder = out.parent().expect("the run has a parent").to_owned();
+    let mut options = options(&folder, &out);
+    options.resume = resume;
+    options.interrupt = Interrupt::on_signals().expect("signals can be heard");
     let mut console = Console::new(Verbosity::Quiet);
     if let Err(error) = run_experiment(&tiny(), &options, &mut console) {
         eprintln!("error: {error}");
@@ -174,18 +129,6 @@ fn every_file_is_whole(out: &Path) {
     }
 }
 
-fn studies(folder: &Path) {
-    let cohort = PhantomConfig {
-        train: 60,
-        validation: 4,
-        test: 4,
-        near_twin_share: 0.5,
-        image_size: 24,
-        ..PhantomConfig::default()
-    };
-    write_phantom_dataset(&folder.join("studies"), &cohort).expect("writable");
-}
-
 /// All that a run comes to, times aside: weights, epochs, steps and predictions.
 fn outcome(out: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let weights = |name: &str| {
@@ -234,7 +177,8 @@ fn a_run_survives_what_happens_to_runs() {
     let whole = folder.path().join("whole");
     complete(&whole);
     let last_step = steps(&whole);
-    assert!(last_step >= 20, "{last_step} steps");
+    // 3 epochs of 15 batches, two to a step, the last one alone.
+    assert_eq!(last_step, 24);
 
     // Killed again and again, in the middle of epochs and of checkpoints.
     let killed = folder.path().join("killed");
