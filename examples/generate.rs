@@ -1,18 +1,22 @@
-//! Writes the report of one image, PNG or JPEG, from a checkpoint alone.
+//! Writes reports of images, PNG or JPEG, from a checkpoint alone.
 //!
 //! ```text
 //! cargo run --release --example generate -- --checkpoint runs/phantom-1/best.ithn chest.png
+//! cargo run --release --example generate -- --checkpoint best.ithn --n-best 3 --json images/
+//! cargo run --release --example generate -- --checkpoint best.ithn --explain out.html a.png b.png
 //! ```
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 use ithn::device::DeviceName;
+use ithn::report::ReportPage;
 use ithn::train::TrainError;
-use ithn::writer::ReportWriter;
+use ithn::writer::{ReportWriter, WrittenReport, find_studies};
 
-/// Writes the report of a radiograph.
+/// Writes reports of radiographs.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Checkpoint of a run, such as runs/phantom-1/best.ithn
@@ -23,17 +27,34 @@ struct Arguments {
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
 
-    /// PNG or JPEG files: the views of one study
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
+    /// Beams [default: as the run was evaluated]
+    #[arg(long, value_name = "N")]
+    beam: Option<usize>,
+
+    /// Reports per study, best first, with their scores
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    n_best: usize,
+
+    /// A JSON object per study and line: images, and reports with text, score and finished
+    #[arg(long)]
+    json: bool,
+
+    /// Write a page that shows where each word of the best reports looked
+    #[arg(long, value_name = "FILE.html")]
+    explain: Option<PathBuf>,
+
+    /// Studies per batch
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: u16,
+
+    /// A file is a study, files joined by commas are the views of one, a folder holds a study per file
+    #[arg(required = true, value_name = "IMAGE[,IMAGE]|DIR")]
+    images: Vec<String>,
 }
 
 fn main() -> ExitCode {
     match generate(&Arguments::parse()) {
-        Ok(report) => {
-            println!("{report}");
-            ExitCode::SUCCESS
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(2)
@@ -41,7 +62,51 @@ fn main() -> ExitCode {
     }
 }
 
-fn generate(arguments: &Arguments) -> Result<String, TrainError> {
+fn generate(arguments: &Arguments) -> Result<(), TrainError> {
     let device = arguments.device.open()?;
-    ReportWriter::load(&arguments.checkpoint, &device)?.write(&arguments.images)
+    let studies = find_studies(&arguments.images)?;
+    let writer = ReportWriter::load(&arguments.checkpoint, &device)?
+        .with_beams(arguments.beam, arguments.n_best)?;
+    let began = Instant::now();
+    for batch in studies.chunks(usize::from(arguments.batch_size)) {
+        for (images, reports) in batch.iter().zip(writer.write_batch(batch)?) {
+            print(arguments, images, &reports, studies.len());
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let count = studies.len();
+    if count > 1 {
+        let rate = count as f64 / seconds.max(1e-9);
+        eprintln!("{count} studies in {seconds:.1} s: {rate:.1} studies/s");
+    }
+    if let Some(path) = &arguments.explain {
+        let sheets = studies.iter().map(|images| writer.explain(images));
+        let title = format!("Reports by {}", arguments.checkpoint.display());
+        ReportPage::of_studies(&title, sheets.collect::<Result<_, _>>()?).write(path)?;
+        eprintln!("open {} to see where each word looked", path.display());
+    }
+    Ok(())
+}
+
+fn print(arguments: &Arguments, images: &[PathBuf], reports: &[WrittenReport], studies: usize) {
+    if arguments.json {
+        println!(
+            "{}",
+            serde_json::json!({ "images": images, "reports": reports })
+        );
+        return;
+    }
+    for report in reports {
+        if studies > 1 {
+            let names: Vec<String> = images
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            print!("{}\t", names.join(","));
+        }
+        if arguments.n_best > 1 {
+            print!("{:.3}\t", report.score);
+        }
+        println!("{}", report.text);
+    }
 }

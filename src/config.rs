@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::generators::R2GenCmnConfig;
 use crate::plugin::{IthnConfig, TextPath};
-use crate::train::OptimizerConfig;
+use crate::train::{Guards, LearningRateSchedule, OptimizerConfig, Records};
 
 /// A whole experiment; round-trips through JSON and is saved before training begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,6 +130,20 @@ pub struct TrainingConfig {
     pub patience: usize,
     /// Threads that decode images.
     pub loader_threads: usize,
+    /// Batches whose gradients are averaged into one optimiser step. Negatives are those of each
+    /// batch alone, so this is not the same as a larger batch.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// What training does about gradients that are too large or no numbers.
+    #[serde(default)]
+    pub guards: Guards,
+    /// What a run writes while it trains.
+    #[serde(default)]
+    pub records: Records,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Cleaning, vocabulary and length of reports.
@@ -281,13 +295,18 @@ fn phantom() -> ExperimentConfig {
                 learning_rate: 1e-3,
                 weight_decay: 0.0,
                 betas: [0.9, 0.999],
-                step_every: 3,
-                step_factor: 0.4,
+                schedule: LearningRateSchedule::Step {
+                    every_epochs: 3,
+                    factor: 0.4,
+                },
                 ..OptimizerConfig::default()
             },
             monitor: MonitoredMetric::FindingsF1,
             patience: 25,
             loader_threads: 2,
+            accumulate: 1,
+            guards: Guards::default(),
+            records: Records::default(),
         },
         text: TextConfig {
             cleaning: Cleaning::MimicCxr,
@@ -317,12 +336,18 @@ fn published(preset: Preset) -> ExperimentConfig {
             evaluation_batch_size: 16,
             seed: if mimic { 9153 } else { 7580 },
             optimizer: OptimizerConfig {
-                step_every: if mimic { 3 } else { 10 },
+                schedule: LearningRateSchedule::Step {
+                    every_epochs: if mimic { 3 } else { 10 },
+                    factor: 0.8,
+                },
                 ..OptimizerConfig::default()
             },
             monitor: MonitoredMetric::Bleu4,
             patience: 25,
             loader_threads: 2,
+            accumulate: 1,
+            guards: Guards::default(),
+            records: Records::default(),
         },
         text: TextConfig {
             cleaning: Cleaning::IuXray,
@@ -401,7 +426,12 @@ impl ExperimentConfig {
         positive("views", self.model.views)?;
         positive("image size", self.images.size)?;
         positive("loader threads", self.training.loader_threads)?;
-        positive("learning-rate step", self.training.optimizer.step_every)?;
+        positive("accumulated batches", self.training.accumulate)?;
+        positive("kept epochs", self.training.records.keep_epochs)?;
+        let optimizer = &self.training.optimizer;
+        optimizer.schedule.validate().map_err(ConfigError)?;
+        self.training.guards.validate().map_err(ConfigError)?;
+        self.training.records.validate().map_err(ConfigError)?;
         if self.text.max_tokens < 2 {
             return Err(ConfigError("max tokens must be at least 2".to_owned()));
         }
@@ -488,7 +518,10 @@ mod tests {
             assert_eq!(
                 training.optimizer,
                 OptimizerConfig {
-                    step_every,
+                    schedule: LearningRateSchedule::Step {
+                        every_epochs: step_every,
+                        factor: 0.8
+                    },
                     ..OptimizerConfig::default()
                 }
             );

@@ -18,6 +18,7 @@
 //! | the plug-in around any generator | [`plugin::Ithn`] |
 //! | studies, tokenizer, images, phantoms | [`data`] |
 //! | BLEU, ROUGE-L, CIDEr, findings | [`metrics`] |
+//! | a run as one page to look at | [`report`] |
 //! | configuration, training, checkpoints, weights from elsewhere | [`config`], [`train`], [`checkpoint`], [`import`] |
 //!
 //! # Quick start
@@ -77,5 +78,6 @@ pub mod drawn;
 pub mod generators;
 pub mod import;
 pub mod plugin;
+pub mod report;
 pub mod train;
 pub mod writer;

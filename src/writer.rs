@@ -1,5 +1,11 @@
 //! Writing reports with a trained checkpoint, and nothing else.
 
+mod batch;
+mod studies;
+
+pub use batch::WrittenReport;
+pub use studies::find_studies;
+
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;

@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use ithn::config::{ExperimentConfig, Negatives, Preset};
+use ithn::checkpoint::CheckpointHeader;
+use ithn::config::{ExperimentConfig, Negatives, Preset, TrainingConfig};
 use ithn::device::DeviceName;
-use ithn::train::{Console, DataSource, ExperimentOptions, TrainError, run_experiment};
+use ithn::train::{
+    Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, LearningRateSchedule,
+    NonFinite, RunFolder, TrainError, Verbosity, run_experiment,
+};
 
 /// Trains R2GenCMN with increasingly hard negatives, evaluates it and writes reports.
 ///
@@ -58,6 +62,39 @@ pub struct TrainArguments {
     #[arg(long, value_name = "FILE")]
     backbone_weights: Option<PathBuf>,
 
+    /// Batches whose gradients are averaged into one step [default: the preset's]
+    #[arg(long, value_name = "N")]
+    accumulate: Option<usize>,
+
+    /// Scale gradients down to this norm, all of them together [default: as they are]
+    #[arg(long, value_name = "NORM")]
+    clip: Option<f64>,
+
+    /// Leave out up to N batches whose loss or gradient is no finite number, instead of stopping
+    #[arg(long, value_name = "N")]
+    skip_non_finite: Option<usize>,
+
+    /// Steps over which the learning rates rise from 0
+    #[arg(long, value_name = "STEPS")]
+    warmup: Option<usize>,
+
+    /// Learning rates: constant, or down a cosine to this fraction of their start
+    /// [default: the preset's, a drop every few epochs]
+    #[arg(long, value_name = "constant|cosine|cosine:FLOOR", value_parser = schedule)]
+    schedule: Option<LearningRateSchedule>,
+
+    /// Minutes between two checkpoints within an epoch [default: 10]
+    #[arg(long, value_name = "MINUTES")]
+    save_every_minutes: Option<f64>,
+
+    /// Only warnings and the final table
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// A line per step
+    #[arg(short, long)]
+    verbose: bool,
+
     /// Continue the run in --out, with its own configuration
     #[arg(long, requires = "out", conflicts_with_all = ["preset", "batch_size", "seed", "negatives"])]
     resume: bool,
@@ -78,6 +115,10 @@ enum NegativesArgument {
 pub fn run(real_data_preset: Preset) -> ExitCode {
     match train(&TrainArguments::parse(), real_data_preset) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ TrainError::Interrupted { .. }) => {
+            eprintln!("{error}");
+            ExitCode::from(INTERRUPTED_STATUS)
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(2)
@@ -99,8 +140,9 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Tra
         backbone_weights: arguments.backbone_weights.clone(),
         limit: arguments.limit,
         resume: arguments.resume,
+        interrupt: Interrupt::on_signals().map_err(TrainError::Signals)?,
     };
-    run_experiment(&config, &options, &mut Console::default())?;
+    run_experiment(&config, &options, &mut Console::new(arguments.verbosity()))?;
     Ok(())
 }
 
@@ -118,7 +160,10 @@ impl TrainArguments {
 
     fn config(&self, real_data_preset: Preset) -> Result<ExperimentConfig, TrainError> {
         let mut config = match (&self.out, self.resume) {
-            (Some(out), true) => ExperimentConfig::load(&out.join("config.json"))?,
+            (Some(out), true) => {
+                let checkpoint = RunFolder::open(out)?.last_checkpoint();
+                CheckpointHeader::load(&checkpoint)?.config
+            }
             _ => self.preset(real_data_preset).config(),
         };
         if let Some(epochs) = self.epochs {
@@ -130,6 +175,7 @@ impl TrainArguments {
         if let Some(seed) = self.seed {
             config.training.seed = seed;
         }
+        self.apply_training_options(&mut config.training);
         if let Some(negatives) = self.negatives {
             config.negatives = match negatives {
                 NegativesArgument::Ithn => Negatives::Ithn,
@@ -140,6 +186,35 @@ impl TrainArguments {
         Ok(config)
     }
 
+    fn apply_training_options(&self, training: &mut TrainingConfig) {
+        if let Some(accumulate) = self.accumulate {
+            training.accumulate = accumulate;
+        }
+        if let Some(norm) = self.clip {
+            training.guards.largest_gradient_norm = Some(norm);
+        }
+        if let Some(at_most) = self.skip_non_finite {
+            training.guards.non_finite = NonFinite::Skip { at_most };
+        }
+        if let Some(steps) = self.warmup {
+            training.optimizer.warmup_steps = steps;
+        }
+        if let Some(schedule) = self.schedule {
+            training.optimizer.schedule = schedule;
+        }
+        if let Some(minutes) = self.save_every_minutes {
+            training.records.save_every_minutes = Some(minutes);
+        }
+    }
+
+    fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+
     fn preset(&self, real_data_preset: Preset) -> Preset {
         let is_phantom = self.data.is_none() && self.annotation.is_none();
         match self.preset {
@@ -147,6 +222,18 @@ impl TrainArguments {
             None if is_phantom => Preset::Phantom,
             None => real_data_preset,
         }
+    }
+}
+
+fn schedule(name: &str) -> Result<LearningRateSchedule, String> {
+    match name.split_once(':') {
+        None if name == "constant" => Ok(LearningRateSchedule::Constant),
+        None if name == "cosine" => Ok(LearningRateSchedule::Cosine { floor: 0.0 }),
+        Some(("cosine", floor)) => floor
+            .parse()
+            .map(|floor| LearningRateSchedule::Cosine { floor })
+            .map_err(|_| format!("'{floor}' is no fraction")),
+        _ => Err("use constant, cosine or cosine:FLOOR".to_owned()),
     }
 }
 

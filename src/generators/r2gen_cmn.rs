@@ -12,6 +12,8 @@ use ithn_decoder::{
 use ithn_generator::{EncodedImages, ReportGenerator, StepDecoder};
 use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank};
 
+use super::evidence::{ExplainReports, ReportEvidence};
+
 /// Configuration of an [`R2GenCmn`].
 #[derive(Config, Debug, PartialEq)]
 pub struct R2GenCmnConfig {
@@ -200,6 +202,23 @@ impl ReportGenerator for R2GenCmn {
     }
 }
 
+impl ExplainReports for R2GenCmn {
+    fn explain(&self, images: Tensor<5>, tokens: Tensor<2, Int>) -> Option<ReportEvidence> {
+        let encoded = self.encode_patches(self.look(images).patches);
+        let words = self
+            .text_position
+            .forward(self.token_embedding.forward(tokens.clone()), 0);
+        let memory = self.memory.lookup(words, &encoded.bank);
+        let words = self.embed_words(tokens.clone(), 0, &encoded.bank);
+        let mask = teacher_forcing_mask(tokens);
+        let mut cache = self.decoder.start(encoded.patches);
+        Some(ReportEvidence {
+            attention: self.decoder.cross_attention(words, &mut cache, Some(&mask)),
+            memory: Some(memory),
+        })
+    }
+}
+
 impl StepDecoder for R2GenCmn {
     type State = WritingState;
 
@@ -273,6 +292,21 @@ mod tests {
             step.into_data()
                 .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
         }
+    }
+
+    #[test]
+    fn evidence_has_a_row_per_word_and_a_column_per_patch() {
+        let device = Device::default();
+        let generator = generator(2, &device);
+        let tokens = Tensor::<2, Int>::from_data([[0, 3, 2], [0, 1, 5]], &device);
+        let evidence = generator.explain(images(2, &device), tokens);
+        let evidence = evidence.expect("it has cross-attention");
+        assert_eq!(evidence.attention.len(), 2);
+        for layer in &evidence.attention {
+            assert_eq!(layer.dims(), [2, 2, 3, 2 * 16]);
+        }
+        let memory = evidence.memory.expect("it has a memory");
+        assert_eq!(memory.rows.dims(), [2, 2, 3, 3]);
     }
 
     #[test]

@@ -84,12 +84,7 @@ fn collect(
     tensors: &NamedTensors,
 ) -> Result<Checkpoint, ImportError> {
     let optimizer = config.training.optimizer.init();
-    let header = CheckpointHeader {
-        library_version: env!("CARGO_PKG_VERSION").to_owned(),
-        config,
-        tokenizer,
-        progress: TrainingProgress::default(),
-    };
+    let header = CheckpointHeader::new(config, tokenizer, TrainingProgress::default());
     Ok(Checkpoint::collect(
         header,
         model,

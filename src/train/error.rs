@@ -49,14 +49,16 @@ pub enum TrainError {
         /// Training studies.
         studies: usize,
     },
-    /// A loss that is no number.
+    /// A loss or gradient that is no finite number.
     #[error(
-        "the {term} loss became {value} at step {step} (epoch {epoch}), in the batch of {studies}; \
-         the weights before it are in {checkpoint}; lower the learning rate or look at these studies"
+        "the {term} became {value} at step {step} (epoch {epoch}), in the batch of {studies}; the \
+         weights before it are in {checkpoint}, the batch in non-finite.json: lower the learning \
+         rate, clip gradients (--clip), look at these studies, or leave such batches out \
+         (--skip-non-finite)"
     )]
-    NonFiniteLoss {
-        /// Which term.
-        term: &'static str,
+    NonFinite {
+        /// Which loss, or the gradient's norm.
+        term: String,
         /// What it became.
         value: f32,
         /// Optimiser step, counted from 1.
@@ -65,14 +67,48 @@ pub enum TrainError {
         epoch: usize,
         /// Ids of the batch.
         studies: String,
-        /// Where the last good weights are, or a sentence that there are none yet.
-        checkpoint: String,
+        /// Where the last good weights are.
+        checkpoint: PathBuf,
     },
+    /// A device without room for the step.
+    #[error(
+        "the device ran out of memory ({0}): lower --batch-size (and raise --accumulate to keep the \
+         studies per step), the image size or the length of reports"
+    )]
+    OutOfMemory(String),
+    /// A device that failed otherwise.
+    #[error(
+        "the device failed: {0}; look at the driver's log, then continue from the last checkpoint \
+         with --resume"
+    )]
+    DeviceFailed(String),
+    /// Stopped on request, with everything saved.
+    #[error("stopped in epoch {epoch} after step {step}; continue with --resume --out {}", .folder.display())]
+    Interrupted {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Optimiser steps taken.
+        step: usize,
+        /// The run.
+        folder: PathBuf,
+    },
+    /// Signals that cannot be listened to.
+    #[error("cannot listen to Ctrl-C: {0}")]
+    Signals(std::io::Error),
+    /// Resuming with other data.
+    #[error(
+        "{0} was trained on other studies, another order of them or other negatives: resume with the \
+         same data, the same --limit and the same options"
+    )]
+    OtherData(PathBuf),
     /// The output folder holds another run.
     #[error("{0} already holds a run: choose another --out, or continue it with --resume")]
     OutputInUse(PathBuf),
+    /// Another process trains in the output folder.
+    #[error("another process is training in {0}: stop it first, or choose another --out")]
+    OutputBusy(PathBuf),
     /// Nothing to resume.
-    #[error("{0} holds no run to resume: it has no {1}")]
+    #[error("{0} holds no run to resume: it has no {1}; start it anew in an empty folder")]
     NothingToResume(PathBuf, &'static str),
     /// A file of the run that cannot be written or read.
     #[error("{path}: {source}")]

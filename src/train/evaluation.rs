@@ -128,6 +128,20 @@ pub fn write_reports<D: StepDecoder>(
     writing: &Writing<'_>,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<String>, TrainError> {
+    let reports = write_reports_while(generator, split, writing, |done| {
+        progress(done);
+        true
+    })?;
+    Ok(reports.unwrap_or_default())
+}
+
+/// Like [`write_reports`], as long as `progress` says to go on; none if it said not to.
+pub(super) fn write_reports_while<D: StepDecoder>(
+    generator: &D,
+    split: &EvaluationSplit,
+    writing: &Writing<'_>,
+    mut progress: impl FnMut(usize) -> bool,
+) -> Result<Option<Vec<String>>, TrainError> {
     let members: Vec<BatchMember> = (0..split.studies.len())
         .map(|study| BatchMember {
             study,
@@ -152,7 +166,9 @@ pub fn write_reports<D: StepDecoder>(
             let best = hypotheses.first().map_or(&[][..], |best| &best.tokens);
             reports.push(writing.tokenizer.decode(best));
         }
-        progress(reports.len());
+        if !progress(reports.len()) {
+            return Ok(None);
+        }
     }
-    Ok(reports)
+    Ok(Some(reports))
 }

@@ -9,6 +9,7 @@ use super::dataset::{DataSource, Dataset, PreparedData};
 use super::error::TrainError;
 use super::evaluation::{SplitScores, Writing, score_split, write_reports};
 use super::floors::{most_frequent_report, nearest_image_report};
+use super::interrupt::Interrupt;
 use super::observer::Observer;
 use super::run_folder::RunFolder;
 use super::trainer::Trainer;
@@ -17,6 +18,7 @@ use crate::config::ExperimentConfig;
 use crate::generators::R2GenCmn;
 use crate::import::{NamedTensors, load_torchvision};
 use crate::plugin::Ithn;
+use crate::report::{RunData, write_run_report};
 
 /// Predictions printed at the end.
 const EXAMPLES: usize = 5;
@@ -36,6 +38,8 @@ pub struct ExperimentOptions {
     pub limit: Option<usize>,
     /// Continue the run in `out`.
     pub resume: bool,
+    /// What stops the run after its present step.
+    pub interrupt: Interrupt,
 }
 
 /// What a run comes to; `metrics.json`.
@@ -94,7 +98,8 @@ pub fn run_experiment(
     };
     describe(&dataset, &data, &model, config, options, observer);
 
-    let trainer = Trainer::new(config, &data, &folder, model, options.device.clone());
+    let trainer = Trainer::new(config, &data, &folder, model, options.device.clone())
+        .with_interrupt(options.interrupt.clone());
     let trainer = match &checkpoint {
         Some(checkpoint) => trainer.resume(checkpoint)?,
         None => trainer,
@@ -142,10 +147,24 @@ pub fn run_experiment(
         ("floor: nearest image", &results.floors.nearest_image),
     ]);
     observer.examples(&predictions[..EXAMPLES.min(predictions.len())]);
+    let page = write_run_report(
+        &folder,
+        &RunData {
+            generator: &model.generator,
+            config,
+            data: &data,
+            images: &writing.images,
+            device: &options.device,
+            best_epoch: results.best_epoch,
+            results: Some(&results),
+        },
+    )?;
     observer.note(&format!(
-        "\nbest epoch {}; config, checkpoints, metrics and predictions are in {}",
+        "\nbest epoch {}; config, checkpoints, metrics and predictions are in {}; open {} to look at \
+         the run",
         results.best_epoch,
-        folder.root().display()
+        folder.root().display(),
+        page.display(),
     ));
     Ok(results)
 }
@@ -190,8 +209,8 @@ fn describe(
     ));
     let starts_from_scratch = options.backbone_weights.is_none() && !options.resume;
     if starts_from_scratch && config.preset.wants_pretrained_backbone() {
-        observer.note(
-            "warning: the backbone starts from random weights; the published results start from \
+        observer.warning(
+            "the backbone starts from random weights; the published results start from \
              ImageNet's: give torchvision's file with --backbone-weights",
         );
     }

@@ -4,25 +4,39 @@
 //! job of the examples, from a data source to the final table.
 
 mod batch;
+mod console;
 mod dataset;
+mod epoch_record;
 mod error;
 mod evaluation;
 mod experiment;
 mod findings;
 mod floors;
+mod guards;
+mod interrupt;
 mod observer;
 mod optimizer;
+mod records;
 mod run_folder;
+mod schedule;
+mod step;
+mod step_log;
 mod trainer;
 
 pub use batch::{image_tensor, token_tensor, training_batch};
+pub use console::{Console, Verbosity};
 pub use dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
+pub use epoch_record::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses};
 pub use error::TrainError;
 pub use evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
 pub use experiment::{ExperimentOptions, ExperimentResults, Floors, run_experiment};
 pub use findings::{FindingsReader, FindingsScores};
 pub use floors::{most_frequent_report, nearest_image_report};
-pub use observer::{Console, Observer, StepLosses};
+pub use guards::{Guards, NonFinite, clip_gradients, gradient_norm};
+pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
+pub use observer::{EpochPlan, Observer, StepRecord};
 pub use optimizer::OptimizerConfig;
+pub use records::Records;
 pub use run_folder::RunFolder;
-pub use trainer::{EpochRecord, MeanAlignment, MeanLosses, TrainableGenerator, Trainer};
+pub use schedule::LearningRateSchedule;
+pub use trainer::{TrainableGenerator, Trainer};

@@ -2,14 +2,17 @@ use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::optim::{AdamConfig, ModuleOptimizer};
+use ithn_negatives::TrainingPoint;
 use serde::{Deserialize, Serialize};
 
-/// Adam with AMSGrad over two parameter groups, and a learning rate that drops per epoch.
+use super::schedule::LearningRateSchedule;
+
+/// Adam with AMSGrad over two parameter groups, and how their learning rates change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OptimizerConfig {
-    /// Learning rate of the backbone at the first epoch.
+    /// Learning rate of the backbone before the schedule.
     pub backbone_learning_rate: f64,
-    /// Learning rate of everything else at the first epoch.
+    /// Learning rate of everything else before the schedule.
     pub learning_rate: f64,
     /// L2 penalty, added to the gradient.
     pub weight_decay: f64,
@@ -19,10 +22,11 @@ pub struct OptimizerConfig {
     pub epsilon: f64,
     /// Whether the second moment never shrinks (AMSGrad).
     pub amsgrad: bool,
-    /// Epochs between two drops of the learning rates.
-    pub step_every: usize,
-    /// Factor of a drop.
-    pub step_factor: f64,
+    /// How the learning rates change over training.
+    pub schedule: LearningRateSchedule,
+    /// Optimiser steps over which the learning rates rise linearly; 0 for none.
+    #[serde(default)]
+    pub warmup_steps: usize,
 }
 
 impl Default for OptimizerConfig {
@@ -35,8 +39,11 @@ impl Default for OptimizerConfig {
             betas: [0.9, 0.98],
             epsilon: 1e-9,
             amsgrad: true,
-            step_every: 10,
-            step_factor: 0.8,
+            schedule: LearningRateSchedule::Step {
+                every_epochs: 10,
+                factor: 0.8,
+            },
+            warmup_steps: 0,
         }
     }
 }
@@ -53,10 +60,9 @@ impl OptimizerConfig {
             .init()
     }
 
-    /// Learning rates of an epoch, counted from 1: backbone, and the rest.
-    pub fn learning_rates(&self, epoch: usize) -> [f64; 2] {
-        let drops = (epoch - 1) / self.step_every;
-        let factor = self.step_factor.powi(drops as i32);
+    /// Learning rates at a point of training: backbone, and the rest.
+    pub fn learning_rates(&self, point: TrainingPoint) -> [f64; 2] {
+        let factor = self.schedule.factor(point, self.warmup_steps);
         [
             self.backbone_learning_rate * factor,
             self.learning_rate * factor,
@@ -65,8 +71,8 @@ impl OptimizerConfig {
 
     /// The same as a policy by parameter path: whatever lies under a field named `backbone` is the
     /// backbone.
-    pub fn policy(&self, epoch: usize) -> ModuleLearningRate {
-        let [backbone, rest] = self.learning_rates(epoch);
+    pub fn policy(&self, point: TrainingPoint) -> ModuleLearningRate {
+        let [backbone, rest] = self.learning_rates(point);
         ModuleLrScheduler::new(rest)
             .with_group(ParamGroup::from_predicate("backbone."), backbone)
             .step()

@@ -1,6 +1,9 @@
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -15,12 +18,18 @@ use crate::config::ExperimentConfig;
 /// |---|---|
 /// | `config.json` | the configuration, saved before anything else |
 /// | `epochs.jsonl` | one line of losses, hardness and validation scores per epoch |
-/// | `last.ithn`, `best.ithn` | checkpoints |
+/// | `steps.jsonl` | one line of losses and gradient norm per so many steps |
+/// | `last.ithn`, `best.ithn`, `epoch-….ithn` | checkpoints: newest, best, of the last epochs |
+/// | `non-finite.json` | studies and losses of the last batch whose loss or gradient was no number |
 /// | `metrics.json` | validation and test scores, floors |
 /// | `predictions.csv` | id, reference, prediction and scores of every test study |
+/// | `report.html` | all of it to look at, in one page |
+/// | `run.lock` | locked by the process that trains |
 #[derive(Debug, Clone)]
 pub struct RunFolder {
     root: PathBuf,
+    /// Held for its lock, which goes with the last clone, however the process ends.
+    _lock: Option<Arc<File>>,
 }
 
 impl RunFolder {
@@ -30,26 +39,32 @@ impl RunFolder {
     ///
     /// [`TrainError::OutputInUse`] if a run is there already; I/O errors name the file.
     pub fn create(root: &Path, config: &ExperimentConfig) -> Result<Self, TrainError> {
-        let folder = RunFolder {
-            root: root.to_owned(),
-        };
-        if folder.config().exists() {
+        fs::create_dir_all(root).map_err(output_error(root))?;
+        let mut folder = RunFolder::view(root);
+        let holds_a_run = [
+            folder.config(),
+            folder.last_checkpoint(),
+            folder.best_checkpoint(),
+            root.join("epochs.jsonl"),
+        ]
+        .iter()
+        .any(|path| path.exists());
+        if holds_a_run {
             return Err(TrainError::OutputInUse(root.to_owned()));
         }
-        fs::create_dir_all(root).map_err(output_error(root))?;
+        folder._lock = lock(root)?;
         folder.write_json("config.json", config)?;
         Ok(folder)
     }
 
-    /// Opens the folder of an earlier run.
+    /// Opens the folder of an earlier run to continue it.
     ///
     /// # Errors
     ///
-    /// [`TrainError::NothingToResume`] if it has no configuration or no checkpoint.
+    /// [`TrainError::NothingToResume`] if it has no configuration or no checkpoint,
+    /// [`TrainError::OutputBusy`] if another process is training in it.
     pub fn open(root: &Path) -> Result<Self, TrainError> {
-        let folder = RunFolder {
-            root: root.to_owned(),
-        };
+        let mut folder = RunFolder::view(root);
         for (path, name) in [
             (folder.config(), "config.json"),
             (folder.last_checkpoint(), "last.ithn"),
@@ -58,7 +73,17 @@ impl RunFolder {
                 return Err(TrainError::NothingToResume(root.to_owned(), name));
             }
         }
+        folder._lock = lock(root)?;
+        folder.remove_partial_files()?;
         Ok(folder)
+    }
+
+    /// The folder of a run to look at, whether or not one is there and still training.
+    pub fn view(root: &Path) -> Self {
+        RunFolder {
+            root: root.to_owned(),
+            _lock: None,
+        }
     }
 
     /// The folder.
@@ -71,7 +96,7 @@ impl RunFolder {
         self.root.join("config.json")
     }
 
-    /// The checkpoint of the newest epoch.
+    /// The newest checkpoint.
     pub fn last_checkpoint(&self) -> PathBuf {
         self.root.join("last.ithn")
     }
@@ -79,6 +104,44 @@ impl RunFolder {
     /// The checkpoint of the best validation score.
     pub fn best_checkpoint(&self) -> PathBuf {
         self.root.join("best.ithn")
+    }
+
+    /// The checkpoint of the end of an epoch.
+    pub fn epoch_checkpoint(&self, epoch: usize) -> PathBuf {
+        self.root.join(format!("epoch-{epoch:05}.ithn"))
+    }
+
+    /// Removes checkpoints of epochs before the last `kept` that ended.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Output`] naming the file.
+    pub fn remove_old_epochs(&self, epoch: usize, kept: usize) -> Result<(), TrainError> {
+        let old = |name: &str| -> Option<usize> {
+            let number = name.strip_prefix("epoch-")?.strip_suffix(".ithn")?;
+            number.parse().ok().filter(|number| number + kept <= epoch)
+        };
+        let folder = fs::read_dir(&self.root).map_err(output_error(&self.root))?;
+        for entry in folder {
+            let path = entry.map_err(output_error(&self.root))?.path();
+            let name = path.file_name().and_then(OsStr::to_str);
+            if name.and_then(old).is_some() {
+                fs::remove_file(&path).map_err(output_error(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a killed process was writing.
+    fn remove_partial_files(&self) -> Result<(), TrainError> {
+        let folder = fs::read_dir(&self.root).map_err(output_error(&self.root))?;
+        for entry in folder {
+            let path = entry.map_err(output_error(&self.root))?.path();
+            if path.extension() == Some(OsStr::new("partial")) {
+                fs::remove_file(&path).map_err(output_error(&path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes a JSON file, whole or not at all.
@@ -94,26 +157,15 @@ impl RunFolder {
         write_atomically(&path, &text).map_err(output_error(&path))
     }
 
-    /// Adds a line to `epochs.jsonl`, after dropping lines of epochs that are run again.
+    /// Writes `epochs.jsonl`, whole or not at all.
     ///
     /// # Errors
     ///
     /// [`TrainError::Output`] naming the file.
-    pub fn append_epoch(&self, epoch: usize, record: &impl Serialize) -> Result<(), TrainError> {
+    pub fn write_epochs(&self, lines: &[String]) -> Result<(), TrainError> {
         let path = self.root.join("epochs.jsonl");
-        let io_error = output_error(&path);
-        let append = || -> io::Result<()> {
-            if let Ok(earlier) = fs::read_to_string(&path) {
-                let kept: Vec<&str> = earlier.lines().take(epoch - 1).collect();
-                if kept.len() < earlier.lines().count() {
-                    write_atomically(&path, (kept.join("\n") + "\n").as_bytes())?;
-                }
-            }
-            let line = serde_json::to_string(record)?;
-            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
-            writeln!(file, "{line}")
-        };
-        append().map_err(io_error)
+        let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+        write_atomically(&path, text.as_bytes()).map_err(output_error(&path))
     }
 
     /// Writes predictions beside references, scores of each study included.
@@ -123,36 +175,54 @@ impl RunFolder {
     /// [`TrainError::Output`] naming the file.
     pub fn write_predictions(&self, name: &str, rows: &[Prediction]) -> Result<(), TrainError> {
         let path = self.root.join(name);
-        let write = || -> Result<(), csv::Error> {
-            let partial = path.with_extension("csv.partial");
-            let mut table = csv::Writer::from_writer(File::create(&partial)?);
-            table.write_record([
-                "id",
-                "reference",
-                "prediction",
-                "bleu_1",
-                "bleu_2",
-                "bleu_3",
-                "bleu_4",
-                "rouge_l",
-                "cider",
-            ])?;
-            for row in rows {
-                let mut record = vec![
-                    row.id.clone(),
-                    row.reference.clone(),
-                    row.prediction.clone(),
-                ];
-                let scores = row.scores;
-                let numbers = scores.bleu.iter().chain([&scores.rouge_l, &scores.cider]);
-                record.extend(numbers.map(|score| format!("{score:.6}")));
-                table.write_record(&record)?;
-            }
-            table.flush()?;
-            fs::rename(&partial, &path)?;
-            Ok(())
-        };
-        write().map_err(|error| output_error(&path)(io::Error::other(error)))
+        let table = prediction_table(rows).map_err(io::Error::other);
+        table
+            .and_then(|table| write_atomically(&path, &table))
+            .map_err(output_error(&path))
+    }
+}
+
+fn prediction_table(rows: &[Prediction]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record([
+        "id",
+        "reference",
+        "prediction",
+        "bleu_1",
+        "bleu_2",
+        "bleu_3",
+        "bleu_4",
+        "rouge_l",
+        "cider",
+    ])?;
+    for row in rows {
+        let mut record = vec![
+            row.id.clone(),
+            row.reference.clone(),
+            row.prediction.clone(),
+        ];
+        let scores = row.scores;
+        let numbers = scores.bleu.iter().chain([&scores.rouge_l, &scores.cider]);
+        record.extend(numbers.map(|score| format!("{score:.6}")));
+        table.write_record(&record)?;
+    }
+    Ok(table.into_inner()?)
+}
+
+/// Locks the folder for this process; none where the file system knows no locks.
+fn lock(root: &Path) -> Result<Option<Arc<File>>, TrainError> {
+    let path = root.join("run.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(output_error(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Arc::new(file))),
+        Err(TryLockError::WouldBlock) => Err(TrainError::OutputBusy(root.to_owned())),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Err(TryLockError::Error(error)) => Err(output_error(&path)(error)),
     }
 }
 
@@ -180,13 +250,36 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_epochs_run_again_are_replaced() {
+    fn only_one_process_trains_in_a_folder() {
         let folder = tempfile::tempdir().expect("a folder");
         let run = RunFolder::create(folder.path(), &Preset::Phantom.config()).expect("empty");
-        for epoch in [1, 2, 3, 2] {
-            run.append_epoch(epoch, &epoch).expect("writable");
+        fs::write(run.last_checkpoint(), "").expect("writable");
+        let error = RunFolder::open(folder.path()).unwrap_err();
+        assert!(matches!(error, TrainError::OutputBusy(_)), "{error}");
+        drop(run);
+        assert!(RunFolder::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn checkpoints_alone_make_a_run() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("best.ithn"), "").expect("writable");
+        let error = RunFolder::create(folder.path(), &Preset::Phantom.config()).unwrap_err();
+        assert!(matches!(error, TrainError::OutputInUse(_)), "{error}");
+    }
+
+    #[test]
+    fn checkpoints_of_the_last_epochs_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = RunFolder::create(folder.path(), &Preset::Phantom.config()).expect("empty");
+        for epoch in 1..=12 {
+            fs::write(run.epoch_checkpoint(epoch), "").expect("writable");
         }
-        let text = fs::read_to_string(folder.path().join("epochs.jsonl")).expect("written");
-        assert_eq!(text, "1\n2\n");
+        fs::write(folder.path().join("epoch-notes.ithn"), "").expect("writable");
+        run.remove_old_epochs(12, 2).expect("removable");
+        for epoch in 1..=12 {
+            assert_eq!(run.epoch_checkpoint(epoch).exists(), epoch > 10, "{epoch}");
+        }
+        assert!(folder.path().join("epoch-notes.ithn").exists());
     }
 }

@@ -1,24 +1,30 @@
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::{Module, ModuleDisplay};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use ithn_data::{BatchLoader, BatchMember, ImageLoader, ImageTransform, shuffled_order};
+use ithn_data::{
+    BatchLoader, BatchMember, DataError, ImageLoader, ImageTransform, LoadedBatch, shuffled_order,
+};
 use ithn_generator::{ReportGenerator, StepDecoder};
 use ithn_negatives::TrainingPoint;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::batch::training_batch;
 use super::dataset::PreparedData;
+use super::epoch_record::EpochRecord;
 use super::error::TrainError;
-use super::evaluation::{SplitScores, Writing, score_split, write_reports};
-use super::observer::{Observer, StepLosses};
+use super::evaluation::{SplitScores, Writing, score_split, write_reports_while};
+use super::guards::{NonFinite, clip_gradients, gradient_norm};
+use super::interrupt::Interrupt;
+use super::observer::{EpochPlan, Observer, StepRecord};
 use super::run_folder::RunFolder;
-use crate::checkpoint::{Checkpoint, CheckpointHeader, TrainingProgress};
+use super::step::{NonFiniteValue, StepValues, batch_values, catch_out_of_memory};
+use super::step_log::StepLog;
+use crate::checkpoint::{BestEpoch, Checkpoint, CheckpointHeader, Exact, TrainingProgress};
 use crate::config::{Augmentation, ExperimentConfig, MonitoredMetric};
-use crate::plugin::{Ithn, LossTerms};
+use crate::plugin::Ithn;
 
 /// Bytes of decoded images that a run may keep in memory.
 const IMAGE_BUDGET: usize = 1 << 30;
@@ -28,69 +34,11 @@ pub trait TrainableGenerator: Module + ModuleDisplay + ReportGenerator + StepDec
 
 impl<G: Module + ModuleDisplay + ReportGenerator + StepDecoder> TrainableGenerator for G {}
 
-/// What an epoch came to; a line of `epochs.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Epoch, counted from 1.
-    pub epoch: usize,
-    /// Optimiser steps so far.
-    pub step: usize,
-    /// λ at the last step; `1 − λ` is the hardness.
-    pub lambda: f64,
-    /// Learning rates of the backbone and of the rest.
-    pub learning_rates: [f64; 2],
-    /// Mean losses.
-    pub losses: MeanLosses,
-    /// Temperatures and mean similarities, if negatives are used.
-    pub alignment: Option<MeanAlignment>,
-    /// Scores on the validation split.
-    pub validation: SplitScores,
-    /// Whether it is the best epoch so far.
-    pub is_best: bool,
-    /// Training speed, in studies per second.
-    pub studies_per_second: f64,
-    /// Time of the epoch, validation included, in seconds.
-    pub seconds: f64,
-}
-
-/// Losses, mean over an epoch's batches.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct MeanLosses {
-    /// The weighted sum.
-    pub total: f32,
-    /// Language loss.
-    pub language: f32,
-    /// Contrastive loss.
-    pub contrastive: f32,
-    /// Image separation loss.
-    pub separation: f32,
-}
-
-/// Hardness actually reached: temperatures after, similarities averaged over, an epoch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct MeanAlignment {
-    /// τ1, log inverse temperature of pairs.
-    pub tau_1: f32,
-    /// τ3, log inverse temperature of hardened negatives.
-    pub tau_3: f32,
-    /// Image with its own report.
-    pub positive_similarity: f32,
-    /// Image with its first negative.
-    pub negative_similarity: f32,
-    /// Image with its hardened negative.
-    pub hardened_similarity: f32,
-}
-
-/// Sums over an epoch's batches: losses and similarities, in the order of [`step_values`].
-#[derive(Default)]
-struct EpochSums {
-    values: [f64; 7],
-    batches: usize,
-    studies: usize,
-    lambda: f64,
-}
-
 /// A run: everything that moves from epoch to epoch.
+///
+/// Its state between two steps is the model, the optimiser and [`TrainingProgress`]; nothing else
+/// remembers anything, so a run resumed from any checkpoint takes the same steps as one that was
+/// never interrupted, on the processor bit for bit.
 pub struct Trainer<'a, G> {
     config: &'a ExperimentConfig,
     data: &'a PreparedData,
@@ -101,6 +49,8 @@ pub struct Trainer<'a, G> {
     progress: TrainingProgress,
     training_images: Arc<ImageLoader>,
     evaluation_images: Arc<ImageLoader>,
+    interrupt: Interrupt,
+    saved: Instant,
 }
 
 impl<'a, G: TrainableGenerator> Trainer<'a, G> {
@@ -141,21 +91,45 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             data,
             folder,
             device,
-            progress: TrainingProgress::default(),
+            progress: TrainingProgress {
+                data: Some(fingerprint(data)),
+                ..TrainingProgress::default()
+            },
             training_images,
             evaluation_images,
+            interrupt: Interrupt::default(),
+            saved: Instant::now(),
         }
+    }
+
+    /// Stops after the step in which `interrupt` is raised, with everything saved.
+    pub fn with_interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.interrupt = interrupt;
+        self
     }
 
     /// Continues from a checkpoint of the same run.
     ///
     /// # Errors
     ///
-    /// If its weights or its optimiser state do not fit.
+    /// If its weights or its optimiser state do not fit, or it was trained on other data.
     pub fn resume(mut self, checkpoint: &Checkpoint) -> Result<Self, TrainError> {
+        let progress = checkpoint.header.progress.clone();
+        if progress
+            .data
+            .is_some_and(|data| Some(data) != self.progress.data)
+        {
+            return Err(TrainError::OtherData(self.folder.root().to_owned()));
+        }
         self.model = checkpoint.restore_model(self.model)?;
         self.optimizer = checkpoint.restore_optimizer(self.optimizer)?;
-        self.progress = checkpoint.header.progress.clone();
+        self.progress = TrainingProgress {
+            data: self.progress.data,
+            ..progress
+        };
+        // What the run is now, if options changed; and no epoch that will be run again.
+        self.folder.write_json("config.json", self.config)?;
+        self.folder.write_epochs(&self.progress.history)?;
         Ok(self)
     }
 
@@ -164,9 +138,15 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     ///
     /// # Errors
     ///
-    /// If an image cannot be read, a loss is no number, or a file cannot be written.
+    /// If an image cannot be read, a loss is no number, the device fails, a file cannot be written,
+    /// or the run is interrupted; what was saved before stays.
     pub fn train(mut self, observer: &mut dyn Observer) -> Result<Ithn<G>, TrainError> {
         let training = &self.config.training;
+        let log_every = training.records.log_every_steps;
+        let mut log = StepLog::open(self.folder, log_every, self.progress.step)?;
+        if !self.folder.last_checkpoint().exists() {
+            self.save(&mut log)?;
+        }
         for epoch in self.progress.epoch + 1..=training.epochs {
             if self.out_of_patience() {
                 observer.note(&format!(
@@ -175,31 +155,8 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
                 ));
                 break;
             }
-            let began = Instant::now();
-            let sums = self.train_epoch(epoch, observer)?;
-            let trained = began.elapsed().as_secs_f64();
-            let validation = self.validate(observer)?;
-
-            let score = monitored(&validation, training.monitor);
-            let is_best = self.progress.best.is_none_or(|(best, _)| score > best);
-            self.progress.epoch = epoch;
-            if is_best {
-                self.progress.best = Some((score, epoch));
-            }
-            let record = EpochRecord {
-                epoch,
-                step: self.progress.step,
-                lambda: sums.lambda,
-                learning_rates: training.optimizer.learning_rates(epoch),
-                losses: sums.losses(),
-                alignment: self.uses_negatives().then(|| self.alignment(&sums)),
-                validation,
-                is_best,
-                studies_per_second: sums.studies as f64 / trained,
-                seconds: began.elapsed().as_secs_f64(),
-            };
-            self.folder.append_epoch(epoch, &record)?;
-            self.save(is_best)?;
+            self.train_epoch(epoch, &mut log, observer)?;
+            let record = self.end_epoch(epoch, &mut log, observer)?;
             observer.epoch_ends(&record);
         }
         Ok(self.model)
@@ -220,17 +177,58 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     fn out_of_patience(&self) -> bool {
         self.progress
             .best
-            .is_some_and(|(_, best)| self.progress.epoch - best > self.config.training.patience)
+            .is_some_and(|best| self.progress.epoch - best.epoch > self.config.training.patience)
     }
 
+    /// Learns from the batches of an epoch that are still to come.
     fn train_epoch(
         &mut self,
         epoch: usize,
+        log: &mut StepLog,
         observer: &mut dyn Observer,
-    ) -> Result<EpochSums, TrainError> {
+    ) -> Result<(), TrainError> {
         let training = &self.config.training;
-        let order = shuffled_order(self.data.members.len(), training.seed, epoch);
-        let batches: Vec<Vec<BatchMember>> = order
+        let batches = self.batches(epoch);
+        let total = batches.len();
+        let done = self.progress.batch.min(total);
+        observer.epoch_begins(&EpochPlan {
+            epoch,
+            epochs: training.epochs,
+            batches: total,
+            done,
+            batch_size: training.batch_size,
+        });
+        let mut loader = BatchLoader::start(
+            Arc::clone(&self.data.training),
+            Arc::clone(&self.training_images),
+            batches[done..].to_vec(),
+            epoch,
+            training.loader_threads,
+        );
+        while self.progress.batch < total {
+            let began = Instant::now();
+            let size = training.accumulate.min(total - self.progress.batch);
+            let point = TrainingPoint {
+                epoch,
+                step: self.progress.step,
+                total_steps: training.epochs * total.div_ceil(training.accumulate),
+            };
+            let group: Vec<LoadedBatch> = loader
+                .by_ref()
+                .take(size)
+                .collect::<Result<_, DataError>>()?;
+            self.take_step(group, point, log, observer)?;
+            let partial = &mut self.progress.partial;
+            partial.seconds = Exact(partial.seconds.0 + began.elapsed().as_secs_f64());
+            self.save_if_due(epoch, log)?;
+        }
+        Ok(())
+    }
+
+    /// The batches of an epoch, in its order.
+    fn batches(&self, epoch: usize) -> Vec<Vec<BatchMember>> {
+        let training = &self.config.training;
+        shuffled_order(self.data.members.len(), training.seed, epoch)
             .chunks(training.batch_size)
             .map(|batch| {
                 batch
@@ -238,92 +236,254 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
                     .map(|&index| self.data.members[index])
                     .collect()
             })
-            .collect();
-        let steps = batches.len();
-        // Dropout of an epoch depends on seed and epoch alone, so a resumed run draws the same.
-        self.device.seed(training.seed.wrapping_add(epoch as u64));
-        observer.epoch_begins(epoch, training.epochs, steps, training.batch_size);
-        let loader = BatchLoader::start(
-            Arc::clone(&self.data.training),
-            Arc::clone(&self.training_images),
-            batches,
-            epoch,
-            training.loader_threads,
-        );
-        let policy = training.optimizer.policy(epoch);
-        let train_device = self.device.clone().autodiff();
-        let mut sums = EpochSums::default();
-        for batch in loader {
-            let batch = batch?;
-            let members = batch.members.clone();
-            let point = TrainingPoint {
-                epoch,
-                step: self.progress.step,
-                total_steps: training.epochs * steps,
-            };
-            sums.lambda = self.config.lambda(point);
-            let terms = self
-                .model
-                .losses(training_batch(batch, &train_device), sums.lambda);
-            let values = step_values(&terms);
-            self.check_finite(&values, epoch, &members)?;
-            let gradients = GradientsParams::from_grads(terms.total.backward(), &self.model);
-            self.model = self
-                .optimizer
-                .step(policy.clone(), self.model.clone(), gradients);
-            self.progress.step += 1;
-            sums.add(&values, members.len());
-            observer.step_ends(&StepLosses {
-                total: values[0],
-                language: values[1],
-                contrastive: values[2],
-                separation: values[3],
-            });
-        }
-        Ok(sums)
+            .collect()
     }
 
-    fn check_finite(
-        &self,
-        values: &[f32; 7],
-        epoch: usize,
-        members: &[BatchMember],
+    /// One optimiser step, from the mean gradient of some batches.
+    fn take_step(
+        &mut self,
+        group: Vec<LoadedBatch>,
+        point: TrainingPoint,
+        log: &mut StepLog,
+        observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let terms = ["language", "contrastive", "separation", "total"];
-        let ordered = [values[1], values[2], values[3], values[0]];
-        let Some(broken) = ordered.iter().position(|value| !value.is_finite()) else {
-            return Ok(());
-        };
-        let mut studies = String::new();
-        for (index, member) in members.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            // Writing to a string cannot fail.
-            let _ = write!(studies, "{comma}{}", self.data.training[member.study].id);
+        let members: Vec<Vec<BatchMember>> =
+            group.iter().map(|batch| batch.members.clone()).collect();
+        // Running statistics move in the forward pass: this is the model to go back to.
+        let before = self.model.valid();
+        let lambda = self.config.lambda(point);
+        let learnt = catch_out_of_memory(|| self.learn(group, point.epoch, lambda))?;
+        if let Some(found) = learnt.values.non_finite() {
+            self.model = before.train();
+            return self.leave_out(found, &learnt.values, &members, point, log, observer);
         }
-        let last = self.folder.last_checkpoint();
-        Err(TrainError::NonFiniteLoss {
-            term: terms[broken],
-            value: ordered[broken],
-            step: self.progress.step + 1,
-            epoch,
-            studies,
-            checkpoint: if last.is_file() {
-                last.display().to_string()
-            } else {
-                "no checkpoint yet".to_owned()
-            },
+
+        let optimizer = &self.config.training.optimizer;
+        self.model = self.optimizer.step(
+            optimizer.policy(point),
+            self.model.clone(),
+            learnt.gradients,
+        );
+        self.progress.step += 1;
+        let partial = &mut self.progress.partial;
+        for (values, members) in learnt.values.batches.iter().zip(&members) {
+            partial.add_batch(values, members.len());
+        }
+        partial.add_step(learnt.values.gradient_norm, lambda);
+        let record = StepRecord {
+            epoch: point.epoch,
+            step: self.progress.step,
+            batches: members.len(),
+            lambda,
+            learning_rates: optimizer.learning_rates(point),
+            gradient_norm: learnt.values.gradient_norm,
+            ..StepRecord::mean_of(&learnt.values.batches)
+        };
+        self.progress.batch += members.len();
+        log.record(&record)?;
+        observer.step_ends(&record);
+        Ok(())
+    }
+
+    /// Mean gradient of some batches, clipped, and their numbers.
+    fn learn(
+        &self,
+        group: Vec<LoadedBatch>,
+        epoch: usize,
+        lambda: f64,
+    ) -> Result<Learnt, TrainError> {
+        let device = self.device.clone().autodiff();
+        let count = group.len();
+        let mut values = Vec::with_capacity(count);
+        let mut sum = GradientsAccumulator::new();
+        for (index, batch) in group.into_iter().enumerate() {
+            // The dropout of a batch depends on seed, epoch and batch alone.
+            let seed = self.config.training.seed;
+            self.device
+                .seed(batch_seed(seed, epoch, self.progress.batch + index));
+            let terms = self.model.losses(training_batch(batch, &device), lambda);
+            values.push(batch_values(&terms));
+            let share = match count {
+                1 => terms.total,
+                _ => terms.total.div_scalar(count as f64),
+            };
+            let gradients = GradientsParams::from_grads(share.backward(), &self.model);
+            sum.accumulate(&self.model, gradients);
+        }
+        let gradients = sum.grads();
+        let norm: Tensor<1> = gradient_norm(&self.model, &gradients, &self.device);
+        let gradients = match self.config.training.guards.largest_gradient_norm {
+            Some(largest) => clip_gradients(&self.model, gradients, norm.clone(), largest),
+            None => gradients,
+        };
+        Ok(Learnt {
+            values: StepValues::read(values, norm)?,
+            gradients,
         })
     }
 
-    fn validate(&self, observer: &mut dyn Observer) -> Result<SplitScores, TrainError> {
+    /// Leaves a step out, or stops with its studies written down.
+    fn leave_out(
+        &mut self,
+        found: NonFiniteValue,
+        values: &StepValues,
+        members: &[Vec<BatchMember>],
+        point: TrainingPoint,
+        log: &mut StepLog,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let blamed = match found.batch {
+            Some(batch) => &members[batch..=batch],
+            None => members,
+        };
+        let id = |index: usize| self.data.training[index].id.clone();
+        let incident = NonFiniteIncident {
+            epoch: point.epoch,
+            step: self.progress.step + 1,
+            batch: self.progress.batch + 1,
+            term: found.term,
+            value: found.value.to_string(),
+            losses: values
+                .batches
+                .iter()
+                .map(|values| values.map(|value| value.to_string()))
+                .collect(),
+            studies: blamed
+                .iter()
+                .flatten()
+                .map(|member| id(member.study))
+                .collect(),
+            negatives: blamed
+                .iter()
+                .flatten()
+                .filter_map(|member| member.negative.map(id))
+                .collect(),
+        };
+        self.folder.write_json("non-finite.json", &incident)?;
+        let studies = incident.studies.join(", ");
+        let allowed = match self.config.training.guards.non_finite {
+            NonFinite::Stop => 0,
+            NonFinite::Skip { at_most } => at_most,
+        };
+        if self.progress.skipped + members.len() > allowed {
+            self.save(log)?;
+            return Err(TrainError::NonFinite {
+                term: found.term.to_owned(),
+                value: found.value,
+                step: incident.step,
+                epoch: point.epoch,
+                studies,
+                checkpoint: self.folder.last_checkpoint(),
+            });
+        }
+        self.progress.skipped += members.len();
+        self.progress.partial.skipped += members.len();
+        self.progress.batch += members.len();
+        observer.warning(&format!(
+            "left out the batch of {studies}: its {} became {} ({} of at most {allowed} left out)",
+            found.term, found.value, self.progress.skipped
+        ));
+        Ok(())
+    }
+
+    /// Saves after a step if the clock or an interrupt asks for it.
+    fn save_if_due(&mut self, epoch: usize, log: &mut StepLog) -> Result<(), TrainError> {
+        let every = self.config.training.records.save_every_minutes;
+        let is_due =
+            every.is_some_and(|minutes| self.saved.elapsed().as_secs_f64() >= minutes * 60.0);
+        let interrupted = self.interrupt.is_raised();
+        if is_due || interrupted {
+            self.save(log)?;
+        }
+        if interrupted {
+            return Err(self.interrupted(epoch));
+        }
+        Ok(())
+    }
+
+    fn interrupted(&self, epoch: usize) -> TrainError {
+        TrainError::Interrupted {
+            epoch,
+            step: self.progress.step,
+            folder: self.folder.root().to_owned(),
+        }
+    }
+
+    /// Validates, keeps the books and saves.
+    fn end_epoch(
+        &mut self,
+        epoch: usize,
+        log: &mut StepLog,
+        observer: &mut dyn Observer,
+    ) -> Result<EpochRecord, TrainError> {
+        let training = &self.config.training;
+        let began = Instant::now();
+        let Some(validation) = self.validate(observer)? else {
+            self.save(log)?;
+            return Err(self.interrupted(epoch));
+        };
+        let score = monitored(&validation, training.monitor);
+        let is_best = self.progress.best.is_none_or(|best| score > best.score.0);
+        let sums = std::mem::take(&mut self.progress.partial);
+        let record = EpochRecord {
+            epoch,
+            step: self.progress.step,
+            lambda: sums.lambda.0,
+            learning_rates: training.optimizer.learning_rates(self.last_point(epoch)),
+            losses: sums.losses(),
+            alignment: self.uses_negatives().then(|| {
+                let temperatures = &self.model.temperatures;
+                let tau_1 = temperatures.pairs.val().into_scalar();
+                sums.alignment(tau_1, temperatures.hardened.val().into_scalar())
+            }),
+            gradient_norm: sums.gradient_norm(),
+            skipped: sums.skipped,
+            validation,
+            is_best,
+            studies_per_second: sums.studies_per_second(),
+            seconds: sums.seconds.0 + began.elapsed().as_secs_f64(),
+        };
+        self.progress.epoch = epoch;
+        self.progress.batch = 0;
+        if is_best {
+            self.progress.best = Some(BestEpoch {
+                score: Exact(score),
+                epoch,
+            });
+        }
+        let line = serde_json::to_string(&record).map_err(|error| TrainError::Output {
+            path: self.folder.root().join("epochs.jsonl"),
+            source: error.into(),
+        })?;
+        self.progress.history.push(line);
+        self.save_epoch(epoch, is_best, log)?;
+        Ok(record)
+    }
+
+    /// Where the last step of an epoch stood.
+    fn last_point(&self, epoch: usize) -> TrainingPoint {
+        let training = &self.config.training;
+        let batches = self.data.members.len().div_ceil(training.batch_size);
+        TrainingPoint {
+            epoch,
+            step: self.progress.step.saturating_sub(1),
+            total_steps: training.epochs * batches.div_ceil(training.accumulate),
+        }
+    }
+
+    /// Scores on the validation split; none if interrupted.
+    fn validate(&self, observer: &mut dyn Observer) -> Result<Option<SplitScores>, TrainError> {
         let split = &self.data.validation;
         let generator = self.model.generator.valid();
         let writing = self.writing(&self.device);
         let total = split.studies.len();
-        let reports = write_reports(&generator, split, &writing, |done| {
+        let reports = write_reports_while(&generator, split, &writing, |done| {
             observer.writing(split.name, done, total);
+            !self.interrupt.is_raised()
         })?;
-        Ok(score_split(split, &reports, self.data.findings)?.0)
+        reports
+            .map(|reports| Ok(score_split(split, &reports, self.data.findings)?.0))
+            .transpose()
     }
 
     fn writing<'b>(&'b self, device: &'b Device) -> Writing<'b> {
@@ -337,80 +497,101 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         }
     }
 
-    fn alignment(&self, sums: &EpochSums) -> MeanAlignment {
-        let means = sums.means();
-        MeanAlignment {
-            tau_1: self.model.temperatures.pairs.val().into_scalar(),
-            tau_3: self.model.temperatures.hardened.val().into_scalar(),
-            positive_similarity: means[4],
-            negative_similarity: means[5],
-            hardened_similarity: means[6],
-        }
+    fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
+        let header = CheckpointHeader::new(
+            self.config.clone(),
+            self.data.tokenizer.clone(),
+            self.progress.clone(),
+        );
+        let path = self.folder.last_checkpoint();
+        Ok(Checkpoint::collect(
+            header,
+            &self.model,
+            &self.optimizer,
+            &path,
+        )?)
     }
 
-    fn save(&self, is_best: bool) -> Result<(), TrainError> {
-        let header = CheckpointHeader {
-            library_version: env!("CARGO_PKG_VERSION").to_owned(),
-            config: self.config.clone(),
-            tokenizer: self.data.tokenizer.clone(),
-            progress: self.progress.clone(),
-        };
-        let last = self.folder.last_checkpoint();
-        let checkpoint = Checkpoint::collect(header, &self.model, &self.optimizer, &last)?;
-        // The best first: a run interrupted between the two resumes before it and repeats it.
-        if is_best {
-            checkpoint.save_as(&self.folder.best_checkpoint())?;
-        }
-        checkpoint.save_as(&last)?;
+    fn save(&mut self, log: &mut StepLog) -> Result<(), TrainError> {
+        log.sync()?;
+        self.checkpoint()?.save_as(&self.folder.last_checkpoint())?;
+        self.saved = Instant::now();
         Ok(())
     }
+
+    /// The last name comes last: a run interrupted between two names resumes before them and repeats
+    /// both.
+    fn save_epoch(
+        &mut self,
+        epoch: usize,
+        is_best: bool,
+        log: &mut StepLog,
+    ) -> Result<(), TrainError> {
+        log.sync()?;
+        let folder = self.folder;
+        let (of_epoch, best) = (folder.epoch_checkpoint(epoch), folder.best_checkpoint());
+        let last = folder.last_checkpoint();
+        let mut names = vec![of_epoch.as_path()];
+        if is_best {
+            names.push(&best);
+        }
+        names.push(&last);
+        self.checkpoint()?.save_under(&names)?;
+        self.saved = Instant::now();
+        folder.write_epochs(&self.progress.history)?;
+        folder.remove_old_epochs(epoch, self.config.training.records.keep_epochs)
+    }
 }
 
-impl EpochSums {
-    fn add(&mut self, values: &[f32; 7], studies: usize) {
-        for (sum, value) in self.values.iter_mut().zip(values) {
-            *sum += f64::from(*value);
-        }
-        self.batches += 1;
-        self.studies += studies;
-    }
-
-    fn means(&self) -> [f32; 7] {
-        self.values
-            .map(|sum| (sum / self.batches.max(1) as f64) as f32)
-    }
-
-    fn losses(&self) -> MeanLosses {
-        let [total, language, contrastive, separation, ..] = self.means();
-        MeanLosses {
-            total,
-            language,
-            contrastive,
-            separation,
-        }
-    }
+/// What a group of batches taught.
+struct Learnt {
+    values: StepValues,
+    gradients: GradientsParams,
 }
 
-/// Total, language, contrastive, separation, then the three similarities: one transfer from the
-/// device. What is absent is 0.
-fn step_values(terms: &LossTerms) -> [f32; 7] {
-    let mut parts: Vec<Tensor<1>> = vec![terms.total.clone(), terms.language.clone()];
-    if let Some(alignment) = &terms.alignment {
-        parts.extend([
-            alignment.contrastive.clone(),
-            alignment.separation.clone(),
-            alignment.positive_similarity.clone(),
-            alignment.negative_similarity.clone(),
-            alignment.hardened_similarity.clone(),
-        ]);
+/// `non-finite.json`. Numbers are text: JSON has no infinity.
+#[derive(Debug, Serialize)]
+struct NonFiniteIncident {
+    epoch: usize,
+    step: usize,
+    batch: usize,
+    term: &'static str,
+    value: String,
+    losses: Vec<[String; 7]>,
+    studies: Vec<String>,
+    negatives: Vec<String>,
+}
+
+/// Seed of all that is drawn while a batch is learnt from (SplitMix64 of seed, epoch and batch).
+fn batch_seed(seed: u64, epoch: usize, batch: usize) -> u64 {
+    let mix = |value: u64| {
+        let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        value ^ (value >> 31)
+    };
+    mix(mix(mix(seed) ^ epoch as u64) ^ batch as u64)
+}
+
+/// CRC-32 of the training studies and their negatives, in order.
+fn fingerprint(data: &PreparedData) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    let number = |value: usize, hasher: &mut crc32fast::Hasher| {
+        hasher.update(&(value as u64).to_le_bytes());
+    };
+    for member in &data.members {
+        let negative = member.negative.unwrap_or(member.study);
+        for index in [member.study, negative] {
+            let study = &data.training[index];
+            number(study.id.len(), &mut hasher);
+            hasher.update(study.id.as_bytes());
+            number(study.tokens.len(), &mut hasher);
+            for token in &study.tokens {
+                hasher.update(&token.to_le_bytes());
+            }
+        }
     }
-    let parts = parts.into_iter().map(Tensor::detach).collect();
-    let mut values = [0.0; 7];
-    let data = Tensor::cat(parts, 0).into_data();
-    for (value, part) in values.iter_mut().zip(data.iter::<f32>()) {
-        *value = part;
-    }
-    values
+    hasher.finalize()
 }
 
 fn monitored(scores: &SplitScores, metric: MonitoredMetric) -> f64 {

@@ -107,6 +107,17 @@ impl DecoderLayer {
         cache: &mut LayerCache,
         hidden: Option<&Tensor<3, Bool>>,
     ) -> Tensor<3> {
+        self.forward_seen(x, cache, hidden, None)
+    }
+
+    /// Adds the weights of cross-attention to `seen` if asked; they are computed only then.
+    fn forward_seen(
+        &self,
+        x: Tensor<3>,
+        cache: &mut LayerCache,
+        hidden: Option<&Tensor<3, Bool>>,
+        seen: Option<&mut Vec<Tensor<4>>>,
+    ) -> Tensor<3> {
         let normed = self.self_attention_norm.forward(x.clone());
         let newest = self.self_attention.project(normed.clone());
         let words = match cache.words.take() {
@@ -118,6 +129,12 @@ impl DecoderLayer {
         let x = x + self.dropout.forward(attended);
 
         let normed = self.cross_attention_norm.forward(x.clone());
+        if let Some(seen) = seen {
+            let weights = self
+                .cross_attention
+                .weights(normed.clone(), &cache.patches, None);
+            seen.push(weights);
+        }
         let attended = self.cross_attention.attend(normed, &cache.patches, None);
         let x = x + self.dropout.forward(attended);
 
@@ -174,6 +191,29 @@ impl Decoder {
         cache.length += length;
         self.norm.forward(decoded)
     }
+
+    /// Where each word looks: cross-attention weights of every layer, first to last, each
+    /// `[batch, heads, length, patches]`; arguments as for [`forward`](Self::forward).
+    ///
+    /// A report that search found is looked at by feeding it whole, with its
+    /// [mask](crate::teacher_forcing_mask) and an empty cache: the weights are those that wrote it.
+    pub fn cross_attention(
+        &self,
+        words: Tensor<3>,
+        cache: &mut DecoderCache,
+        hidden: Option<&Tensor<3, Bool>>,
+    ) -> Vec<Tensor<4>> {
+        let [_, length, _] = words.dims();
+        let mut seen = Vec::with_capacity(self.layers.len());
+        self.layers
+            .iter()
+            .zip(&mut cache.layers)
+            .fold(words, |x, (layer, cache)| {
+                layer.forward_seen(x, cache, hidden, Some(&mut seen))
+            });
+        cache.length += length;
+        seen
+    }
 }
 
 #[cfg(test)]
@@ -209,6 +249,33 @@ mod tests {
             .into_data()
             .assert_approx_eq::<f32>(&whole.into_data(), Tolerance::absolute(1e-5));
         assert_eq!(cache.length(), 4);
+    }
+
+    #[test]
+    fn attention_of_a_whole_report_is_what_wrote_it() {
+        let device = Device::default();
+        let (decoder, patches, words) = decoder(&device);
+        let tokens = Tensor::<2, Int>::from_data([[0, 3, 2, 1], [0, 1, 1, 4]], &device);
+        let mask = teacher_forcing_mask(tokens);
+        let mut cache = decoder.start(patches.clone());
+        let whole = decoder.cross_attention(words.clone(), &mut cache, Some(&mask));
+        assert_eq!(whole.len(), 2);
+
+        let mut cache = decoder.start(patches.clone());
+        for step in 0..4 {
+            let word = words.clone().narrow(1, step, 1);
+            let seen = decoder.cross_attention(word, &mut cache, None);
+            for (seen, whole) in seen.into_iter().zip(&whole) {
+                assert_eq!(seen.dims(), [2, 2, 1, 5]);
+                seen.into_data().assert_approx_eq::<f32>(
+                    &whole.clone().narrow(2, step, 1).into_data(),
+                    Tolerance::absolute(1e-5),
+                );
+            }
+        }
+        let sums = whole[1].clone().sum_dim(3).into_data();
+        let ones = Tensor::<4>::ones([2, 2, 4, 1], &device).into_data();
+        sums.assert_approx_eq::<f32>(&ones, Tolerance::absolute(1e-5));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use ithn::generators::R2GenCmn;
 use ithn::import::{collect_released, load_released, released_name};
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, LossWeights, NegativeBatch, TrainingBatch};
-use ithn::train::OptimizerConfig;
+use ithn::train::{LearningRateSchedule, OptimizerConfig};
 use ithn_generator::ReportGenerator;
 use ithn_negatives::{HardnessSchedule, TrainingPoint};
 use serde::Deserialize;
@@ -202,8 +202,11 @@ impl Curve {
             betas: options.adam_betas,
             epsilon: options.adam_eps,
             amsgrad: options.amsgrad,
-            step_every: options.step_size,
-            step_factor: options.gamma,
+            schedule: LearningRateSchedule::Step {
+                every_epochs: options.step_size,
+                factor: options.gamma,
+            },
+            warmup_steps: 0,
         }
     }
 
@@ -298,7 +301,7 @@ impl Curve {
             let named =
                 (step.step == 1).then(|| collect_gradients(&model, &gradients, released_name));
             let gradients = GradientsParams::from_grads(gradients, &model);
-            model = optimizer.step(config.policy(step.epoch), model, gradients);
+            model = optimizer.step(config.policy(self.point(step)), model, gradients);
             show(step, terms, named, &model)?;
         }
         Ok(model)
@@ -308,11 +311,15 @@ impl Curve {
         let schedule = HardnessSchedule::PerEpoch {
             alpha: self.json.alpha,
         };
-        schedule.lambda(TrainingPoint {
+        schedule.lambda(self.point(step))
+    }
+
+    fn point(&self, step: &Step) -> TrainingPoint {
+        TrainingPoint {
             epoch: step.epoch,
             step: step.step - 1,
             total_steps: self.json.steps.len(),
-        })
+        }
     }
 
     fn train(&self) -> Result<Vec<Check>, FixtureError> {
@@ -332,8 +339,9 @@ impl Curve {
         })?;
         let config = self.optimizer();
         let rates = self.json.steps.iter();
-        let rates = rates
-            .map(|step| step.check_rates(self.lambda(step), config.learning_rates(step.epoch)));
+        let rates = rates.map(|step| {
+            step.check_rates(self.lambda(step), config.learning_rates(self.point(step)))
+        });
         for (what, members) in [
             ("lambda, learning rates of each step", rates.collect()),
             ("loss, lm, l_cp, l_cs of the first steps", early),

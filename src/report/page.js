@@ -1,0 +1,312 @@
+'use strict';
+const run = JSON.parse(document.getElementById('data').textContent);
+const page = document.getElementById('page');
+
+/** An element with attributes and children; text is never markup. */
+function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key === 'on') for (const [event, heard] of Object.entries(value)) element.addEventListener(event, heard);
+    else if (value !== null && value !== undefined) element.setAttribute(key, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+function draw(name, attributes = {}, text) {
+  const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+const short = (value) => value === null || value === undefined ? '–'
+  : Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toExponential(1)
+  : String(Number(value.toPrecision(4)));
+
+/* Head and configuration. */
+
+function head() {
+  const last = run.epochs[run.epochs.length - 1];
+  const facts = [];
+  if (run.config) facts.push(`preset ${run.config.preset}`, `seed ${run.config.training.seed}`);
+  if (last) facts.push(`${last.epoch} epochs, ${last.step} steps`);
+  if (run.best_epoch) facts.push(`best epoch ${run.best_epoch}`);
+  facts.push(`ithn ${run.version}`);
+  page.append(make('h1', {}, run.title), make('p', { class: 'faint' }, facts.join(' · ')));
+}
+
+function configuration() {
+  if (!run.config) return;
+  page.append(make('h2', {}, 'Configuration'), make('details', {},
+    make('summary', {}, 'config.json'),
+    make('pre', { tabindex: 0 }, JSON.stringify(run.config, null, 2))));
+}
+
+/* Final table. */
+
+const columns = [
+  ['BLEU-1', (s) => s.bleu_1], ['BLEU-2', (s) => s.bleu_2], ['BLEU-3', (s) => s.bleu_3],
+  ['BLEU-4', (s) => s.bleu_4], ['ROUGE-L', (s) => s.rouge_l], ['CIDEr', (s) => s.cider],
+  ['BLEU-4 full', (s) => s.bleu_4_full], ['findings F1', (s) => s.findings_f1_micro],
+  ['wrong side', (s) => s.laterality_errors], ['distinct', (s) => s.diversity.distinct],
+  ['studies', (s) => s.studies],
+];
+
+function scores() {
+  if (run.table.length === 0) return;
+  const row = ([name, s]) => make('tr', { class: name === 'test' ? 'own' : null }, make('td', {}, name),
+    ...columns.map(([, read]) => make('td', {}, Number.isInteger(read(s)) ? String(read(s)) : short(read(s)))));
+  page.append(make('h2', {}, 'Scores beside the floors'),
+    make('p', { class: 'faint' }, `Protocol r2gen unless “full”; findings read by ${run.table[0][1].findings_reader}. `
+      + 'A floor needs no generator: what does not beat it has learnt nothing.'),
+    make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Scores' }, make('table', {},
+      make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, ''),
+        ...columns.map(([name]) => make('th', { scope: 'col' }, name)))),
+      make('tbody', {}, ...run.table.map(row)))));
+}
+
+/* Charts: one value per epoch and line. */
+
+const plots = [
+  ['Loss', [['total', (e) => e.losses.total], ['language', (e) => e.losses.language],
+    ['contrastive', (e) => e.losses.contrastive], ['separation', (e) => e.losses.separation]]],
+  ['Similarity of image to', [['its report', (e) => e.alignment?.positive_similarity],
+    ['first negative', (e) => e.alignment?.negative_similarity],
+    ['hardened negative', (e) => e.alignment?.hardened_similarity]]],
+  ['Hardness 1 − λ', [['1 − λ', (e) => e.alignment ? 1 - e.lambda : undefined]]],
+  ['Log inverse temperatures', [['τ1, pairs', (e) => e.alignment?.tau_1], ['τ3, hardened', (e) => e.alignment?.tau_3]]],
+  ['Validation', [['BLEU-4', (e) => e.validation.bleu_4], ['ROUGE-L', (e) => e.validation.rouge_l],
+    ['findings F1', (e) => e.validation.findings_f1_micro]]],
+  ['Validation CIDEr', [['CIDEr', (e) => e.validation.cider]]],
+  ['Gradient norm', [['mean', (e) => e.gradient_norm.mean], ['largest', (e) => e.gradient_norm.largest]]],
+  ['Learning rate', [['backbone', (e) => e.learning_rates[0]], ['the rest', (e) => e.learning_rates[1]]]],
+];
+
+function chart(title, lines) {
+  const shown = lines.map(([name, read], index) => ({ name, index, values: run.epochs.map(read) }))
+    .filter((line) => line.values.some(Number.isFinite));
+  if (shown.length === 0) return null;
+  const all = shown.flatMap((line) => line.values).filter(Number.isFinite);
+  let [low, high] = [Math.min(...all), Math.max(...all)];
+  if (low > 0 && low < high * 0.6) low = 0;
+  if (low === high) [low, high] = high > 0 ? [0, 2 * high] : [low - 0.5, high + 0.5];
+  const [left, right, top, bottom] = [42, 326, 8, 132];
+  const first = run.epochs[0].epoch;
+  const span = Math.max(run.epochs[run.epochs.length - 1].epoch - first, 1);
+  const x = (index) => left + (right - left) * (run.epochs[index].epoch - first) / span;
+  const y = (value) => bottom - (bottom - top) * (value - low) / (high - low);
+  const svg = draw('svg', { viewBox: '0 0 334 150', role: 'img', 'aria-label': `${title} by epoch` });
+  for (const value of [low, (low + high) / 2, high]) {
+    svg.append(draw('line', { class: 'axis', x1: left, x2: right, y1: y(value), y2: y(value) }),
+      draw('text', { x: left - 4, y: y(value) + 3, 'text-anchor': 'end' }, short(value)));
+  }
+  const best = run.epochs.findIndex((e) => e.epoch === run.best_epoch);
+  if (best >= 0) svg.append(draw('line', { class: 'best', x1: x(best), x2: x(best), y1: top, y2: bottom }));
+  for (const index of new Set([0, run.epochs.length - 1])) {
+    svg.append(draw('text', { x: x(index), y: bottom + 13, 'text-anchor': 'middle' }, String(run.epochs[index].epoch)));
+  }
+  for (const line of shown) {
+    const points = line.values.map((value, index) => Number.isFinite(value) ? `${x(index).toFixed(1)},${y(value).toFixed(1)}` : null)
+      .filter(Boolean);
+    const color = `var(--c${line.index})`;
+    svg.append(draw('polyline', { points: points.join(' '), fill: 'none', style: `stroke:${color}`, 'stroke-width': 2 }));
+    line.values.forEach((value, index) => {
+      if (!Number.isFinite(value)) return;
+      const dot = draw('circle', { cx: x(index).toFixed(1), cy: y(value).toFixed(1), r: 2.5, style: `fill:${color}` });
+      dot.append(draw('title', {}, `epoch ${run.epochs[index].epoch}, ${line.name}: ${short(value)}`));
+      svg.append(dot);
+    });
+  }
+  const legend = make('div', { class: 'legend' }, ...shown.map((line) => make('span', {},
+    make('i', { style: `color:var(--c${line.index})` }), `${line.name} ${short(line.values[line.values.length - 1])}`)));
+  return make('figure', {}, make('figcaption', {}, make('h3', {}, title)), svg, legend);
+}
+
+function training() {
+  if (run.epochs.length === 0) return;
+  page.append(make('h2', {}, 'Training'),
+    make('p', { class: 'faint' }, 'By epoch; the dotted line is the best one, the numbers are those of the last.'),
+    make('div', { class: 'charts' }, ...plots.map(([title, lines]) => chart(title, lines))));
+  const lines = plots.flatMap(([title, list]) => list.map(([name, read]) => [`${title}: ${name}`, read]));
+  page.append(make('details', {}, make('summary', {}, 'The same as a table'),
+    make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Epochs' }, make('table', {},
+      make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, 'epoch'),
+        ...lines.map(([name]) => make('th', { scope: 'col' }, name)))),
+      make('tbody', {}, ...run.epochs.map((e) => make('tr', {}, make('td', {}, String(e.epoch)),
+        ...lines.map(([, read]) => make('td', {}, short(read(e)))))))))));
+}
+
+/* Studies. */
+
+const state = { study: 0, word: 0, layer: 'mean', shown: true };
+
+function decode(text) {
+  const raw = atob(text);
+  return Uint8Array.from(raw, (letter) => letter.charCodeAt(0));
+}
+
+/** Attention of a word to the patches of a view, in 0 to 1: a layer's, or the mean of all. */
+function map(sheet, word, view) {
+  const maps = sheet.attention;
+  sheet.bytes ??= decode(maps.values);
+  const size = maps.rows * maps.columns;
+  const views = sheet.images.length;
+  const layers = state.layer === 'mean' ? [...Array(maps.layers).keys()] : [Number(state.layer)];
+  const sums = new Float64Array(size);
+  for (const layer of layers) {
+    const start = ((layer * sheet.words.length + word) * views + view) * size;
+    for (let patch = 0; patch < size; patch += 1) sums[patch] += sheet.bytes[start + patch];
+  }
+  return sums.map((sum) => sum / 255 / layers.length * maps.peak);
+}
+
+/** Colours of a heat-map, from nothing over red to yellow, by share of the strongest patch. */
+function colour(share) {
+  return [255, Math.round(235 * Math.max(0, share * 1.6 - 0.6)), 40, Math.round(215 * share ** 1.3)];
+}
+
+/** Paints the heat-maps of the chosen word; how strong they are in numbers, since colours are relative. */
+function paint(sheet, canvases) {
+  if (!sheet.attention || sheet.words.length === 0) return '';
+  const { rows, columns } = sheet.attention;
+  const maps = canvases.map((_, view) => map(sheet, state.word, view));
+  const peak = Math.max(...maps.flatMap((values) => [...values]), 1e-9);
+  canvases.forEach((canvas, view) => {
+    const small = document.createElement('canvas');
+    [small.width, small.height] = [columns, rows];
+    const image = new ImageData(columns, rows);
+    maps[view].forEach((value, patch) => image.data.set(colour(value / peak), patch * 4));
+    small.getContext('2d').putImageData(image, 0, 0);
+    const context = canvas.getContext('2d');
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.imageSmoothingEnabled = true;
+    context.drawImage(small, 0, 0, canvas.width, canvas.height);
+    canvas.setAttribute('aria-label', `Attention of “${sheet.words[state.word]}”, view ${view + 1}`);
+  });
+  const even = 1 / (rows * columns * canvases.length);
+  return `“${sheet.words[state.word]}”: strongest patch ${(100 * peak).toFixed(1)} %, even attention ${(100 * even).toFixed(1)} %`;
+}
+
+function memoryRows(sheet) {
+  const rows = sheet.memory?.[state.word] ?? [];
+  if (rows.length === 0) return [];
+  const largest = rows[0][1];
+  return [make('h3', {}, `Memory rows before “${sheet.words[state.word]}”`), ...rows.map(([row, share]) => make('div', { class: 'bar' },
+    make('span', {}, `row ${row}`), make('span', {}, make('b', { style: `width:${(100 * share / largest).toFixed(1)}%` })),
+    make('span', {}, `${(100 * share).toFixed(1)} %`)))];
+}
+
+const names = { agrees: 'agrees with the reference', partly: 'agrees in part', contradicts: 'contradicts the reference' };
+
+/** The prediction as buttons, one per word, grouped by sentence. */
+function prediction(sheet, choose) {
+  const buttons = sheet.words.map((word, index) => make('button', {
+    type: 'button', 'aria-pressed': String(index === state.word), tabindex: index === state.word ? 0 : -1,
+    title: `p = ${Math.exp(sheet.log_probs[index] ?? 0).toFixed(2)}`, on: { click: () => choose(index) },
+  }, word));
+  const sentences = sheet.marks?.sentences ?? [[sheet.words.length, 'silent']];
+  let at = 0;
+  const spans = sentences.map(([length, mark]) => {
+    const span = make('span', { class: mark, title: names[mark] }, ...buttons.slice(at, at + length));
+    at += length;
+    return span;
+  });
+  const text = make('div', { class: 'text', role: 'group', 'aria-label': 'Prediction, word by word' }, ...spans);
+  text.addEventListener('keydown', (event) => {
+    const moves = { ArrowRight: 1, ArrowLeft: -1, Home: -state.word, End: buttons.length - 1 - state.word };
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    choose(Math.min(Math.max(state.word + moves[event.key], 0), buttons.length - 1));
+    buttons[state.word].focus();
+  });
+  return { text, buttons };
+}
+
+function detail(sheet) {
+  const canvases = sheet.images.map(() => make('canvas', { width: 336, height: 336, role: 'img', 'aria-label': 'No attention' }));
+  const rows = make('div', { id: 'memory', 'aria-live': 'polite' });
+  const strength = make('span', { class: 'faint' });
+  const repaint = () => {
+    strength.textContent = paint(sheet, canvases);
+    for (const canvas of canvases) canvas.hidden = !state.shown;
+  };
+  const choose = (word) => {
+    state.word = word;
+    buttons.forEach((button, index) => {
+      button.setAttribute('aria-pressed', String(index === word));
+      button.tabIndex = index === word ? 0 : -1;
+    });
+    repaint();
+    rows.replaceChildren(...memoryRows(sheet));
+  };
+  const { text, buttons } = prediction(sheet, choose);
+  const layers = sheet.attention ? make('label', {}, 'Layer ', make('select', {
+    id: 'layer', on: { change: (event) => { state.layer = event.target.value; repaint(); } },
+  }, ...['mean', ...Array(sheet.attention.layers).keys()].map((layer) => make('option', {
+    value: layer, selected: String(layer) === String(state.layer) ? '' : null,
+  }, layer === 'mean' ? 'mean of all' : `${layer + 1} of ${sheet.attention.layers}`)))) : null;
+  const toggle = sheet.attention ? make('label', {}, make('input', {
+    type: 'checkbox', id: 'shown', checked: state.shown ? '' : null, on: { change: (event) => { state.shown = event.target.checked; repaint(); } },
+  }), ' heat-map') : null;
+  const missed = sheet.marks?.missed ?? [];
+  const parts = [
+    make('h3', {}, sheet.id),
+    make('div', { class: 'views' }, ...sheet.images.map((source, view) => {
+      const image = make('img', { alt: `View ${view + 1} of ${sheet.id}, as the model saw it` });
+      image.src = source;
+      return make('div', { class: 'view' }, image, canvases[view]);
+    })),
+    sheet.attention ? make('p', { class: 'controls' }, layers, toggle, strength)
+      : make('p', { class: 'faint' }, 'This generator shows no attention.'),
+    make('h3', {}, 'Prediction'),
+    sheet.words.length === 0 ? make('p', { class: 'faint' }, 'It wrote nothing.') : text,
+    missed.length > 0 ? make('p', {}, make('strong', {}, 'Missed: '), missed.join('; ')) : null,
+    sheet.reference === null ? null : make('h3', {}, 'Reference'),
+    sheet.reference === null ? null : make('p', { class: 'text' }, sheet.reference),
+    rows,
+  ].filter((part) => part !== null);
+  return { parts, begin: () => { if (sheet.words.length > 0) choose(Math.min(state.word, sheet.words.length - 1)); } };
+}
+
+function verdict(sheet) {
+  if (!sheet.marks) return '';
+  const wrong = sheet.marks.sentences.filter(([, mark]) => mark === 'contradicts').length + sheet.marks.missed.length;
+  return wrong === 0 ? '✓' : `${wrong} ✗`;
+}
+
+function studies() {
+  if (run.studies.length === 0) return;
+  const place = make('div', { id: 'study', 'aria-live': 'polite' });
+  const buttons = run.studies.map((sheet, index) => make('button', { type: 'button', on: { click: () => open(index) } },
+    make('span', {}, sheet.id), make('span', { class: 'faint' }, verdict(sheet))));
+  const open = (index) => {
+    state.study = index;
+    state.word = 0;
+    buttons.forEach((button, other) => button.setAttribute('aria-current', String(other === index)));
+    const { parts, begin } = detail(run.studies[index]);
+    place.replaceChildren(...parts);
+    begin();
+  };
+  const list = make('nav', { class: 'list', 'aria-label': 'Studies' }, ...buttons);
+  list.addEventListener('keydown', (event) => {
+    const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (move === undefined) return;
+    event.preventDefault();
+    open((state.study + move + buttons.length) % buttons.length);
+    buttons[state.study].focus();
+  });
+  page.append(make('h2', { id: 'studies' }, 'Studies'),
+    make('p', { class: 'faint' }, 'Choose a word to see where it looked. ', make('kbd', {}, '←'), ' ', make('kbd', {}, '→'),
+      ' move between words, ', make('kbd', {}, '↑'), ' ', make('kbd', {}, '↓'), ' in the list between studies. Sentences: ',
+      ...Object.entries(names).flatMap(([mark, name]) => [make('span', { class: mark }, ` ${name} `), ' ']),
+      'as far as the findings reader can tell.'),
+    make('div', { class: 'browser' }, list, place));
+  open(0);
+}
+
+head();
+scores();
+training();
+studies();
+configuration();

@@ -1,0 +1,194 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use ithn_data::{ImageLoader, ImageTransform};
+use ithn_generator::StepDecoder;
+
+use super::{ReportPage, SheetMaker};
+use crate::checkpoint::Checkpoint;
+use crate::config::{ExperimentConfig, Negatives};
+use crate::generators::ExplainReports;
+use crate::train::{
+    DataSource, Dataset, EpochRecord, EvaluationSplit, ExperimentResults, FindingsReader,
+    PreparedData, RunFolder, TrainError,
+};
+
+/// Studies on the page.
+const STUDIES: usize = 24;
+
+/// Bytes of studies after which no more are added, so that the page stays below 10 MB.
+const STUDY_BYTES: usize = 8_000_000;
+
+/// What a run's page is made from.
+#[derive(Debug)]
+pub struct RunData<'a, G> {
+    /// The best generator, on `device`.
+    pub generator: &'a G,
+    /// The run's configuration.
+    pub config: &'a ExperimentConfig,
+    /// The run's data.
+    pub data: &'a PreparedData,
+    /// Loader of evaluation images.
+    pub images: &'a ImageLoader,
+    /// Where the generator lives, without autodiff.
+    pub device: &'a Device,
+    /// Epoch of its weights.
+    pub best_epoch: usize,
+    /// Final scores, if training is over; without them studies come from the validation split, so
+    /// that nobody tunes on test studies.
+    pub results: Option<&'a ExperimentResults>,
+}
+
+/// Writes `report.html` into a run's folder.
+///
+/// # Errors
+///
+/// If an image cannot be read, `epochs.jsonl` is not what the run wrote, or the page cannot be
+/// written.
+pub fn write_run_report<G: StepDecoder + ExplainReports>(
+    folder: &RunFolder,
+    run: &RunData<'_, G>,
+) -> Result<PathBuf, TrainError> {
+    let split = match run.results {
+        Some(_) => &run.data.test,
+        None => &run.data.validation,
+    };
+    let name = folder
+        .root()
+        .file_name()
+        .unwrap_or(folder.root().as_os_str());
+    let page = ReportPage {
+        config: Some(run.config.clone()),
+        epochs: read_epochs(folder)?,
+        table: run.results.map(table).unwrap_or_default(),
+        best_epoch: Some(run.best_epoch),
+        ..ReportPage::of_studies(&name.to_string_lossy(), studies(run, split)?)
+    };
+    let path = folder.root().join("report.html");
+    page.write(&path)?;
+    Ok(path)
+}
+
+/// Writes `report.html` of a run on demand, finished or still training, from its best checkpoint and
+/// the data it was trained on.
+///
+/// # Errors
+///
+/// If checkpoint, data or files are not in order.
+pub fn report_of_run(
+    root: &Path,
+    source: &DataSource,
+    device: &Device,
+) -> Result<PathBuf, TrainError> {
+    let folder = RunFolder::view(root);
+    let checkpoint = Checkpoint::load(&folder.best_checkpoint())?;
+    let header = &checkpoint.header;
+    let config = &header.config;
+    // The page needs no negatives.
+    let config_without_negatives = ExperimentConfig {
+        negatives: Negatives::Off,
+        ..config.clone()
+    };
+    let dataset = Dataset::load(source, config.model.views, None)?;
+    let tokenizer = Some(header.tokenizer.clone());
+    let data = PreparedData::new(&dataset, &config_without_negatives, tokenizer)?;
+    let generator = config
+        .model
+        .generator(header.tokenizer.vocabulary())
+        .init(device);
+    let model = checkpoint.restore_model(config.ithn.init(generator, device))?;
+    let images = ImageLoader::new(
+        ImageTransform::Resize {
+            size: config.images.size,
+        },
+        config.model.views,
+        0,
+        0,
+    );
+    let results = read_results(&folder)?;
+    let run = RunData {
+        generator: &model.generator.valid(),
+        config,
+        data: &data,
+        images: &images,
+        device,
+        best_epoch: header.progress.epoch,
+        results: results.as_ref(),
+    };
+    write_run_report(&folder, &run)
+}
+
+fn read_results(folder: &RunFolder) -> Result<Option<ExperimentResults>, TrainError> {
+    let path = folder.root().join("metrics.json");
+    let failed = |source: io::Error| TrainError::Output {
+        path: path.clone(),
+        source,
+    };
+    match fs::read(&path) {
+        Ok(text) => Ok(Some(
+            serde_json::from_slice(&text).map_err(|error| failed(error.into()))?,
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Studies spread evenly over the split.
+fn studies<G: StepDecoder + ExplainReports>(
+    run: &RunData<'_, G>,
+    split: &EvaluationSplit,
+) -> Result<Vec<super::StudySheet>, TrainError> {
+    let maker = SheetMaker {
+        generator: run.generator,
+        tokenizer: &run.data.tokenizer,
+        search: &run.config.decoding,
+        images: run.images,
+        device: run.device,
+    };
+    let reader: FindingsReader = run.data.findings;
+    let total = split.studies.len();
+    let count = total.min(STUDIES);
+    let mut sheets = Vec::with_capacity(count);
+    let mut bytes = 0;
+    for index in (0..count).map(|place| place * total / count) {
+        let reference = (split.references[index].as_str(), reader);
+        let sheet = maker.sheet(&split.studies[index], Some(reference))?;
+        let images: usize = sheet.images.iter().map(String::len).sum();
+        bytes += images + sheet.attention.as_ref().map_or(0, |maps| maps.values.len());
+        if bytes > STUDY_BYTES {
+            break;
+        }
+        sheets.push(sheet);
+    }
+    Ok(sheets)
+}
+
+fn table(results: &ExperimentResults) -> Vec<(String, crate::train::SplitScores)> {
+    [
+        ("validation", &results.validation),
+        ("test", &results.test),
+        ("floor: most frequent report", &results.floors.most_frequent),
+        ("floor: nearest image", &results.floors.nearest_image),
+    ]
+    .map(|(name, scores)| (name.to_owned(), scores.clone()))
+    .to_vec()
+}
+
+fn read_epochs(folder: &RunFolder) -> Result<Vec<EpochRecord>, TrainError> {
+    let path = folder.root().join("epochs.jsonl");
+    let failed = |source: io::Error| TrainError::Output {
+        path: path.clone(),
+        source,
+    };
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    fs::read_to_string(&path)
+        .map_err(failed)?
+        .lines()
+        .map(|line| serde_json::from_str(line).map_err(|error| failed(error.into())))
+        .collect()
+}

@@ -1,0 +1,135 @@
+use ithn_negatives::TrainingPoint;
+use serde::{Deserialize, Serialize};
+
+/// How learning rates change over training, as a factor of where they began.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LearningRateSchedule {
+    /// Always 1.
+    Constant,
+    /// `factor^⌊(epoch − 1) / every_epochs⌋`: the released StepLR, which steps per epoch.
+    Step {
+        /// Epochs between two drops, at least 1.
+        every_epochs: usize,
+        /// Factor of a drop.
+        factor: f64,
+    },
+    /// From 1 down to `floor` along half a cosine, from the end of warm-up to the last step
+    /// (Loshchilov & Hutter, 2017, without restarts).
+    Cosine {
+        /// Factor at the end, in `[0, 1]`.
+        floor: f64,
+    },
+}
+
+impl LearningRateSchedule {
+    /// The factor at a point of training, `warmup_steps` of which are warm-up: there it rises
+    /// linearly, `(step + 1) / warmup_steps` times the schedule's own factor.
+    pub fn factor(self, point: TrainingPoint, warmup_steps: usize) -> f64 {
+        let rise = if point.step < warmup_steps {
+            (point.step + 1) as f64 / warmup_steps as f64
+        } else {
+            1.0
+        };
+        let factor = match self {
+            LearningRateSchedule::Constant => 1.0,
+            LearningRateSchedule::Step {
+                every_epochs,
+                factor,
+            } => {
+                let drops = point.epoch.saturating_sub(1) / every_epochs.max(1);
+                factor.powi(i32::try_from(drops).unwrap_or(i32::MAX))
+            }
+            LearningRateSchedule::Cosine { floor } => {
+                let span = point.total_steps.saturating_sub(warmup_steps).max(1) as f64;
+                let done = point.step.saturating_sub(warmup_steps) as f64 / span;
+                let wave = (1.0 + (std::f64::consts::PI * done.min(1.0)).cos()) / 2.0;
+                floor + (1.0 - floor) * wave
+            }
+        };
+        rise * factor
+    }
+
+    /// Refuses what cannot be computed.
+    ///
+    /// # Errors
+    ///
+    /// A sentence naming the number and what it must be.
+    pub fn validate(self) -> Result<(), String> {
+        match self {
+            LearningRateSchedule::Constant => Ok(()),
+            LearningRateSchedule::Step {
+                every_epochs,
+                factor,
+            } => {
+                if every_epochs == 0 {
+                    return Err("learning-rate step must be at least 1 epoch".to_owned());
+                }
+                if !(factor.is_finite() && factor > 0.0) {
+                    return Err(format!(
+                        "learning-rate factor ({factor}) must be above 0 and finite"
+                    ));
+                }
+                Ok(())
+            }
+            LearningRateSchedule::Cosine { floor } if !(0.0..=1.0).contains(&floor) => Err(
+                format!("the floor of the cosine schedule ({floor}) must lie in [0, 1]"),
+            ),
+            LearningRateSchedule::Cosine { .. } => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: usize, step: usize) -> TrainingPoint {
+        TrainingPoint {
+            epoch,
+            step,
+            total_steps: 100,
+        }
+    }
+
+    #[test]
+    fn steps_drop_once_per_period() {
+        let schedule = LearningRateSchedule::Step {
+            every_epochs: 3,
+            factor: 0.5,
+        };
+        let factors: Vec<f64> = (1..=7)
+            .map(|epoch| schedule.factor(at(epoch, 10 * epoch), 0))
+            .collect();
+        assert_eq!(factors, [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25]);
+    }
+
+    #[test]
+    fn warm_up_rises_to_one_and_the_cosine_falls_to_its_floor() {
+        let schedule = LearningRateSchedule::Cosine { floor: 0.1 };
+        let factors: Vec<f64> = (0..=100)
+            .map(|step| schedule.factor(at(1, step), 20))
+            .collect();
+        assert!(factors[..20].is_sorted());
+        assert_eq!(factors[0], 1.0 / 20.0);
+        assert_eq!(factors[20], 1.0);
+        assert!(factors[20..].is_sorted_by(|a, b| a >= b));
+        assert!((factors[60] - 0.55).abs() < 1e-12, "{}", factors[60]);
+        assert!((factors[100] - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn schedules_are_tagged_and_refuse_unknown_fields() {
+        let json = r#"{"kind":"cosine","floor":0.05}"#;
+        let schedule: LearningRateSchedule = serde_json::from_str(json).expect("readable");
+        assert_eq!(schedule, LearningRateSchedule::Cosine { floor: 0.05 });
+        assert_eq!(serde_json::to_string(&schedule).expect("writable"), json);
+        let typo = r#"{"kind":"cosine","flor":0.05}"#;
+        assert!(serde_json::from_str::<LearningRateSchedule>(typo).is_err());
+        assert!(
+            LearningRateSchedule::Cosine { floor: 1.5 }
+                .validate()
+                .is_err()
+        );
+    }
+}
