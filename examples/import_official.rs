@@ -84,17 +84,21 @@ fn import(arguments: &Arguments) -> Result<String, TrainError> {
         checkpoint_of_released(&tensors, untraceable, base, tokenizer)?
     };
     checkpoint.save_as(&arguments.out)?;
-    let model = &checkpoint.header.config.model;
+    let words = checkpoint.header.tokenizer.words().len();
+    let model = checkpoint.header.config.model.r2gen_cmn(words + 1)?;
     Ok(format!(
-        "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {} words, {} view(s)",
+        "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {words} words, {} view(s)",
         arguments.out.display(),
-        if is_backbone { "untrained but for its backbone," } else { "ResNet" },
+        if is_backbone {
+            "untrained but for its backbone,"
+        } else {
+            "ResNet"
+        },
         model.backbone.depths,
         model.backbone.width,
         model.memory.rows,
         model.memory.d_model,
         model.transformer.layers,
-        checkpoint.header.tokenizer.words().len(),
         model.views,
     ))
 }
@@ -104,5 +108,9 @@ fn vocabulary(file: &Path, config: &ExperimentConfig) -> Result<Tokenizer, Train
     let annotation = Annotation::read(file)?;
     let reports = annotation.train.iter().map(|entry| entry.report.as_str());
     let text = &config.text;
-    Ok(Tokenizer::fit(reports, text.cleaning, text.minimum_occurrences)?)
+    Ok(Tokenizer::fit(
+        reports,
+        text.cleaning,
+        text.minimum_occurrences,
+    )?)
 }

@@ -53,6 +53,9 @@ pub enum ImportError {
         /// Words of the vocabulary given.
         words: usize,
     },
+    /// The configuration is of another generator than the weights.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     /// The weights cannot be serialised.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::CheckpointError),
