@@ -76,6 +76,7 @@ pub mod device;
 pub mod drawn;
 pub mod generators;
 pub mod import;
+pub mod mining;
 pub mod plugin;
 pub mod train;
 pub mod writer;
