@@ -70,6 +70,7 @@ pub use ithn_memory as memory;
 pub use ithn_metrics as metrics;
 pub use ithn_negatives as negatives;
 
+pub mod ablation;
 pub mod checkpoint;
 pub mod config;
 pub mod device;
