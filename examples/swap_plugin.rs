@@ -12,10 +12,9 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Int, Tensor};
 use ithn::config::{ModelConfig, Preset};
+use ithn::decoder::search::SearchConfig;
 use ithn::generator::{EncodedImages, ReportGenerator, StepDecoder, row_indices, token_column};
-use ithn::train::{
-    Console, DataSource, ExperimentOptions, RunFolder, TrainError, run_experiment_with,
-};
+use ithn::train::{Console, DataSource, ExperimentOptions, RunFolder, run_experiment_with};
 
 const WIDTH: usize = 96;
 
@@ -125,24 +124,23 @@ impl StepDecoder for Sketch {
 fn main() -> ExitCode {
     let mut config = Preset::Phantom.config();
     config.model = ModelConfig::custom("sketch", 1);
-    config.training.epochs = 3;
+    config.training.epochs = 5;
+    config.decoding = SearchConfig::greedy(config.text.max_tokens);
     let options = ExperimentOptions {
         source: DataSource::Phantom(PathBuf::from("runs/phantom-studies")),
         out: RunFolder::first_free(Path::new("runs"), "swap-plugin"),
         device: Device::default(),
         backbone_weights: None,
-        limit: Some(600),
+        limit: Some(1200),
         resume: false,
     };
     let size = config.images.size;
     let build = |vocabulary, device: &Device| Sketch::new(vocabulary, size, device);
     match run_experiment_with(&config, &options, build, &mut Console::default()) {
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
     }
-}
-
-fn fail(error: &TrainError) -> ExitCode {
-    eprintln!("error: {error}");
-    ExitCode::from(2)
 }

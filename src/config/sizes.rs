@@ -29,7 +29,7 @@ impl ModelConfig {
             ));
         }
         let heads_divide = |heads: usize, width: usize, what: &str| {
-            if heads == 0 || width % heads != 0 {
+            if heads == 0 || !width.is_multiple_of(heads) {
                 failed(format!(
                     "{what}: {heads} heads do not divide a width of {width}"
                 ))
@@ -39,7 +39,7 @@ impl ModelConfig {
         };
         let transformer = |config: &TransformerConfig, memory: usize| {
             heads_divide(config.heads, config.d_model, "transformer")?;
-            if config.d_model % 2 == 1 {
+            if !config.d_model.is_multiple_of(2) {
                 return failed(format!("d_model must be even, got {}", config.d_model));
             }
             if memory != config.d_model {

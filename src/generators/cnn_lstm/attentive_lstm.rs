@@ -111,7 +111,7 @@ impl AttentiveLstmConfig {
         let linear = |from, to| LinearConfig::new(from, to).init(device);
         let hidden = self.hidden_width;
         let mut gates: Linear = linear(self.embedding_width + channels + hidden, 4 * hidden);
-        let bias = Tensor::zeros([4 * hidden], device).slice_fill([hidden..2 * hidden], 1.0);
+        let bias = Tensor::zeros([4 * hidden], device).slice_fill(hidden..2 * hidden, 1.0);
         gates.bias = Some(Param::from_tensor(bias));
         AttentiveLstm {
             annotation_key: LinearConfig::new(channels, self.attention_width)
