@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ithn::checkpoint::{Checkpoint, CheckpointError};
-use ithn::import::export_released;
+use ithn::checkpoint::Checkpoint;
+use ithn::import::{ImportError, export_released};
 
 /// Writes a checkpoint's weights as safetensors under the released names; PyTorch loads them with
 /// `load_state_dict(safetensors.torch.load_file(…), strict=False)`.
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn export(arguments: &Arguments) -> Result<String, CheckpointError> {
+fn export(arguments: &Arguments) -> Result<String, ImportError> {
     let checkpoint = Checkpoint::load(&arguments.checkpoint)?;
     let count = export_released(&checkpoint, &arguments.out)?;
     Ok(format!("{}: {count} tensors", arguments.out.display()))

@@ -91,9 +91,10 @@ fn import(arguments: &Arguments) -> Result<String, TrainError> {
         checkpoint_of_released(&tensors, untraceable, base, tokenizer)?
     };
     checkpoint.save_as(&arguments.out)?;
-    let model = &checkpoint.header.config.model;
+    let words = checkpoint.header.tokenizer.words().len();
+    let model = checkpoint.header.config.model.r2gen_cmn(words + 1)?;
     Ok(format!(
-        "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {} words, {} view(s)",
+        "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {words} words, {} view(s)",
         arguments.out.display(),
         if is_backbone {
             "untrained but for its backbone,"
@@ -105,7 +106,6 @@ fn import(arguments: &Arguments) -> Result<String, TrainError> {
         model.memory.rows,
         model.memory.d_model,
         model.transformer.layers,
-        checkpoint.header.tokenizer.words().len(),
         model.views,
     ))
 }

@@ -1,5 +1,9 @@
 //! What a run is made of: sizes, losses, schedules, text, images, decoding; and its presets.
 
+mod kind;
+mod model;
+mod sizes;
+
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
@@ -14,7 +18,9 @@ use ithn_negatives::HardnessSchedule;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::generators::R2GenCmnConfig;
+pub use kind::GeneratorKind;
+pub use model::{GeneratorConfig, GeneratorTask, ModelConfig};
+
 use crate::plugin::{IthnConfig, TextPath};
 use crate::train::{Guards, LearningRateSchedule, OptimizerConfig, Records};
 
@@ -24,7 +30,7 @@ use crate::train::{Guards, LearningRateSchedule, OptimizerConfig, Records};
 pub struct ExperimentConfig {
     /// Preset it began as.
     pub preset: Preset,
-    /// Sizes of the generator.
+    /// The generator and its sizes.
     pub model: ModelConfig,
     /// The plug-in.
     pub ithn: IthnConfig,
@@ -40,47 +46,6 @@ pub struct ExperimentConfig {
     pub images: ImageConfig,
     /// How reports are written in evaluation.
     pub decoding: SearchConfig,
-}
-
-/// Sizes of an R2GenCMN, its vocabulary aside, which the data decides.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelConfig {
-    /// Image backbone.
-    pub backbone: ResNetConfig,
-    /// Cross-modal memory.
-    pub memory: CrossModalMemoryConfig,
-    /// Encoder and decoder.
-    pub transformer: TransformerConfig,
-    /// Dropout after the visual embedding.
-    pub visual_dropout: f64,
-    /// Images per study.
-    pub views: usize,
-}
-
-impl ModelConfig {
-    /// The generator's configuration for a vocabulary of that many logits.
-    pub fn generator(&self, vocabulary: usize) -> R2GenCmnConfig {
-        R2GenCmnConfig::new(
-            self.backbone.clone(),
-            self.memory.clone(),
-            self.transformer.clone(),
-            vocabulary,
-        )
-        .with_views(self.views)
-        .with_visual_dropout(self.visual_dropout)
-    }
-
-    /// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.
-    fn published(views: usize) -> Self {
-        ModelConfig {
-            backbone: ResNetConfig::resnet101(),
-            memory: CrossModalMemoryConfig::new(2048, 512, 8, 32),
-            transformer: TransformerConfig::new(512, 512, 8, 3),
-            visual_dropout: 0.5,
-            views,
-        }
-    }
 }
 
 /// Whether and how training uses negatives.
@@ -265,13 +230,15 @@ fn phantom() -> ExperimentConfig {
     ExperimentConfig {
         preset: Preset::Phantom,
         model: ModelConfig {
-            backbone: ResNetConfig::narrow(16, vec![1, 1, 1]),
-            memory: CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
-            transformer: TransformerConfig::new(128, 256, 4, 1)
-                .with_dropout(0.0)
-                .with_attention_dropout(0.0),
-            visual_dropout: 0.0,
             views: 1,
+            generator: GeneratorConfig::R2GenCmn {
+                backbone: ResNetConfig::narrow(16, vec![1, 1, 1]),
+                memory: CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
+                transformer: TransformerConfig::new(128, 256, 4, 1)
+                    .with_dropout(0.0)
+                    .with_attention_dropout(0.0),
+                visual_dropout: 0.0,
+            },
         },
         ithn: IthnConfig {
             projection_width: 64,
@@ -321,12 +288,25 @@ fn phantom() -> ExperimentConfig {
     }
 }
 
+/// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.
+fn published_model(views: usize) -> ModelConfig {
+    ModelConfig {
+        views,
+        generator: GeneratorConfig::R2GenCmn {
+            backbone: ResNetConfig::resnet101(),
+            memory: CrossModalMemoryConfig::new(2048, 512, 8, 32),
+            transformer: TransformerConfig::new(512, 512, 8, 3),
+            visual_dropout: 0.5,
+        },
+    }
+}
+
 /// The published sizes and schedule, with this library's defaults where the release is wrong.
 fn published(preset: Preset) -> ExperimentConfig {
     let mimic = matches!(preset, Preset::MimicCxr | Preset::OfficialMimicCxr);
     ExperimentConfig {
         preset,
-        model: ModelConfig::published(if mimic { 1 } else { 2 }),
+        model: published_model(if mimic { 1 } else { 2 }),
         ithn: IthnConfig::default(),
         negatives: Negatives::Ithn,
         hardness: HardnessSchedule::PerEpoch { alpha: 0.01 },
@@ -423,7 +403,7 @@ impl ExperimentConfig {
         positive("epochs", self.training.epochs)?;
         positive("batch size", self.training.batch_size)?;
         positive("evaluation batch size", self.training.evaluation_batch_size)?;
-        positive("views", self.model.views)?;
+        self.model.validate()?;
         positive("image size", self.images.size)?;
         positive("loader threads", self.training.loader_threads)?;
         positive("accumulated batches", self.training.accumulate)?;
@@ -445,6 +425,7 @@ impl ExperimentConfig {
             )));
         }
         self.hardness.validate().map_err(ConfigError)?;
+        self.ithn.hardening.validate().map_err(ConfigError)?;
         self.decoding
             .validate()
             .map_err(|error| ConfigError(error.to_string()))
@@ -495,7 +476,7 @@ mod tests {
             assert_eq!(config.ithn.projection_width, 512);
             assert_eq!(config.negatives, Negatives::Ithn);
             assert_eq!(config.hardness, HardnessSchedule::PerEpoch { alpha: 0.01 });
-            assert_eq!(config.model, ModelConfig::published(1));
+            assert_eq!(config.model, published_model(1));
             assert_eq!(
                 config.images.augmentation,
                 Augmentation::RandomCrop {

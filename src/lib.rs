@@ -71,12 +71,14 @@ pub use ithn_memory as memory;
 pub use ithn_metrics as metrics;
 pub use ithn_negatives as negatives;
 
+pub mod ablation;
 pub mod checkpoint;
 pub mod config;
 pub mod device;
 pub mod drawn;
 pub mod generators;
 pub mod import;
+pub mod mining;
 pub mod plugin;
 pub mod report;
 pub mod train;

@@ -7,7 +7,7 @@ use ithn_alignment::{
     TemperatureConfig, Temperatures, contrastive_loss, image_separation_loss,
 };
 use ithn_generator::{EncodedImages, ReportGenerator};
-use ithn_negatives::{HardeningConfig, harden};
+use ithn_negatives::{HardeningConfig, harden_against};
 use serde::{Deserialize, Serialize};
 
 /// Weights of the three loss terms.
@@ -139,6 +139,8 @@ pub struct LossTerms {
     pub total: Tensor<1>,
     /// Token cross-entropy of the positive reports.
     pub language: Tensor<1>,
+    /// The generator's own penalty, if it has one; weighed like the language loss.
+    pub penalty: Option<Tensor<1>>,
     /// What ITHN adds, if the batch has negatives.
     pub alignment: Option<AlignmentTerms>,
 }
@@ -178,27 +180,31 @@ impl<G: ReportGenerator> Ithn<G> {
     pub fn losses(&self, batch: TrainingBatch, lambda: f64) -> LossTerms {
         let encoded = self.generator.encode(batch.images);
         let (inputs, targets, target_mask) = shift(batch.tokens, batch.token_mask);
-        let hidden = self
-            .generator
-            .hidden_states(&encoded.context, inputs.clone());
+        let forced = self.generator.force(&encoded.context, inputs.clone());
+        let hidden = forced.hidden;
         let log_probs = self.generator.log_probs(hidden.clone());
         let language = language_loss(log_probs, targets, target_mask);
+        let learnt = match &forced.penalty {
+            Some(penalty) => language.clone() + penalty.clone(),
+            None => language.clone(),
+        };
 
         let weights = self.config.weights;
-        let Some(negatives) = batch.negatives else {
-            return LossTerms {
-                total: language.clone(),
-                language,
-                alignment: None,
-            };
+        let (total, alignment) = match batch.negatives {
+            None => (learnt, None),
+            Some(negatives) => {
+                let terms = self.align(encoded, hidden, inputs, negatives, lambda);
+                let total = learnt * weights.language
+                    + terms.contrastive.clone() * weights.contrastive
+                    + terms.separation.clone() * weights.separation;
+                (total, Some(terms))
+            }
         };
-        let terms = self.align(encoded, hidden, inputs, negatives, lambda);
         LossTerms {
-            total: language.clone() * weights.language
-                + terms.contrastive.clone() * weights.contrastive
-                + terms.separation.clone() * weights.separation,
+            total,
             language,
-            alignment: Some(terms),
+            penalty: forced.penalty,
+            alignment,
         }
     }
 
@@ -234,13 +240,14 @@ impl<G: ReportGenerator> Ithn<G> {
         let reports = self.embed_reports(hidden, inputs);
         let negative_images = self.heads.embed_images(negative_pooled);
         let negative_reports = self.embed_reports(negative_hidden, negative_inputs);
-        let hardened = harden(
-            images.clone(),
-            reports.clone(),
-            negative_reports.clone(),
-            lambda,
-            &self.config.hardening,
-        );
+        let fixed = Similarities {
+            images: images.clone().inner(),
+            reports: reports.clone().inner(),
+            negative_images: negative_images.clone().inner(),
+            negative_reports: negative_reports.clone().inner(),
+            hardened: negative_reports.clone().inner(),
+        };
+        let hardened = self.harden(fixed, [&images, &reports, &negative_reports], lambda);
         let similarity = |other: &Tensor<2>| {
             (images.clone().detach() * other.clone().detach())
                 .sum_dim(1)
@@ -263,6 +270,92 @@ impl<G: ReportGenerator> Ithn<G> {
                 self.config.placement,
             ),
         }
+    }
+
+    /// Hardens negatives against the contrastive loss, all else in it `fixed`.
+    fn harden(
+        &self,
+        fixed: Similarities,
+        [images, reports, negatives]: [&Tensor<2>; 3],
+        lambda: f64,
+    ) -> Tensor<2> {
+        let temperatures = self.temperatures.valid();
+        let loss = |hardened: Tensor<2>| {
+            let embeddings = Similarities {
+                hardened,
+                ..fixed.clone()
+            };
+            contrastive_loss(embeddings, &temperatures, self.config.placement)
+        };
+        harden_against(
+            images.clone(),
+            reports.clone(),
+            negatives.clone(),
+            lambda,
+            &self.config.hardening,
+            loss,
+        )
+    }
+
+    /// What report embeddings have seen.
+    pub fn text_path(&self) -> TextPath {
+        self.config.text_path
+    }
+
+    /// Score of each report for the image in its row, `z_i · u(i, r_i)`, `[batch]`.
+    ///
+    /// # Shapes
+    ///
+    /// - encoded: a batch of images
+    /// - tokens: `[batch, tokens]`: 0, the words, 0, padding
+    pub fn alignment_scores(
+        &self,
+        encoded: &EncodedImages<G::Context>,
+        tokens: Tensor<2, Int>,
+    ) -> Tensor<1> {
+        let images = self.heads.embed_images(encoded.pooled.clone());
+        let reports = match self.config.text_path {
+            TextPath::ReportAlone => self.embed_reports_alone(tokens),
+            TextPath::WithImage => {
+                let [_, length] = tokens.dims();
+                let inputs = tokens.narrow(1, 0, length - 1);
+                let hidden = self
+                    .generator
+                    .hidden_states(&encoded.context, inputs.clone());
+                self.embed_reports(hidden, inputs)
+            }
+        };
+        (images * reports).sum_dim(1).squeeze_dim(1)
+    }
+
+    /// Unit embeddings of reports that have seen no image, `[batch, projection_width]`; `tokens` as
+    /// for [`alignment_scores`](Self::alignment_scores).
+    pub fn embed_reports_alone(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
+        let [batch, length] = tokens.dims();
+        let inputs = tokens.narrow(1, 0, length - 1);
+        let context = self.generator.imageless_context(batch);
+        let hidden = self.generator.hidden_states(&context, inputs.clone());
+        self.embed_reports(hidden, inputs)
+    }
+
+    /// Mean log-probability per token that the generator gives each report in sight of the image in
+    /// its row, `[batch]`; it needs nothing of the plug-in.
+    ///
+    /// # Shapes
+    ///
+    /// - encoded: a batch of images
+    /// - tokens, mask: `[batch, tokens]`, as in [`TrainingBatch`]
+    pub fn log_likelihoods(
+        &self,
+        encoded: &EncodedImages<G::Context>,
+        tokens: Tensor<2, Int>,
+        mask: Tensor<2>,
+    ) -> Tensor<1> {
+        let (inputs, targets, mask) = shift(tokens, mask);
+        let hidden = self.generator.hidden_states(&encoded.context, inputs);
+        let log_probs = self.generator.log_probs(hidden);
+        let chosen: Tensor<2> = log_probs.gather(2, targets.unsqueeze_dim(2)).squeeze_dim(2);
+        ((chosen * mask.clone()).sum_dim(1) / mask.sum_dim(1)).squeeze_dim(1)
     }
 
     /// Unit report embeddings `[batch, projection_width]` of teacher-forced hidden states.
@@ -300,3 +393,6 @@ pub fn language_loss(log_probs: Tensor<3>, targets: Tensor<2, Int>, mask: Tensor
     let chosen: Tensor<2> = log_probs.gather(2, targets.unsqueeze_dim(2)).squeeze_dim(2);
     -(chosen * mask.clone()).sum() / mask.sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use ithn::checkpoint::CheckpointHeader;
-use ithn::config::{ExperimentConfig, Negatives, Preset, TrainingConfig};
+use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, TrainingConfig};
 use ithn::device::DeviceName;
 use ithn::train::{
     Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, LearningRateSchedule,
     NonFinite, RunFolder, TrainError, Verbosity, run_experiment,
 };
 
-/// Trains R2GenCMN with increasingly hard negatives, evaluates it and writes reports.
+/// Trains a report generator with increasingly hard negatives, evaluates it and writes reports.
 ///
 /// Without --data or --annotation it draws phantom studies, and no data is needed.
 #[derive(Debug, Parser)]
@@ -33,6 +33,10 @@ pub struct TrainArguments {
     /// [default: phantom without data, else the example's own]
     #[arg(long)]
     preset: Option<Preset>,
+
+    /// r2gen_cmn, r2gen or cnn_lstm, as large as the preset [default: the preset's]
+    #[arg(long)]
+    generator: Option<GeneratorKind>,
 
     /// cpu, cuda:N, wgpu or ndarray
     #[arg(long, default_value = "cpu")]
@@ -96,7 +100,7 @@ pub struct TrainArguments {
     verbose: bool,
 
     /// Continue the run in --out, with its own configuration
-    #[arg(long, requires = "out", conflicts_with_all = ["preset", "batch_size", "seed", "negatives"])]
+    #[arg(long, requires = "out", conflicts_with_all = ["preset", "generator", "batch_size", "seed", "negatives"])]
     resume: bool,
 
     /// Folder of the run [default: the first free runs/<preset>-N]
@@ -166,6 +170,9 @@ impl TrainArguments {
             }
             _ => self.preset(real_data_preset).config(),
         };
+        if let Some(generator) = self.generator {
+            config = config.with_generator(generator);
+        }
         if let Some(epochs) = self.epochs {
             config.training.epochs = epochs;
         }
@@ -242,8 +249,5 @@ fn first_free(preset: Preset) -> PathBuf {
         .iter()
         .find(|(_, known)| *known == preset)
         .map_or("run", |(name, _)| name);
-    (1..)
-        .map(|number| Path::new("runs").join(format!("{name}-{number}")))
-        .find(|path| !path.exists())
-        .expect("there is a free number")
+    RunFolder::first_free(Path::new("runs"), name)
 }

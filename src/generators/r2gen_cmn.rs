@@ -3,16 +3,19 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::{log_softmax, relu};
-use burn::tensor::{Int, Tensor, TensorData, assert_shape};
+use burn::tensor::{Int, Tensor};
 use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
 use ithn_decoder::{
     Decoder, DecoderCache, Encoder, SinusoidalPosition, TokenEmbedding, TransformerConfig,
     teacher_forcing_mask,
 };
-use ithn_generator::{EncodedImages, ReportGenerator, StepDecoder};
+use ithn_generator::{
+    EncodedImages, MemoryEvidence, ReportEvidence, ReportGenerator, StepDecoder, row_indices,
+    token_column,
+};
 use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank};
 
-use super::evidence::{ExplainReports, ReportEvidence};
+use super::views::join_views;
 
 /// Configuration of an [`R2GenCmn`].
 #[derive(Config, Debug, PartialEq)]
@@ -114,17 +117,7 @@ impl R2GenCmn {
     /// - patches: `[batch, views · patches, channels]`
     /// - pooled: `[batch, views · channels]`
     pub fn look(&self, images: Tensor<5>) -> ImageFeatures {
-        assert_shape!(images, [_, self.views, 3, _, _]);
-        let (patches, pooled) = images
-            .split(1, 1)
-            .into_iter()
-            .map(|view| self.backbone.forward(view.squeeze_dim(1)))
-            .map(|view| (view.patches, view.pooled))
-            .unzip();
-        ImageFeatures {
-            patches: Tensor::cat(patches, 1),
-            pooled: Tensor::cat(pooled, 1),
-        }
+        join_views(&self.backbone, images, self.views)
     }
 
     /// Encodes backbone patches, `[batch, patches, channels]`.
@@ -202,7 +195,28 @@ impl ReportGenerator for R2GenCmn {
     }
 }
 
-impl ExplainReports for R2GenCmn {
+impl StepDecoder for R2GenCmn {
+    type State = WritingState;
+
+    fn start(&self, images: Tensor<5>) -> WritingState {
+        self.start_from(self.encode_patches(self.look(images).patches))
+    }
+
+    fn step(&self, tokens: &[u32], state: &mut WritingState) -> Tensor<2> {
+        let tokens = token_column(tokens, &self.logits.weight.device());
+        let words = self.embed_words(tokens, state.cache.length(), &state.bank);
+        let hidden = self.decoder.forward(words, &mut state.cache, None);
+        self.log_probs(hidden).squeeze_dim(1)
+    }
+
+    fn reorder(&self, state: WritingState, rows: &[usize]) -> WritingState {
+        let rows = row_indices(rows, &self.logits.weight.device());
+        WritingState {
+            cache: state.cache.select(rows),
+            bank: state.bank,
+        }
+    }
+
     fn explain(&self, images: Tensor<5>, tokens: Tensor<2, Int>) -> Option<ReportEvidence> {
         let encoded = self.encode_patches(self.look(images).patches);
         let words = self
@@ -214,41 +228,11 @@ impl ExplainReports for R2GenCmn {
         let mut cache = self.decoder.start(encoded.patches);
         Some(ReportEvidence {
             attention: self.decoder.cross_attention(words, &mut cache, Some(&mask)),
-            memory: Some(memory),
+            memory: Some(MemoryEvidence {
+                rows: memory.rows,
+                weights: memory.weights,
+            }),
         })
-    }
-}
-
-impl StepDecoder for R2GenCmn {
-    type State = WritingState;
-
-    fn start(&self, images: Tensor<5>) -> WritingState {
-        self.start_from(self.encode_patches(self.look(images).patches))
-    }
-
-    fn step(&self, tokens: &[u32], state: &mut WritingState) -> Tensor<2> {
-        let tokens: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
-        let rows = tokens.len();
-        let tokens = Tensor::<2, Int>::from_data(
-            TensorData::new(tokens, [rows, 1]),
-            &self.logits.weight.device(),
-        );
-        let words = self.embed_words(tokens, state.cache.length(), &state.bank);
-        let hidden = self.decoder.forward(words, &mut state.cache, None);
-        self.log_probs(hidden).squeeze_dim(1)
-    }
-
-    fn reorder(&self, state: WritingState, rows: &[usize]) -> WritingState {
-        let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-        let length = rows.len();
-        let rows = Tensor::from_data(
-            TensorData::new(rows, [length]),
-            &self.logits.weight.device(),
-        );
-        WritingState {
-            cache: state.cache.select(rows),
-            bank: state.bank,
-        }
     }
 }
 

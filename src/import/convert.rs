@@ -12,7 +12,7 @@ use super::tensors::{ImportError, NamedTensors};
 use crate::checkpoint::{
     Checkpoint, CheckpointError, CheckpointHeader, TrainingProgress, write_atomically,
 };
-use crate::config::{ExperimentConfig, ModelConfig};
+use crate::config::{ConfigError, ExperimentConfig, GeneratorConfig, ModelConfig};
 use crate::generators::R2GenCmn;
 use crate::plugin::Ithn;
 
@@ -42,14 +42,16 @@ pub fn checkpoint_of_released(
     }
     let mut config = base;
     config.model = ModelConfig {
-        backbone: sizes.generator.backbone,
-        memory: sizes.generator.memory,
-        transformer: sizes.generator.transformer,
-        visual_dropout: sizes.generator.visual_dropout,
         views: sizes.generator.views,
+        generator: GeneratorConfig::R2GenCmn {
+            backbone: sizes.generator.backbone,
+            memory: sizes.generator.memory,
+            transformer: sizes.generator.transformer,
+            visual_dropout: sizes.generator.visual_dropout,
+        },
     };
     config.ithn.projection_width = sizes.projection_width;
-    let model = load_released(untrained(&config, logits), tensors)?;
+    let model = load_released(untrained(&config, logits)?, tensors)?;
     collect(config, tokenizer, &model, tensors)
 }
 
@@ -58,23 +60,27 @@ pub fn checkpoint_of_released(
 ///
 /// # Errors
 ///
-/// [`ImportError`] if the tensors are not a ResNet's or do not fit it.
+/// [`ImportError`] if the tensors are not a ResNet's or do not fit it, or `base` is not of an
+/// R2GenCMN.
 pub fn checkpoint_of_backbone(
     tensors: &NamedTensors,
     base: ExperimentConfig,
     tokenizer: Tokenizer,
 ) -> Result<Checkpoint, ImportError> {
     let mut config = base;
-    config.model.backbone = infer_torchvision(tensors)?;
-    let mut model = untrained(&config, tokenizer.vocabulary());
+    let sizes = infer_torchvision(tensors)?;
+    if let Some(backbone) = config.model.generator.backbone_mut() {
+        *backbone = sizes;
+    }
+    let mut model = untrained(&config, tokenizer.vocabulary())?;
     model.generator.backbone = load_torchvision(model.generator.backbone, tensors)?;
     collect(config, tokenizer, &model, tensors)
 }
 
-fn untrained(config: &ExperimentConfig, logits: usize) -> Ithn<R2GenCmn> {
+fn untrained(config: &ExperimentConfig, logits: usize) -> Result<Ithn<R2GenCmn>, ConfigError> {
     let device = Device::default();
-    let generator = config.model.generator(logits).init(&device);
-    config.ithn.init(generator, &device)
+    let generator = config.model.r2gen_cmn(logits)?.init(&device);
+    Ok(config.ithn.init(generator, &device))
 }
 
 fn collect(
@@ -99,11 +105,11 @@ fn collect(
 ///
 /// # Errors
 ///
-/// [`CheckpointError`] if the checkpoint's weights do not fit its configuration, or the file cannot
-/// be written.
-pub fn export_released(checkpoint: &Checkpoint, path: &Path) -> Result<usize, CheckpointError> {
+/// [`ImportError`] if the checkpoint is not of an R2GenCMN, its weights do not fit its
+/// configuration, or the file cannot be written.
+pub fn export_released(checkpoint: &Checkpoint, path: &Path) -> Result<usize, ImportError> {
     let header = &checkpoint.header;
-    let model = untrained(&header.config, header.tokenizer.vocabulary());
+    let model = untrained(&header.config, header.tokenizer.vocabulary())?;
     let tensors = collect_released(&checkpoint.restore_model(model)?.valid());
     let io_error = |source| CheckpointError::Io {
         path: path.to_owned(),

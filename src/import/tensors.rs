@@ -70,6 +70,9 @@ pub enum ImportError {
         /// The name that repeats it.
         second: String,
     },
+    /// The configuration is of another generator than the weights.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
     /// The weights cannot be serialised.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::CheckpointError),

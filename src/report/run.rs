@@ -2,15 +2,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
 use burn::tensor::Device;
 use ithn_data::{ImageLoader, ImageTransform};
 use ithn_generator::StepDecoder;
 
 use super::{ReportPage, SheetMaker};
 use crate::checkpoint::Checkpoint;
-use crate::config::{ExperimentConfig, Negatives};
-use crate::generators::ExplainReports;
+use crate::config::{ExperimentConfig, GeneratorTask, Negatives};
+use crate::generators::LibraryGenerator;
 use crate::train::{
     DataSource, Dataset, EpochRecord, EvaluationSplit, ExperimentResults, FindingsReader,
     PreparedData, RunFolder, TrainError,
@@ -48,7 +47,7 @@ pub struct RunData<'a, G> {
 ///
 /// If an image cannot be read, `epochs.jsonl` is not what the run wrote, or the page cannot be
 /// written.
-pub fn write_run_report<G: StepDecoder + ExplainReports>(
+pub fn write_run_report<G: StepDecoder>(
     folder: &RunFolder,
     run: &RunData<'_, G>,
 ) -> Result<PathBuf, TrainError> {
@@ -95,30 +94,48 @@ pub fn report_of_run(
     let dataset = Dataset::load(source, config.model.views, None)?;
     let tokenizer = Some(header.tokenizer.clone());
     let data = PreparedData::new(&dataset, &config_without_negatives, tokenizer)?;
-    let generator = config
-        .model
-        .generator(header.tokenizer.vocabulary())
-        .init(device);
-    let model = checkpoint.restore_model(config.ithn.init(generator, device))?;
-    let images = ImageLoader::new(
-        ImageTransform::Resize {
-            size: config.images.size,
-        },
-        config.model.views,
-        0,
-        0,
-    );
-    let results = read_results(&folder)?;
-    let run = RunData {
-        generator: &model.generator.valid(),
-        config,
+    let task = PageOfRun {
+        folder: &folder,
+        checkpoint: &checkpoint,
         data: &data,
-        images: &images,
         device,
-        best_epoch: header.progress.epoch,
-        results: results.as_ref(),
     };
-    write_run_report(&folder, &run)
+    config
+        .model
+        .build(header.tokenizer.vocabulary(), device, task)?
+}
+
+/// A page whose generator is still to be built.
+struct PageOfRun<'a> {
+    folder: &'a RunFolder,
+    checkpoint: &'a Checkpoint,
+    data: &'a PreparedData,
+    device: &'a Device,
+}
+
+impl GeneratorTask for PageOfRun<'_> {
+    type Output = Result<PathBuf, TrainError>;
+
+    fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output {
+        let header = &self.checkpoint.header;
+        let config = &header.config;
+        let model = config.ithn.init(generator, self.device);
+        let model = self.checkpoint.restore_model(model)?;
+        let resize = ImageTransform::Resize {
+            size: config.images.size,
+        };
+        let results = read_results(self.folder)?;
+        let run = RunData {
+            generator: &model.generator.valid(),
+            config,
+            data: self.data,
+            images: &ImageLoader::new(resize, config.model.views, 0, 0),
+            device: self.device,
+            best_epoch: header.progress.epoch,
+            results: results.as_ref(),
+        };
+        write_run_report(self.folder, &run)
+    }
 }
 
 fn read_results(folder: &RunFolder) -> Result<Option<ExperimentResults>, TrainError> {
@@ -137,7 +154,7 @@ fn read_results(folder: &RunFolder) -> Result<Option<ExperimentResults>, TrainEr
 }
 
 /// Studies spread evenly over the split.
-fn studies<G: StepDecoder + ExplainReports>(
+fn studies<G: StepDecoder>(
     run: &RunData<'_, G>,
     split: &EvaluationSplit,
 ) -> Result<Vec<super::StudySheet>, TrainError> {

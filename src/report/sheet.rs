@@ -5,11 +5,10 @@ use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use ithn_data::{EncodedStudy, ImageBlock, ImageLoader, Tokenizer};
 use ithn_decoder::search::{SearchConfig, search};
-use ithn_generator::{BOUNDARY_TOKEN, StepDecoder};
+use ithn_generator::{BOUNDARY_TOKEN, ReportEvidence, StepDecoder};
 use serde::Serialize;
 
 use super::marks::{MarkedReport, mark_report};
-use crate::generators::{ExplainReports, ReportEvidence};
 use crate::train::{FindingsReader, TrainError, image_tensor};
 
 /// Memory rows shown per word.
@@ -69,7 +68,7 @@ pub struct SheetMaker<'a, G> {
     pub device: &'a Device,
 }
 
-impl<G: StepDecoder + ExplainReports> SheetMaker<'_, G> {
+impl<G: StepDecoder> SheetMaker<'_, G> {
     /// Writes the report of a study and looks behind it; `reference` is compared if given.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub fn token_tensor(block: TokenBlock, device: &Device) -> Tensor<2, Int> {
 }
 
 /// 1 for every token of a report, its closing 0 included, and 0 for padding: `[batch, length]`.
-fn mask_tensor(block: &TokenBlock, device: &Device) -> Tensor<2> {
+pub fn mask_tensor(block: &TokenBlock, device: &Device) -> Tensor<2> {
     let [_, longest] = block.dims;
     let mask: Vec<f32> = block
         .lengths

@@ -1,21 +1,25 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use ithn_data::{ImageLoader, Split};
 use serde::{Deserialize, Serialize};
 
-use super::dataset::{DataSource, Dataset, PreparedData};
+use super::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
 use super::error::TrainError;
-use super::evaluation::{SplitScores, Writing, score_split, write_reports};
+use super::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
 use super::floors::{most_frequent_report, nearest_image_report};
 use super::interrupt::Interrupt;
+use super::near_twins::near_twins;
 use super::observer::Observer;
+use super::ranking::{RankingConfig, RankingScores, rank_split};
 use super::run_folder::RunFolder;
-use super::trainer::Trainer;
+use super::trainer::{TrainableGenerator, Trainer};
 use crate::checkpoint::Checkpoint;
-use crate::config::ExperimentConfig;
-use crate::generators::R2GenCmn;
+use crate::config::{ConfigError, ExperimentConfig, GeneratorTask, Negatives};
+use crate::generators::LibraryGenerator;
 use crate::import::{NamedTensors, load_torchvision};
 use crate::plugin::Ithn;
 use crate::report::{RunData, write_run_report};
@@ -42,6 +46,21 @@ pub struct ExperimentOptions {
     pub interrupt: Interrupt,
 }
 
+impl ExperimentOptions {
+    /// A new run on all studies of `source`, left in `out`.
+    pub fn new(source: DataSource, out: PathBuf, device: Device) -> Self {
+        ExperimentOptions {
+            source,
+            out,
+            device,
+            backbone_weights: None,
+            limit: None,
+            resume: false,
+            interrupt: Interrupt::default(),
+        }
+    }
+}
+
 /// What a run comes to; `metrics.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExperimentResults {
@@ -51,6 +70,9 @@ pub struct ExperimentResults {
     pub validation: SplitScores,
     /// Scores on the test split.
     pub test: SplitScores,
+    /// How well the model tells the reports of the test split apart; absent in earlier runs.
+    #[serde(default)]
+    pub ranking: Option<RankingScores>,
     /// Test scores without a generator.
     pub floors: Floors,
     /// Time of the whole run, in seconds.
@@ -66,7 +88,8 @@ pub struct Floors {
     pub nearest_image: SplitScores,
 }
 
-/// Trains, evaluates and writes reports: everything from a data source to the final table.
+/// Trains, evaluates and writes reports: everything from a data source to the final table, with the
+/// generator that the configuration names.
 ///
 /// # Errors
 ///
@@ -76,89 +99,245 @@ pub fn run_experiment(
     options: &ExperimentOptions,
     observer: &mut dyn Observer,
 ) -> Result<ExperimentResults, TrainError> {
-    let began = Instant::now();
-    config.validate()?;
-    let checkpoint = options
-        .resume
-        .then(|| {
-            let folder = RunFolder::open(&options.out)?;
-            Ok::<_, TrainError>(Checkpoint::load(&folder.last_checkpoint())?)
-        })
-        .transpose()?;
-    let dataset = Dataset::load(&options.source, config.model.views, options.limit)?;
-    let tokenizer = checkpoint
-        .as_ref()
-        .map(|checkpoint| checkpoint.header.tokenizer.clone());
-    let data = PreparedData::new(&dataset, config, tokenizer)?;
-    let model = init_model(config, options, &data)?;
-    let folder = if options.resume {
-        RunFolder::open(&options.out)?
-    } else {
-        RunFolder::create(&options.out, config)?
-    };
-    describe(&dataset, &data, &model, config, options, observer);
+    let run = Run::prepare(config, options, observer)?;
+    let (vocabulary, device) = (run.data.tokenizer.vocabulary(), run.device());
+    config.model.build(vocabulary, &device, run)?
+}
 
-    let trainer = Trainer::new(config, &data, &folder, model, options.device.clone())
-        .with_interrupt(options.interrupt.clone());
-    let trainer = match &checkpoint {
-        Some(checkpoint) => trainer.resume(checkpoint)?,
-        None => trainer,
-    };
-    let images = trainer.evaluation_images();
-    let model = trainer.train(observer)?;
+/// The same with a generator from outside this library.
+///
+/// `build` is given the vocabulary (logits, token 0 included) and a device with autodiff, on which
+/// the seed is set. The configuration is saved with the run, so that its model should be a
+/// [`ModelConfig::custom`](crate::config::ModelConfig::custom), by whose name messages call the
+/// generator; [`ReportWriter::load_with`](crate::writer::ReportWriter::load_with) reads the
+/// checkpoints.
+///
+/// # Errors
+///
+/// As [`run_experiment`]; [`TrainError::Config`] if `options` has backbone weights, which `build`
+/// would have to load.
+pub fn run_experiment_with<G: TrainableGenerator>(
+    config: &ExperimentConfig,
+    options: &ExperimentOptions,
+    build: impl FnOnce(usize, &Device) -> G,
+    observer: &mut dyn Observer,
+) -> Result<ExperimentResults, TrainError> {
+    if options.backbone_weights.is_some() {
+        return Err(ConfigError(
+            "backbone weights are for the generators of this library: load them where the \
+             generator is built"
+                .to_owned(),
+        )
+        .into());
+    }
+    let run = Run::prepare(config, options, observer)?;
+    let generator = build(run.data.tokenizer.vocabulary(), &run.device());
+    run.train_and_evaluate(generator)
+}
 
-    let best = Checkpoint::load(&folder.best_checkpoint())?;
-    let model = best.restore_model(model.valid())?;
-    let writing = Writing {
-        search: &config.decoding,
-        tokenizer: &data.tokenizer,
-        images,
-        batch_size: config.training.evaluation_batch_size,
-        threads: config.training.loader_threads,
-        device: &options.device,
-    };
-    let mut evaluate = |split: &super::dataset::EvaluationSplit| {
-        let total = split.studies.len();
-        let reports = write_reports(&model.generator, split, &writing, |done| {
-            observer.writing(split.name, done, total);
-        })?;
-        score_split(split, &reports, data.findings)
-    };
-    let (validation, _) = evaluate(&data.validation)?;
-    let (test, predictions) = evaluate(&data.test)?;
-    folder.write_predictions("predictions.csv", &predictions)?;
-    let score_floor = |reports: &[String]| score_split(&data.test, reports, data.findings);
-    let floors = Floors {
-        most_frequent: score_floor(&most_frequent_report(&data, &data.test))?.0,
-        nearest_image: score_floor(&nearest_image_report(&data, &data.test, &writing.images)?)?.0,
-    };
-    let results = ExperimentResults {
-        best_epoch: best.header.progress.epoch,
-        validation,
-        test,
-        floors,
-        seconds: began.elapsed().as_secs_f64(),
-    };
-    folder.write_json("metrics.json", &results)?;
+/// A run whose data is in memory and whose generator is still to come.
+struct Run<'a> {
+    began: Instant,
+    config: &'a ExperimentConfig,
+    options: &'a ExperimentOptions,
+    observer: &'a mut dyn Observer,
+    checkpoint: Option<Checkpoint>,
+    dataset: Dataset,
+    data: PreparedData,
+}
+
+impl<'a> Run<'a> {
+    /// Reads everything but weights, and sets the device's seed.
+    fn prepare(
+        config: &'a ExperimentConfig,
+        options: &'a ExperimentOptions,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, TrainError> {
+        let began = Instant::now();
+        config.validate()?;
+        let checkpoint = options
+            .resume
+            .then(|| {
+                let folder = RunFolder::open(&options.out)?;
+                Ok::<_, TrainError>(Checkpoint::load(&folder.last_checkpoint())?)
+            })
+            .transpose()?;
+        let dataset = Dataset::load(&options.source, config.model.views, options.limit)?;
+        let tokenizer = checkpoint
+            .as_ref()
+            .map(|checkpoint| checkpoint.header.tokenizer.clone());
+        let data = PreparedData::new(&dataset, config, tokenizer)?;
+        let run = Run {
+            began,
+            config,
+            options,
+            observer,
+            checkpoint,
+            dataset,
+            data,
+        };
+        run.device().seed(config.training.seed);
+        Ok(run)
+    }
+
+    /// The device to train on.
+    fn device(&self) -> Device {
+        self.options.device.clone().autodiff()
+    }
+
+    fn train_and_evaluate<G: TrainableGenerator>(
+        mut self,
+        generator: G,
+    ) -> Result<ExperimentResults, TrainError> {
+        let (config, options) = (self.config, self.options);
+        let model = config.ithn.init(generator, &self.device()).materialize();
+        let folder = if options.resume {
+            RunFolder::open(&options.out)?
+        } else {
+            RunFolder::create(&options.out, config)?
+        };
+        self.describe(model.num_params());
+
+        let trainer = Trainer::new(config, &self.data, &folder, model, options.device.clone())
+            .with_interrupt(options.interrupt.clone());
+        let trainer = match &self.checkpoint {
+            Some(checkpoint) => trainer.resume(checkpoint)?,
+            None => trainer,
+        };
+        let images = trainer.evaluation_images();
+        let model = trainer.train(self.observer)?;
+        let best = Checkpoint::load(&folder.best_checkpoint())?;
+        let model = best.restore_model(model.valid())?;
+
+        let (results, predictions) = self.evaluate(&model, &images, best.header.progress.epoch)?;
+        folder.write_predictions("predictions.csv", &predictions)?;
+        folder.write_json("metrics.json", &results)?;
+        let page = write_run_report(
+            &folder,
+            &RunData {
+                generator: &model.generator,
+                config,
+                data: &self.data,
+                images: &images,
+                device: &options.device,
+                best_epoch: results.best_epoch,
+                results: Some(&results),
+            },
+        )?;
+        report(&results, &predictions, &folder, &page, self.observer);
+        Ok(results)
+    }
+
+    fn describe(&mut self, weights: usize) {
+        for note in &self.dataset.notes {
+            self.observer.note(note);
+        }
+        self.observer.note(&format!(
+            "{}: {} training, {} validation, {} test studies; {} words; {} of {:.2} M weights",
+            self.dataset.path.display(),
+            self.data.members.len(),
+            self.data.validation.studies.len(),
+            self.data.test.studies.len(),
+            self.data.tokenizer.words().len(),
+            self.config.model.generator.name(),
+            weights as f64 / 1e6,
+        ));
+        let starts_from_scratch = self.options.backbone_weights.is_none() && !self.options.resume;
+        let is_custom = self.config.model.generator.backbone().is_none();
+        if starts_from_scratch && !is_custom && self.config.preset.wants_pretrained_backbone() {
+            self.observer.warning(
+                "the backbone starts from random weights; the published results start from \
+                 ImageNet's: give torchvision's file with --backbone-weights",
+            );
+        }
+    }
+
+    /// Scores a trained model; also the predictions on the test split.
+    fn evaluate<G: TrainableGenerator>(
+        &mut self,
+        model: &Ithn<G>,
+        images: &Arc<ImageLoader>,
+        best_epoch: usize,
+    ) -> Result<(ExperimentResults, Vec<Prediction>), TrainError> {
+        let (config, data, device) = (self.config, &self.data, &self.options.device);
+        let writing = Writing {
+            search: &config.decoding,
+            tokenizer: &data.tokenizer,
+            images: Arc::clone(images),
+            batch_size: config.training.evaluation_batch_size,
+            threads: config.training.loader_threads,
+            device,
+        };
+        let observer = &mut *self.observer;
+        let mut write_and_score = |split: &EvaluationSplit| {
+            let total = split.studies.len();
+            let reports = write_reports(&model.generator, split, &writing, |done| {
+                observer.writing(split.name, done, total);
+            })?;
+            score_split(split, &reports, data.findings)
+        };
+        let (validation, _) = write_and_score(&data.validation)?;
+        let (test, predictions) = write_and_score(&data.test)?;
+
+        let ranking = rank_split(
+            model,
+            &data.test,
+            &near_twins(&self.dataset, Split::Test, data.tokenizer.cleaning())?,
+            config.negatives != Negatives::Off,
+            images,
+            device,
+            &RankingConfig {
+                batch_size: config.training.evaluation_batch_size,
+                ..RankingConfig::default()
+            },
+        )?;
+        let score_floor = |reports: &[String]| score_split(&data.test, reports, data.findings);
+        let floors = Floors {
+            most_frequent: score_floor(&most_frequent_report(data, &data.test))?.0,
+            nearest_image: score_floor(&nearest_image_report(data, &data.test, images)?)?.0,
+        };
+        let results = ExperimentResults {
+            best_epoch,
+            validation,
+            test,
+            ranking: Some(ranking),
+            floors,
+            seconds: self.began.elapsed().as_secs_f64(),
+        };
+        Ok((results, predictions))
+    }
+}
+
+impl GeneratorTask for Run<'_> {
+    type Output = Result<ExperimentResults, TrainError>;
+
+    /// Gives the backbone its pretrained weights, if there are any, before training.
+    fn run<G: LibraryGenerator>(self, mut generator: G) -> Self::Output {
+        if let Some(path) = &self.options.backbone_weights {
+            let backbone = generator.backbone_mut();
+            *backbone = load_torchvision(backbone.clone(), &NamedTensors::read(path)?)?;
+        }
+        self.train_and_evaluate(generator)
+    }
+}
+
+fn report(
+    results: &ExperimentResults,
+    predictions: &[Prediction],
+    folder: &RunFolder,
+    page: &Path,
+    observer: &mut dyn Observer,
+) {
     observer.results(&[
         ("validation", &results.validation),
         ("test", &results.test),
         ("floor: most frequent report", &results.floors.most_frequent),
         ("floor: nearest image", &results.floors.nearest_image),
     ]);
+    if let Some(ranking) = &results.ranking {
+        observer.note(&format!("\n{ranking}"));
+    }
     observer.examples(&predictions[..EXAMPLES.min(predictions.len())]);
-    let page = write_run_report(
-        &folder,
-        &RunData {
-            generator: &model.generator,
-            config,
-            data: &data,
-            images: &writing.images,
-            device: &options.device,
-            best_epoch: results.best_epoch,
-            results: Some(&results),
-        },
-    )?;
     observer.note(&format!(
         "\nbest epoch {}; config, checkpoints, metrics and predictions are in {}; open {} to look at \
          the run",
@@ -166,52 +345,7 @@ pub fn run_experiment(
         folder.root().display(),
         page.display(),
     ));
-    Ok(results)
 }
 
-/// The generator with the plug-in around it, its backbone pretrained if weights are given.
-fn init_model(
-    config: &ExperimentConfig,
-    options: &ExperimentOptions,
-    data: &PreparedData,
-) -> Result<Ithn<R2GenCmn>, TrainError> {
-    let device = options.device.clone().autodiff();
-    device.seed(config.training.seed);
-    let mut generator = config
-        .model
-        .generator(data.tokenizer.vocabulary())
-        .init(&device);
-    if let Some(path) = &options.backbone_weights {
-        generator.backbone = load_torchvision(generator.backbone, &NamedTensors::read(path)?)?;
-    }
-    Ok(config.ithn.init(generator, &device).materialize())
-}
-
-fn describe(
-    dataset: &Dataset,
-    data: &PreparedData,
-    model: &Ithn<R2GenCmn>,
-    config: &ExperimentConfig,
-    options: &ExperimentOptions,
-    observer: &mut dyn Observer,
-) {
-    for note in &dataset.notes {
-        observer.note(note);
-    }
-    observer.note(&format!(
-        "{}: {} training, {} validation, {} test studies; {} words; {:.2} M weights",
-        dataset.path.display(),
-        data.members.len(),
-        data.validation.studies.len(),
-        data.test.studies.len(),
-        data.tokenizer.words().len(),
-        model.num_params() as f64 / 1e6,
-    ));
-    let starts_from_scratch = options.backbone_weights.is_none() && !options.resume;
-    if starts_from_scratch && config.preset.wants_pretrained_backbone() {
-        observer.warning(
-            "the backbone starts from random weights; the published results start from \
-             ImageNet's: give torchvision's file with --backbone-weights",
-        );
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -78,12 +78,46 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// The folder of a run to look at, whether or not one is there and still training.
+    /// A folder to look at or to write single files to, whether or not a run is there and still
+    /// training.
     pub fn view(root: &Path) -> Self {
         RunFolder {
             root: root.to_owned(),
             _lock: None,
         }
+    }
+
+    /// The first of `<parent>/<name>-1`, `<name>-2`, … that does not exist.
+    pub fn first_free(parent: &Path, name: &str) -> PathBuf {
+        let mut number = 1usize;
+        loop {
+            let path = parent.join(format!("{name}-{number}"));
+            if !path.exists() {
+                return path;
+            }
+            number += 1;
+        }
+    }
+
+    /// Writes a JSON file anywhere, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Output`] naming the file.
+    pub fn write_report(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+        let mut text = serde_json::to_vec_pretty(value)
+            .map_err(|error| output_error(path)(io::Error::other(error)))?;
+        text.push(b'\n');
+        write_atomically(path, &text).map_err(output_error(path))
+    }
+
+    /// Creates the folder and those above it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Output`] naming it.
+    pub(crate) fn make(&self) -> Result<(), TrainError> {
+        fs::create_dir_all(&self.root).map_err(output_error(&self.root))
     }
 
     /// The folder.
@@ -150,11 +184,7 @@ impl RunFolder {
     ///
     /// [`TrainError::Output`] naming the file.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), TrainError> {
-        let path = self.root.join(name);
-        let mut text = serde_json::to_vec_pretty(value)
-            .map_err(|error| output_error(&path)(io::Error::other(error)))?;
-        text.push(b'\n');
-        write_atomically(&path, &text).map_err(output_error(&path))
+        RunFolder::write_report(&self.root.join(name), value)
     }
 
     /// Writes `epochs.jsonl`, whole or not at all.

@@ -1,11 +1,11 @@
 use std::path::PathBuf;
 
 use ithn_data::EncodedStudy;
-use ithn_decoder::search::{SearchConfig, Strategy, search};
+use ithn_decoder::search::{Hypothesis, SearchConfig, Strategy};
 use serde::Serialize;
 
 use super::ReportWriter;
-use crate::report::{SheetMaker, StudySheet};
+use crate::report::StudySheet;
 use crate::train::{TrainError, image_tensor};
 
 /// One of a study's reports, best first.
@@ -75,8 +75,8 @@ impl ReportWriter {
         let studies: Vec<EncodedStudy> = studies.iter().map(|images| unread(images)).collect();
         let studies: Vec<&EncodedStudy> = studies.iter().collect();
         let images = image_tensor(self.images.load(&studies, 0)?, &self.device);
-        let found = search(&self.generator, images, &self.search)?;
-        let written = |hypotheses: Vec<ithn_decoder::search::Hypothesis>| {
+        let found = self.generator.search(images, &self.search)?;
+        let written = |hypotheses: Vec<Hypothesis>| {
             hypotheses
                 .into_iter()
                 .map(|hypothesis| WrittenReport {
@@ -95,14 +95,7 @@ impl ReportWriter {
     ///
     /// If an image cannot be read.
     pub fn explain(&self, images: &[PathBuf]) -> Result<StudySheet, TrainError> {
-        let maker = SheetMaker {
-            generator: &self.generator,
-            tokenizer: &self.tokenizer,
-            search: &self.search,
-            images: &self.images,
-            device: &self.device,
-        };
-        maker.sheet(&unread(images), None)
+        self.generator.sheet(self, &unread(images))
     }
 }
 

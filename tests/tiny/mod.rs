@@ -4,23 +4,27 @@
 use std::path::Path;
 
 use ithn::backbone::ResNetConfig;
-use ithn::config::{Augmentation, ExperimentConfig, ImageConfig, ModelConfig, Preset};
+use ithn::config::{
+    Augmentation, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig, Preset,
+};
 use ithn::data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn::decoder::TransformerConfig;
 use ithn::decoder::search::SearchConfig;
 use ithn::device::DeviceName;
 use ithn::memory::CrossModalMemoryConfig;
-use ithn::train::{DataSource, ExperimentOptions, Interrupt, Records};
+use ithn::train::{DataSource, ExperimentOptions, Records};
 
 /// Its configuration.
 pub fn tiny() -> ExperimentConfig {
     let mut config = Preset::Phantom.config();
     config.model = ModelConfig {
-        backbone: ResNetConfig::narrow(4, vec![1, 1]),
-        memory: CrossModalMemoryConfig::new(16, 8, 2, 4),
-        transformer: TransformerConfig::new(8, 16, 2, 1),
-        visual_dropout: 0.3,
         views: 1,
+        generator: GeneratorConfig::R2GenCmn {
+            backbone: ResNetConfig::narrow(4, vec![1, 1]),
+            memory: CrossModalMemoryConfig::new(16, 8, 2, 4),
+            transformer: TransformerConfig::new(8, 16, 2, 1),
+            visual_dropout: 0.3,
+        },
     };
     config.ithn.projection_width = 8;
     config.images = ImageConfig {
@@ -61,13 +65,9 @@ pub fn studies(folder: &Path) {
 
 /// A fresh run in `out` on the studies of `folder`.
 pub fn options(folder: &Path, out: &Path) -> ExperimentOptions {
-    ExperimentOptions {
-        source: DataSource::Mimic(folder.join("studies")),
-        out: out.to_owned(),
-        device: DeviceName::Cpu.open().expect("a processor"),
-        backbone_weights: None,
-        limit: None,
-        resume: false,
-        interrupt: Interrupt::default(),
-    }
+    ExperimentOptions::new(
+        DataSource::Mimic(folder.join("studies")),
+        out.to_owned(),
+        DeviceName::Cpu.open().expect("a processor"),
+    )
 }

@@ -266,8 +266,8 @@ impl AnnotationEntry {
         })
     }
 
-    /// The subject, or for `CXR2384_IM-0942` the number behind `CXR`, or the study itself.
-    fn patient(&self) -> String {
+    /// Its patient: the subject, or for `CXR2384_IM-0942` the number behind `CXR`, or the study itself.
+    pub fn patient(&self) -> String {
         if let Some(subject) = &self.subject_id {
             return subject.clone();
         }

@@ -17,7 +17,8 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
-    pub(crate) fn init(config: &TransformerConfig, device: &Device) -> Self {
+    /// Creates both layers with Xavier-uniform weights.
+    pub fn init(config: &TransformerConfig, device: &Device) -> Self {
         FeedForward {
             inner: xavier_linear(config.d_model, config.d_ff, device),
             outer: xavier_linear(config.d_ff, config.d_model, device),

@@ -24,8 +24,9 @@ pub use decoder::{Decoder, DecoderCache, DecoderLayer, LayerCache};
 pub use embedding::TokenEmbedding;
 pub use encoder::{Encoder, EncoderLayer};
 pub use feed_forward::FeedForward;
+pub use linear::xavier_linear;
 pub use mask::teacher_forcing_mask;
-pub use norm::DeviationNorm;
+pub use norm::{DeviationNorm, standardise};
 pub use position::SinusoidalPosition;
 
 use burn::config::Config;

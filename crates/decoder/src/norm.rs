@@ -32,12 +32,21 @@ impl DeviationNorm {
     ///
     /// - input and output: `[batch, length, d_model]`
     pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        let [_, _, d_model] = input.dims();
-        let centred = input.clone() - input.mean_dim(2);
-        let variance = centred.clone().square().sum_dim(2) / (d_model - 1) as f64;
-        let deviation = (variance + TINY_VARIANCE).sqrt() + EPSILON;
-        centred / deviation * self.scale.val().unsqueeze() + self.shift.val().unsqueeze()
+        standardise(input) * self.scale.val().unsqueeze() + self.shift.val().unsqueeze()
     }
+}
+
+/// `(x − mean) / (std + ε)` over the last axis, with the unbiased standard deviation.
+///
+/// # Shapes
+///
+/// - input and output: `[batch, length, d_model]`
+pub fn standardise(input: Tensor<3>) -> Tensor<3> {
+    let [_, _, d_model] = input.dims();
+    let centred = input.clone() - input.mean_dim(2);
+    let variance = centred.clone().square().sum_dim(2) / (d_model - 1) as f64;
+    let deviation = (variance + TINY_VARIANCE).sqrt() + EPSILON;
+    centred / deviation
 }
 
 #[cfg(test)]

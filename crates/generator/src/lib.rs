@@ -7,7 +7,11 @@
 //!
 //! Token 0 is beginning, end and padding at once; words are `1..vocabulary`.
 
-use burn::tensor::{Int, Tensor};
+mod evidence;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+pub use evidence::{MemoryEvidence, ReportEvidence};
 
 /// The token that begins a report, ends it and pads it.
 pub const BOUNDARY_TOKEN: u32 = 0;
@@ -19,6 +23,15 @@ pub struct EncodedImages<Context> {
     pub context: Context,
     /// Pooled image feature, `[batch, pooled_width]`.
     pub pooled: Tensor<2>,
+}
+
+/// A teacher-forced pass over a batch of reports.
+#[derive(Debug, Clone)]
+pub struct ForcedReports {
+    /// As [`ReportGenerator::hidden_states`] returns them, `[batch, tokens, hidden_width]`.
+    pub hidden: Tensor<3>,
+    /// What the generator itself adds to its language loss, `[1]`, already weighted.
+    pub penalty: Option<Tensor<1>>,
 }
 
 /// A report generator that can be trained by teacher forcing.
@@ -46,6 +59,15 @@ pub trait ReportGenerator {
     ///
     /// `tokens` is `[batch, tokens]`: position 0 holds [`BOUNDARY_TOKEN`], later zeros are padding.
     fn hidden_states(&self, context: &Self::Context, tokens: Tensor<2, Int>) -> Tensor<3>;
+
+    /// [`hidden_states`](Self::hidden_states) of the reports to be learnt, with the generator's own
+    /// penalty on them, such as doubly stochastic attention. To be overridden where there is one.
+    fn force(&self, context: &Self::Context, tokens: Tensor<2, Int>) -> ForcedReports {
+        ForcedReports {
+            hidden: self.hidden_states(context, tokens),
+            penalty: None,
+        }
+    }
 
     /// Log-probabilities of the next word, `[batch, tokens, vocabulary]`, from hidden states
     /// `[batch, tokens, hidden_width]`.
@@ -81,4 +103,29 @@ pub trait StepDecoder {
     /// The state whose row `i` is row `rows[i]` of `state`; `rows` may be longer or shorter than
     /// the present rows.
     fn reorder(&self, state: Self::State, rows: &[usize]) -> Self::State;
+
+    /// What stands behind the words of finished reports, however they were found, in a pass of its
+    /// own on a device without autodiff: writing costs nothing more. `None` unless overridden:
+    /// pages then say that the generator shows nothing.
+    ///
+    /// # Shapes
+    ///
+    /// - images: `[batch, views, 3, height, width]`
+    /// - tokens: `[batch, length]`: 0, the words, padding
+    fn explain(&self, images: Tensor<5>, tokens: Tensor<2, Int>) -> Option<ReportEvidence> {
+        let _ = (images, tokens);
+        None
+    }
+}
+
+/// One token per row as [`StepDecoder::step`] gets them, `[rows, 1]`, for an embedding.
+pub fn token_column(tokens: &[u32], device: &Device) -> Tensor<2, Int> {
+    let ids: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
+    Tensor::from_data(TensorData::new(ids, [tokens.len(), 1]), device)
+}
+
+/// Rows as [`StepDecoder::reorder`] gets them, `[rows]`, for `Tensor::select`.
+pub fn row_indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    Tensor::from_data(TensorData::new(indices, [rows.len()]), device)
 }

@@ -1,8 +1,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Squared distance under which a negative counts as equal to the report.
-const ZERO_SQUARED_DISTANCE: f64 = 1e-24;
+use crate::ascent::{Around, AscentConfig, FeasibleSet, ascend};
+use crate::norm::nonzero_norms;
 
 /// Which projection of the image onto the line of negative and report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -35,8 +35,8 @@ pub enum HardeningRange {
     /// Anywhere, as released: it can pass the true report.
     #[default]
     Line,
-    /// Between the negative and the true report. Applies to [`Projection::PerSample`] alone, since
-    /// the mixed projection has no line of its own.
+    /// Between the negative and the true report. Applies to [`Projection::PerSample`] and to ascent
+    /// on a line, since the mixed projection has no line of its own.
     Segment,
 }
 
@@ -51,9 +51,24 @@ pub enum NegativeNorm {
     Unit,
 }
 
+/// How the hardest negative is found.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum MaxStep {
+    /// In closed form: the point nearest the image, which [`Projection`] describes.
+    #[default]
+    ClosedForm,
+    /// By projected gradient ascent on the alignment loss itself, whatever that is. Gradients do not
+    /// pass through what it finds: [`GradientFlow`] and [`Projection`] have no say.
+    Ascent(AscentConfig),
+}
+
 /// How a negative is hardened; the default is what the method means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct HardeningConfig {
+    /// How the hardest negative is found.
+    #[serde(default)]
+    pub max_step: MaxStep,
     /// Which projection.
     pub projection: Projection,
     /// Whether gradients pass through it.
@@ -68,10 +83,19 @@ impl HardeningConfig {
     /// What the release computes: mixed projection, gradients through it, no bounds.
     pub fn released() -> Self {
         HardeningConfig {
+            max_step: MaxStep::ClosedForm,
             projection: Projection::BatchMixed,
             gradient: GradientFlow::Through,
             range: HardeningRange::Line,
             norm: NegativeNorm::AsIs,
+        }
+    }
+
+    /// Says which number is out of range, if one is.
+    pub fn validate(&self) -> Result<(), String> {
+        match self.max_step {
+            MaxStep::ClosedForm => Ok(()),
+            MaxStep::Ascent(config) => config.validate(),
         }
     }
 }
@@ -79,7 +103,8 @@ impl HardeningConfig {
 /// `ũ = λ u⁻ + (1 − λ) p`, with `p` the hardest report on the line through `u⁻` and `u`: the point
 /// nearest the image.
 ///
-/// A negative equal to its report is left where it is.
+/// A negative equal to its report is left where it is. With [`MaxStep::Ascent`], nearness to the
+/// image, `−‖z − ũ‖²`, is what ascent climbs; [`harden_against`] climbs any loss.
 ///
 /// # Shapes
 ///
@@ -97,10 +122,52 @@ pub fn harden(
     lambda: f64,
     config: &HardeningConfig,
 ) -> Tensor<2> {
+    let fixed = images.clone().inner();
+    let nearness = |negatives: Tensor<2>| -(fixed.clone() - negatives).square().sum();
+    harden_against(images, reports, negatives, lambda, config, nearness)
+}
+
+/// The same with the loss that the weights minimise, for the hardest negative to maximise.
+///
+/// `loss` takes hardened negatives, `[batch, width]`, and gives the loss of the batch, `[1]`; all
+/// else in it is held fixed: give it tensors without autodiff (`inner`) or detached ones. The closed
+/// form does not call it.
+///
+/// # Panics
+///
+/// If `lambda` lies outside `[0, 1]`.
+pub fn harden_against(
+    images: Tensor<2>,
+    reports: Tensor<2>,
+    negatives: Tensor<2>,
+    lambda: f64,
+    config: &HardeningConfig,
+    loss: impl Fn(Tensor<2>) -> Tensor<1>,
+) -> Tensor<2> {
     assert!(
         (0.0..=1.0).contains(&lambda),
         "lambda must lie in [0, 1], got {lambda}"
     );
+    let hardened = match config.max_step {
+        MaxStep::ClosedForm => closed_form(images, reports, negatives, lambda, config),
+        MaxStep::Ascent(ascent) => climb(reports, negatives, lambda, ascent, config.range, loss),
+    };
+    match config.norm {
+        NegativeNorm::AsIs => hardened,
+        NegativeNorm::Unit => {
+            let norms = nonzero_norms(hardened.clone());
+            hardened / norms
+        }
+    }
+}
+
+fn closed_form(
+    images: Tensor<2>,
+    reports: Tensor<2>,
+    negatives: Tensor<2>,
+    lambda: f64,
+    config: &HardeningConfig,
+) -> Tensor<2> {
     let (images, reports, negatives) = match config.gradient {
         GradientFlow::Through => (images, reports, negatives),
         GradientFlow::Detached => (images.detach(), reports.detach(), negatives.detach()),
@@ -111,13 +178,40 @@ pub fn harden(
         Projection::PerSample => per_sample(towards_image, towards_report, config.range),
         Projection::BatchMixed => batch_mixed(towards_image, towards_report),
     };
-    let hardened = negatives + step * (1.0 - lambda);
-    match config.norm {
-        NegativeNorm::AsIs => hardened,
-        NegativeNorm::Unit => {
-            let norms = nonzero_norms(hardened.clone());
-            hardened / norms
+    negatives + step * (1.0 - lambda)
+}
+
+/// Ascends from the negatives; what comes back is as detached as they are tracked: on their device,
+/// without a history.
+fn climb(
+    reports: Tensor<2>,
+    negatives: Tensor<2>,
+    lambda: f64,
+    config: AscentConfig,
+    range: HardeningRange,
+    loss: impl Fn(Tensor<2>) -> Tensor<1>,
+) -> Tensor<2> {
+    let with_autodiff = negatives.is_autodiff();
+    let (reports, negatives) = (reports.inner(), negatives.inner());
+    let towards_report = reports - negatives.clone();
+    let hardness = 1.0 - lambda;
+    let hardened = match config.within {
+        FeasibleSet::Ball { reach } => {
+            let distances = towards_report.square().sum_dim(1).sqrt();
+            let balls = Around::Balls(distances * (hardness * reach));
+            ascend(negatives, &balls, &config, loss)
         }
+        FeasibleSet::Line => {
+            let bounded = range == HardeningRange::Segment;
+            let lines = Around::Lines(towards_report, bounded);
+            let hardest = ascend(negatives.clone(), &lines, &config, loss);
+            negatives.clone() + (hardest - negatives) * hardness
+        }
+    };
+    if with_autodiff {
+        hardened.autodiff()
+    } else {
+        hardened
     }
 }
 
@@ -142,13 +236,6 @@ fn batch_mixed(towards_image: Tensor<2>, towards_report: Tensor<2>) -> Tensor<2>
     towards_image
         .matmul(towards_report.transpose())
         .matmul(directions)
-}
-
-/// Row norms `[batch, 1]`, 1 where a row is zero.
-fn nonzero_norms(rows: Tensor<2>) -> Tensor<2> {
-    let squared = rows.square().sum_dim(1);
-    let zero = squared.clone().lower_elem(ZERO_SQUARED_DISTANCE);
-    squared.mask_fill(zero, 1.0).sqrt()
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Increasingly hard negative reports, made in feature space (ITHN, ECAI 2023, arXiv 2305.07176).
 //!
 //! - [`harden`] moves a negative report embedding towards the point on its line to the true report
-//!   that lies nearest the image;
+//!   that lies nearest the image, in closed form or by ascent;
+//! - [`harden_against`] moves it to where any alignment loss is largest, by projected gradient
+//!   ascent;
 //! - [`HardnessSchedule`] says how far, growing over training;
 //! - [`mine`] finds the first negatives: the closest other reports of the training set.
 //!
@@ -19,9 +21,17 @@
 //! assert_eq!(hardest.into_data().to_vec::<f32>().unwrap(), [1.0, 0.0]);
 //! ```
 
+mod ascent;
 mod harden;
+#[cfg(test)]
+mod laws;
 pub mod mine;
+mod norm;
 mod schedule;
 
-pub use harden::{GradientFlow, HardeningConfig, HardeningRange, NegativeNorm, Projection, harden};
+pub use ascent::{AscentConfig, FeasibleSet};
+pub use harden::{
+    GradientFlow, HardeningConfig, HardeningRange, MaxStep, NegativeNorm, Projection, harden,
+    harden_against,
+};
 pub use schedule::{HardnessSchedule, TrainingPoint};

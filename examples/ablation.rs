@@ -1,0 +1,122 @@
+//! What do increasingly hard negatives buy? Trains every generator under every arm with every seed
+//! on phantom studies, and prints a table.
+//!
+//! ```text
+//! cargo run --release --example ablation -- --quick
+//! cargo run --release --example ablation -- --json evidence.json
+//! ```
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ithn::ablation::{AblationConfig, AblationReport, Arm, run_ablation};
+use ithn::config::GeneratorKind;
+use ithn::device::DeviceName;
+use ithn::train::{RunFolder, TrainError};
+
+/// Compares ways to train on phantom studies: no negatives, fixed ones, the released ITHN, ours, and
+/// ours by gradient ascent.
+///
+/// Cells that are done are kept in --out: an interrupted run goes on where it stopped.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// A smoke run of a minute or two, whose numbers mean nothing
+    #[arg(long)]
+    quick: bool,
+
+    /// r2gen_cmn, r2gen, cnn_lstm [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    generators: Vec<GeneratorKind>,
+
+    /// none, fixed, released, ours, ascent [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    arms: Vec<Arm>,
+
+    /// Seeds 1 to N [default: 8, or 2 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: Option<u64>,
+
+    /// Epochs of a cell
+    #[arg(long)]
+    epochs: Option<usize>,
+
+    /// Training studies
+    #[arg(long, value_name = "N")]
+    train: Option<usize>,
+
+    /// cpu, cuda:N, wgpu or ndarray
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
+
+    /// Folder of studies and cells
+    #[arg(long, value_name = "DIR", default_value = "runs/ablation")]
+    out: PathBuf,
+
+    /// Everything, every cell included, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(report) => {
+            println!("\n{report}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<AblationReport, TrainError> {
+    let device = arguments.device.open()?;
+    let report = run_ablation(&arguments.config(), &arguments.out, &device, |progress| {
+        let cell = &progress.result.cell;
+        println!(
+            "{:>4}/{} {:<10} {:<9} seed {:<3} {}",
+            progress.done,
+            progress.total,
+            cell.generator.name(),
+            cell.arm,
+            cell.seed,
+            if progress.kept {
+                "kept".to_owned()
+            } else {
+                format!("{:.0} s", progress.result.seconds)
+            },
+        );
+    })?;
+    if let Some(path) = &arguments.json {
+        RunFolder::write_report(path, &report)?;
+    }
+    Ok(report)
+}
+
+impl Arguments {
+    fn config(&self) -> AblationConfig {
+        let mut config = if self.quick {
+            AblationConfig::quick()
+        } else {
+            AblationConfig::standard()
+        };
+        if !self.generators.is_empty() {
+            config.generators.clone_from(&self.generators);
+        }
+        if !self.arms.is_empty() {
+            config.arms.clone_from(&self.arms);
+        }
+        if let Some(seeds) = self.seeds {
+            config.seeds = (1..=seeds).collect();
+        }
+        if let Some(epochs) = self.epochs {
+            config.base.training.epochs = epochs;
+        }
+        if let Some(train) = self.train {
+            config.studies.train = train;
+        }
+        config
+    }
+}

@@ -1,0 +1,96 @@
+//! Gives every study of an annotation its first negatives: the closest other training reports.
+//!
+//! ```text
+//! cargo run --release --example mine_negatives -- --annotation annotation.json --out mined.json
+//! cargo run --release --example train_iu_xray -- --annotation mined.json --images images
+//! ```
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use ithn::data::Cleaning;
+use ithn::mining::{AnnotationMiningError, MiningOptions, NegativeImages, mine_annotation};
+
+/// Writes an annotation whose studies, of every split, have `neg_report` and `neg_image_path` from
+/// the training set: never the study itself, its patient's or a verbatim duplicate.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// R2Gen's annotation.json
+    #[arg(long, value_name = "FILE")]
+    annotation: PathBuf,
+
+    /// The annotation to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Negatives per study, closest first
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    top_k: u16,
+
+    /// Cleaning of reports before they are compared
+    #[arg(long, value_enum, default_value = "mimic-cxr")]
+    cleaning: CleaningArgument,
+
+    /// Write the first image of a negative alone, which is what the released code opens
+    #[arg(long)]
+    one_view: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CleaningArgument {
+    MimicCxr,
+    IuXray,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<String, AnnotationMiningError> {
+    let options = MiningOptions {
+        per_study: arguments.top_k.into(),
+        cleaning: match arguments.cleaning {
+            CleaningArgument::MimicCxr => Cleaning::MimicCxr,
+            CleaningArgument::IuXray => Cleaning::IuXray,
+        },
+        images: if arguments.one_view {
+            NegativeImages::First
+        } else {
+            NegativeImages::All
+        },
+    };
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} studies, {elapsed}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::no_length().with_style(style);
+    let began = Instant::now();
+    let mined = mine_annotation(
+        &arguments.annotation,
+        &arguments.out,
+        &options,
+        |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        },
+    )?;
+    bar.finish_and_clear();
+    Ok(format!(
+        "{}: {} studies with negatives, {} without; mean cosine {:.3}; {:.1} s",
+        arguments.out.display(),
+        mined.studies,
+        mined.without,
+        mined.mean_similarity,
+        began.elapsed().as_secs_f64(),
+    ))
+}

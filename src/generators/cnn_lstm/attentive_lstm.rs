@@ -1,0 +1,248 @@
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{Device, Int, Tensor, assert_shape};
+
+/// Sizes of a [`CnnLstm`](super::CnnLstm)'s language side.
+#[derive(Config, Debug, PartialEq)]
+pub struct AttentiveLstmConfig {
+    /// Width of word embeddings and of the hidden states that words are read from (512 as
+    /// published).
+    pub embedding_width: usize,
+    /// Width of the LSTM's state.
+    pub hidden_width: usize,
+    /// Width in which words and patches are compared.
+    pub attention_width: usize,
+    /// Whether a gate `β` weighs the image against the words, as published.
+    #[config(default = true)]
+    pub gated: bool,
+    /// Weight in the loss of `mean_i (1 − Σ_t α_ti)²`, which asks that every patch be looked at
+    /// once; 0 switches it off. The paper sums over patches; a mean does not grow with the image.
+    #[config(default = 1.0)]
+    pub doubly_stochastic: f64,
+    /// Dropout before the words are read.
+    #[config(default = 0.5)]
+    pub dropout: f64,
+}
+
+/// Soft attention and an LSTM (Xu et al., ICML 2015, §3.1 and §4.2).
+///
+/// For annotation vectors `a_i` and the state `h` before a word `y`:
+///
+/// ```text
+/// e_i = w · tanh(W_a a_i + W_h h),   α = softmax(e)
+/// ẑ = β Σ_i α_i a_i,                 β = σ(f_β(h))
+/// i, f, o, g = W [y; ẑ; h] + b
+/// c' = σ(f) ⊙ c + σ(i) ⊙ tanh(g),    h' = σ(o) ⊙ tanh(c')
+/// ```
+#[derive(Module, Debug)]
+pub struct AttentiveLstm {
+    /// `W_a`.
+    pub annotation_key: Linear,
+    /// `W_h`.
+    pub state_key: Linear,
+    /// `w`.
+    pub energy: Linear,
+    /// `f_β`.
+    pub gate: Option<Linear>,
+    /// `W`, to input, forget, output and candidate, in that order.
+    pub gates: Linear,
+    /// Mean annotation to the first `h`.
+    pub first_hidden: Linear,
+    /// Mean annotation to the first `c`.
+    pub first_cell: Linear,
+}
+
+/// An image as the LSTM attends to it.
+#[derive(Debug, Clone)]
+pub struct AnnotationVectors {
+    /// `a_i`, `[rows, patches, channels]`.
+    pub vectors: Tensor<3>,
+    /// `W_a a_i`, computed once per image, `[rows, patches, attention_width]`.
+    keys: Tensor<3>,
+}
+
+/// Reports in the making.
+#[derive(Debug, Clone)]
+pub struct AttentiveState {
+    annotations: AnnotationVectors,
+    /// `[rows, hidden_width]`.
+    hidden: Tensor<2>,
+    /// `[rows, hidden_width]`.
+    cell: Tensor<2>,
+}
+
+/// What a step looked at.
+pub(super) struct Glimpse {
+    /// The new `h`, `[rows, hidden_width]`.
+    pub(super) hidden: Tensor<2>,
+    /// `ẑ`, `[rows, channels]`.
+    pub(super) context: Tensor<2>,
+    /// `α`, `[rows, patches]`.
+    pub(super) weights: Tensor<2>,
+}
+
+impl AnnotationVectors {
+    /// The rows named by `rows`, in that order.
+    fn select(self, rows: &Tensor<1, Int>) -> Self {
+        AnnotationVectors {
+            vectors: self.vectors.select(0, rows.clone()),
+            keys: self.keys.select(0, rows.clone()),
+        }
+    }
+}
+
+impl AttentiveState {
+    /// The state whose row `i` is row `rows[i]` of this one.
+    pub(super) fn select(self, rows: &Tensor<1, Int>) -> Self {
+        AttentiveState {
+            annotations: self.annotations.select(rows),
+            hidden: self.hidden.select(0, rows.clone()),
+            cell: self.cell.select(0, rows.clone()),
+        }
+    }
+}
+
+impl AttentiveLstmConfig {
+    /// Creates the module for annotation vectors of `channels` channels; the forget gate starts
+    /// open.
+    pub fn init(&self, channels: usize, device: &Device) -> AttentiveLstm {
+        let linear = |from, to| LinearConfig::new(from, to).init(device);
+        let hidden = self.hidden_width;
+        let mut gates: Linear = linear(self.embedding_width + channels + hidden, 4 * hidden);
+        let bias = Tensor::zeros([4 * hidden], device).slice_fill(hidden..2 * hidden, 1.0);
+        gates.bias = Some(Param::from_tensor(bias));
+        AttentiveLstm {
+            annotation_key: LinearConfig::new(channels, self.attention_width)
+                .with_bias(false)
+                .init(device),
+            state_key: linear(hidden, self.attention_width),
+            energy: LinearConfig::new(self.attention_width, 1)
+                .with_bias(false)
+                .init(device),
+            gate: self.gated.then(|| linear(hidden, 1)),
+            gates,
+            first_hidden: linear(channels, hidden),
+            first_cell: linear(channels, hidden),
+        }
+    }
+}
+
+impl AttentiveLstm {
+    /// Prepares annotation vectors, `[rows, patches, channels]`, for attention.
+    pub fn annotate(&self, vectors: Tensor<3>) -> AnnotationVectors {
+        AnnotationVectors {
+            keys: self.annotation_key.forward(vectors.clone()),
+            vectors,
+        }
+    }
+
+    /// The state before the first word: `h` and `c` from the mean annotation vector.
+    pub fn start(&self, annotations: AnnotationVectors) -> AttentiveState {
+        let mean: Tensor<2> = annotations.vectors.clone().mean_dim(1).squeeze_dim(1);
+        AttentiveState {
+            hidden: self.first_hidden.forward(mean.clone()).tanh(),
+            cell: self.first_cell.forward(mean).tanh(),
+            annotations,
+        }
+    }
+
+    /// Looks, then hears a word, `[rows, embedding_width]`.
+    pub(super) fn step(&self, word: Tensor<2>, state: &mut AttentiveState) -> Glimpse {
+        let [rows, _] = word.dims();
+        assert_shape!(state.hidden, [rows, _]);
+        let (context, weights) = self.attend(state);
+        let input = Tensor::cat(vec![word, context.clone(), state.hidden.clone()], 1);
+        let mut gates = self.gates.forward(input).chunk(4, 1).into_iter();
+        let mut next = || gates.next().expect("four gates");
+        let (input, forget, output, candidate) = (next(), next(), next(), next());
+        state.cell = sigmoid(forget) * state.cell.clone() + sigmoid(input) * candidate.tanh();
+        state.hidden = sigmoid(output) * state.cell.clone().tanh();
+        Glimpse {
+            hidden: state.hidden.clone(),
+            context,
+            weights,
+        }
+    }
+
+    fn attend(&self, state: &AttentiveState) -> (Tensor<2>, Tensor<2>) {
+        let annotations = &state.annotations;
+        let query = self.state_key.forward(state.hidden.clone());
+        let energies = self
+            .energy
+            .forward((annotations.keys.clone() + query.unsqueeze_dim(1)).tanh());
+        let weights = softmax(energies.squeeze_dim::<2>(2), 1);
+        let seen: Tensor<2> = weights
+            .clone()
+            .unsqueeze_dim::<3>(1)
+            .matmul(annotations.vectors.clone())
+            .squeeze_dim(1);
+        let seen = match &self.gate {
+            Some(gate) => seen * sigmoid(gate.forward(state.hidden.clone())),
+            None => seen,
+        };
+        (seen, weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, Tolerance};
+
+    fn lstm(gated: bool, device: &Device) -> (AttentiveLstm, AttentiveState) {
+        let lstm = AttentiveLstmConfig::new(6, 5, 4)
+            .with_gated(gated)
+            .init(3, device);
+        let vectors = Tensor::random([2, 7, 3], Distribution::Normal(0.0, 1.0), device);
+        let state = lstm.start(lstm.annotate(vectors));
+        (lstm, state)
+    }
+
+    #[test]
+    fn attention_is_a_distribution_over_patches() {
+        let device = Device::default();
+        let (lstm, mut state) = lstm(true, &device);
+        let glimpse = lstm.step(Tensor::ones([2, 6], &device), &mut state);
+        assert_eq!(glimpse.weights.dims(), [2, 7]);
+        glimpse
+            .weights
+            .sum_dim(1)
+            .into_data()
+            .assert_approx_eq::<f32>(&[[1.0], [1.0]].into(), Tolerance::absolute(1e-6));
+    }
+
+    #[test]
+    fn one_patch_is_all_there_is_to_see_without_a_gate() {
+        let device = Device::default();
+        let (lstm, _) = lstm(false, &device);
+        let only = Tensor::<3>::random([2, 1, 3], Distribution::Normal(0.0, 1.0), &device);
+        let mut state = lstm.start(lstm.annotate(only.clone()));
+        let glimpse = lstm.step(Tensor::zeros([2, 6], &device), &mut state);
+        glimpse.context.into_data().assert_approx_eq::<f32>(
+            &only.squeeze_dim::<2>(1).into_data(),
+            Tolerance::absolute(1e-6),
+        );
+    }
+
+    #[test]
+    fn a_closed_gate_hides_the_image() {
+        let device = Device::default();
+        let (mut lstm, mut state) = lstm(true, &device);
+        let gate = lstm.gate.as_mut().expect("it is gated");
+        gate.bias = Some(Param::from_tensor(Tensor::full([1], -100.0, &device)));
+        let glimpse = lstm.step(Tensor::ones([2, 6], &device), &mut state);
+        let largest: f32 = glimpse.context.abs().max().into_scalar();
+        assert!(largest < 1e-6, "{largest}");
+    }
+
+    #[test]
+    fn the_forget_gate_starts_open() {
+        let device = Device::default();
+        let (lstm, _) = lstm(true, &device);
+        let bias = lstm.gates.bias.expect("it has one").val();
+        let forget: Vec<f32> = bias.narrow(0, 5, 5).into_data().iter().collect();
+        assert_eq!(forget, [1.0; 5]);
+    }
+}

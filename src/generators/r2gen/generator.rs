@@ -1,0 +1,196 @@
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::{Bool, Device, Int, Tensor};
+use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
+use ithn_decoder::{
+    Encoder, SinusoidalPosition, TokenEmbedding, TransformerConfig, teacher_forcing_mask,
+};
+use ithn_generator::{EncodedImages, ReportGenerator, StepDecoder, row_indices, token_column};
+
+use super::decoder::{MemoryDecoder, MemoryDecoderCache};
+use super::relational_memory::{RelationalMemory, RelationalMemoryConfig};
+use crate::generators::views::join_views;
+
+/// Configuration of an [`R2Gen`].
+#[derive(Config, Debug, PartialEq)]
+pub struct R2GenConfig {
+    /// Image backbone.
+    pub backbone: ResNetConfig,
+    /// Relational memory; its width must equal the Transformer's.
+    pub memory: RelationalMemoryConfig,
+    /// Encoder and decoder.
+    pub transformer: TransformerConfig,
+    /// Logits: the words and token 0.
+    pub vocabulary: usize,
+    /// Images per study; their patches are joined along the patches, their pooled features along
+    /// the channels.
+    #[config(default = 1)]
+    pub views: usize,
+    /// Dropout after the visual embedding.
+    #[config(default = 0.5)]
+    pub visual_dropout: f64,
+}
+
+/// R2Gen (Chen et al., EMNLP 2020): backbone, Transformer encoder, and a decoder whose norms follow
+/// a relational memory of the words so far.
+#[derive(Module, Debug)]
+pub struct R2Gen {
+    /// Image to patch features.
+    pub backbone: ResNet,
+    /// Patch features to the model's width.
+    pub visual_embedding: Linear,
+    visual_dropout: Dropout,
+    /// Among patches, which carry no position.
+    pub encoder: Encoder,
+    /// Words to vectors.
+    pub token_embedding: TokenEmbedding,
+    position: SinusoidalPosition,
+    /// What the report has said so far.
+    pub memory: RelationalMemory,
+    /// Words attending to patches, under the memory's norms.
+    pub decoder: MemoryDecoder,
+    /// Hidden states to words.
+    pub logits: Linear,
+    views: usize,
+    pooled_width: usize,
+}
+
+/// Reports in the making.
+#[derive(Debug, Clone)]
+pub struct MemoryState {
+    cache: MemoryDecoderCache,
+    /// `[rows, slots, d_model]`.
+    slots: Tensor<3>,
+}
+
+impl R2GenConfig {
+    /// Creates the generator.
+    ///
+    /// # Panics
+    ///
+    /// If the memory's width differs from the Transformer's, or a size is impossible.
+    pub fn init(&self, device: &Device) -> R2Gen {
+        let width = self.transformer.d_model;
+        assert_eq!(
+            self.memory.d_model, width,
+            "the memory and the Transformer must have one width"
+        );
+        let channels = self.backbone.channels();
+        R2Gen {
+            backbone: self.backbone.init(device),
+            visual_embedding: LinearConfig::new(channels, width).init(device),
+            visual_dropout: DropoutConfig::new(self.visual_dropout).init(),
+            encoder: Encoder::init(&self.transformer, device),
+            token_embedding: TokenEmbedding::init(self.vocabulary, width, device),
+            position: SinusoidalPosition::init(width, self.transformer.dropout),
+            memory: self.memory.init(device),
+            decoder: MemoryDecoder::init(&self.transformer, self.memory.slots, device),
+            logits: LinearConfig::new(width, self.vocabulary).init(device),
+            views: self.views,
+            pooled_width: self.views * channels,
+        }
+    }
+}
+
+impl R2Gen {
+    /// Backbone features of all views of a study; shapes as for
+    /// [`R2GenCmn::look`](crate::generators::R2GenCmn::look).
+    pub fn look(&self, images: Tensor<5>) -> ImageFeatures {
+        join_views(&self.backbone, images, self.views)
+    }
+
+    /// Encodes backbone patches, `[batch, patches, channels]` to `[batch, patches, d_model]`.
+    pub fn encode_patches(&self, patches: Tensor<3>) -> Tensor<3> {
+        let embedded = relu(self.visual_embedding.forward(patches));
+        self.encoder.forward(self.visual_dropout.forward(embedded))
+    }
+
+    /// A state that has seen encoded patches, `[batch, patches, d_model]`, and no word.
+    pub fn start_from(&self, encoded: Tensor<3>) -> MemoryState {
+        let ([rows, _, _], device) = (encoded.dims(), encoded.device());
+        MemoryState {
+            cache: self.decoder.start(encoded),
+            slots: self.memory.start(rows, &device),
+        }
+    }
+
+    /// Embeds the next words, lets the memory hear them one by one, and decodes them all.
+    fn decode(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: &mut MemoryState,
+        hidden: Option<&Tensor<3, Bool>>,
+    ) -> Tensor<3> {
+        let embedded = self.token_embedding.forward(tokens);
+        let words = self.position.forward(embedded, state.cache.length());
+        let (slots, memory) = self.memory.forward(words.clone(), state.slots.clone());
+        state.slots = slots;
+        self.decoder
+            .forward(words, &memory, &mut state.cache, hidden)
+    }
+}
+
+impl ReportGenerator for R2Gen {
+    /// Encoder output, `[batch, views · patches, d_model]`.
+    type Context = Tensor<3>;
+
+    fn encode(&self, images: Tensor<5>) -> EncodedImages<Tensor<3>> {
+        let seen = self.look(images);
+        EncodedImages {
+            context: self.encode_patches(seen.patches),
+            pooled: seen.pooled,
+        }
+    }
+
+    fn pooled(&self, images: Tensor<5>) -> Tensor<2> {
+        self.look(images).pooled
+    }
+
+    /// One patch of zeros per row: cross-attention adds the same to every word.
+    fn imageless_context(&self, batch: usize) -> Tensor<3> {
+        let device = self.logits.weight.device();
+        Tensor::zeros([batch, 1, self.hidden_width()], &device)
+    }
+
+    fn hidden_states(&self, context: &Tensor<3>, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let mask = teacher_forcing_mask(tokens.clone());
+        let mut state = self.start_from(context.clone());
+        self.decode(tokens, &mut state, Some(&mask))
+    }
+
+    fn log_probs(&self, hidden: Tensor<3>) -> Tensor<3> {
+        log_softmax(self.logits.forward(hidden), 2)
+    }
+
+    fn pooled_width(&self) -> usize {
+        self.pooled_width
+    }
+
+    fn hidden_width(&self) -> usize {
+        self.logits.weight.dims()[0]
+    }
+}
+
+impl StepDecoder for R2Gen {
+    type State = MemoryState;
+
+    fn start(&self, images: Tensor<5>) -> MemoryState {
+        self.start_from(self.encode_patches(self.look(images).patches))
+    }
+
+    fn step(&self, tokens: &[u32], state: &mut MemoryState) -> Tensor<2> {
+        let tokens = token_column(tokens, &self.logits.weight.device());
+        let hidden = self.decode(tokens, state, None);
+        self.log_probs(hidden).squeeze_dim(1)
+    }
+
+    fn reorder(&self, state: MemoryState, rows: &[usize]) -> MemoryState {
+        let rows = row_indices(rows, &self.logits.weight.device());
+        MemoryState {
+            cache: state.cache.select(&rows),
+            slots: state.slots.select(0, rows),
+        }
+    }
+}

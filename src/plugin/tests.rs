@@ -1,0 +1,174 @@
+//! Batches that a data set can really bring, and that break careless losses.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Distribution, Gradients, Int, Tensor};
+use ithn_alignment::HardNegativePlacement;
+use ithn_backbone::ResNetConfig;
+use ithn_decoder::TransformerConfig;
+use ithn_memory::CrossModalMemoryConfig;
+use ithn_negatives::{AscentConfig, FeasibleSet, HardeningConfig, MaxStep};
+
+use super::*;
+use crate::generators::{R2GenCmn, R2GenCmnConfig};
+
+fn generator(device: &Device) -> R2GenCmn {
+    R2GenCmnConfig::new(
+        ResNetConfig::narrow(4, vec![1]),
+        CrossModalMemoryConfig::new(6, 8, 2, 3),
+        TransformerConfig::new(8, 8, 2, 1),
+        9,
+    )
+    .init(device)
+}
+
+/// Every way to harden, every place for the hardened negative, either text path.
+fn configs() -> Vec<IthnConfig> {
+    let ascent = |within| HardeningConfig {
+        max_step: MaxStep::Ascent(AscentConfig {
+            within,
+            ..AscentConfig::default()
+        }),
+        ..HardeningConfig::default()
+    };
+    let hardenings = [
+        HardeningConfig::default(),
+        HardeningConfig::released(),
+        ascent(FeasibleSet::Ball { reach: 1.0 }),
+        ascent(FeasibleSet::Line),
+    ];
+    let placements = [
+        HardNegativePlacement::DiagonalPenalty,
+        HardNegativePlacement::Candidate,
+        HardNegativePlacement::Absent,
+    ];
+    let mut configs = Vec::new();
+    for hardening in hardenings {
+        for placement in placements {
+            for text_path in [TextPath::WithImage, TextPath::ReportAlone] {
+                configs.push(IthnConfig {
+                    projection_width: 4,
+                    hardening,
+                    placement,
+                    text_path,
+                    ..IthnConfig::default()
+                });
+            }
+        }
+    }
+    configs
+}
+
+fn batch(reports: &[[i64; 4]], negatives: &[[i64; 4]], device: &Device) -> TrainingBatch {
+    let rows = reports.len();
+    let images = || Tensor::random([rows, 1, 3, 16, 16], Distribution::Normal(0.0, 1.0), device);
+    let tokens = |reports: &[[i64; 4]]| {
+        Tensor::<1, Int>::from_data(reports.concat().as_slice(), device).reshape([rows, 4])
+    };
+    TrainingBatch {
+        images: images(),
+        tokens: tokens(reports),
+        token_mask: Tensor::ones([rows, 4], device),
+        negatives: Some(NegativeBatch {
+            images: images(),
+            tokens: tokens(negatives),
+        }),
+    }
+}
+
+struct FiniteGradients<'a> {
+    gradients: &'a Gradients,
+    seen: usize,
+}
+
+impl ModuleVisitor for FiniteGradients<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad(self.gradients) {
+            self.seen += 1;
+            assert!(gradient.into_data().iter::<f32>().all(f32::is_finite));
+        }
+    }
+}
+
+fn losses_and_gradients_are_finite(model: &Ithn<R2GenCmn>, batch: TrainingBatch) {
+    for lambda in [1.0, 0.4, 0.0] {
+        let terms = model.losses(batch.clone(), lambda);
+        let alignment = terms.alignment.as_ref().expect("there are negatives");
+        for value in [
+            &terms.total,
+            &terms.language,
+            &alignment.contrastive,
+            &alignment.separation,
+            &alignment.positive_similarity,
+            &alignment.negative_similarity,
+            &alignment.hardened_similarity,
+        ] {
+            let value: f32 = value.clone().into_scalar();
+            assert!(value.is_finite(), "{:?}: {value}", model.config);
+        }
+        let gradients = terms.total.backward();
+        let mut visitor = FiniteGradients {
+            gradients: &gradients,
+            seen: 0,
+        };
+        model.visit(&mut visitor);
+        assert!(visitor.seen > 10);
+    }
+}
+
+fn check(
+    change: impl Fn(TrainingBatch) -> TrainingBatch,
+    reports: &[[i64; 4]],
+    negatives: &[[i64; 4]],
+) {
+    let device = Device::default().autodiff();
+    for config in configs() {
+        let model = config.init(generator(&device), &device).materialize();
+        losses_and_gradients_are_finite(&model, change(batch(reports, negatives, &device)));
+    }
+}
+
+const REPORTS: [[i64; 4]; 3] = [[0, 1, 2, 0], [0, 3, 4, 0], [0, 5, 0, 0]];
+
+#[test]
+fn one_study_is_a_batch() {
+    check(|batch| batch, &[[0, 1, 2, 0]], &[[0, 1, 3, 0]]);
+}
+
+#[test]
+fn a_negative_may_be_the_positive_itself() {
+    let same = |mut batch: TrainingBatch| {
+        batch.negatives = Some(NegativeBatch {
+            images: batch.images.clone(),
+            tokens: batch.tokens.clone(),
+        });
+        batch
+    };
+    check(same, &REPORTS, &REPORTS);
+}
+
+#[test]
+fn all_reports_may_be_equal() {
+    let reports = [[0, 1, 2, 0]; 3];
+    check(|batch| batch, &reports, &reports);
+}
+
+#[test]
+fn images_may_be_black_and_reports_empty() {
+    let black = |mut batch: TrainingBatch| {
+        batch.images = batch.images.zeros_like();
+        batch
+    };
+    check(black, &[[0, 0, 0, 0]; 2], &[[0, 1, 0, 0]; 2]);
+}
+
+#[test]
+fn embeddings_may_be_zero() {
+    let device = Device::default().autodiff();
+    for config in configs() {
+        let mut model = config.init(generator(&device), &device).materialize();
+        let zero = |weight: Tensor<2>| weight.zeros_like().detach().require_grad();
+        model.heads.image.weight = model.heads.image.weight.map(zero);
+        model.heads.report.weight = model.heads.report.weight.map(zero);
+        losses_and_gradients_are_finite(&model, batch(&REPORTS, &REPORTS, &device));
+    }
+}
