@@ -12,7 +12,7 @@
 //! | image → patch features | [`backbone`] |
 //! | patches and words look up one memory | [`memory`] |
 //! | encoder, decoder, search | [`decoder`] |
-//! | the whole generator | [`generators::R2GenCmn`] |
+//! | the whole generator | [`generators`]: [`R2GenCmn`](generators::R2GenCmn), [`R2Gen`](generators::R2Gen), [`CnnLstm`](generators::CnnLstm), or your own |
 //! | image and report on one sphere, losses | [`alignment`] |
 //! | negatives: hardened, scheduled, mined | [`negatives`] |
 //! | the plug-in around any generator | [`plugin::Ithn`] |
@@ -20,6 +20,8 @@
 //! | BLEU, ROUGE-L, CIDEr, findings | [`metrics`] |
 //! | a run as one page to look at | [`report`] |
 //! | configuration, training, checkpoints, weights from elsewhere | [`config`], [`train`], [`checkpoint`], [`import`] |
+//! | first negatives of a whole annotation | [`mining`] |
+//! | what hard negatives buy, measured | [`ablation`] |
 //!
 //! # Quick start
 //!

@@ -50,18 +50,18 @@ impl AblationConfig {
     /// All generators and arms, 8 seeds, cells of a minute or two on two CPU cores.
     pub fn standard() -> Self {
         let mut base = Preset::Phantom.config();
-        base.training.epochs = 8;
+        base.training.epochs = 5;
         base.decoding = SearchConfig::greedy(base.text.max_tokens);
         AblationConfig {
             generators: GeneratorKind::ALL.to_vec(),
             arms: Arm::ALL.to_vec(),
             seeds: (1..=8).collect(),
             studies: PhantomConfig {
-                train: 600,
+                train: 1200,
                 validation: 8,
-                test: 160,
+                test: 240,
                 near_twin_share: 0.6,
-                image_size: 64,
+                image_size: 128,
                 ..PhantomConfig::default()
             },
             base,
@@ -80,6 +80,7 @@ impl AblationConfig {
             train: 32,
             validation: 2,
             test: 8,
+            image_size: 64,
             ..config.studies
         };
         config.base.training.epochs = 2;
