@@ -1,5 +1,7 @@
 //! `train_curve.safetensors` and `.json`: the whole model trained for a few epochs.
 
+mod layout;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -9,18 +11,16 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use ithn::generators::R2GenCmn;
 use ithn::import::{collect_released, load_released, released_name};
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, LossWeights, NegativeBatch, TrainingBatch};
-use ithn::train::{LearningRateSchedule, OptimizerConfig};
 use ithn_generator::ReportGenerator;
 use ithn_negatives::{HardnessSchedule, TrainingPoint};
-use serde::Deserialize;
 
 use super::check::{Check, Tolerance};
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::formula::{byte_normalisation, loss_weight};
 use super::gradients::{GradientChecks, is_zero_gradient};
-use super::model::{BackboneOptions, ModelOptions, NormOptions};
 use super::named::collect_gradients;
 use super::precision::{ACCIDENT, Precision, settled};
+use layout::{Json, Step};
 
 const FAMILY: &str = "train_curve";
 const VALUES: Tolerance = Tolerance::Absolute(2e-5);
@@ -57,73 +57,6 @@ pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
     checks.push(curve.json.training.norm.check(FAMILY));
     checks.extend(curve.double_losses()?);
     Ok(checks)
-}
-
-#[derive(Deserialize)]
-struct Json {
-    config: Options,
-    alpha: f64,
-    resnet: BackboneOptions,
-    logits: usize,
-    proj_dim: usize,
-    training: Training,
-    steps: Vec<Step>,
-    #[serde(default)]
-    steps_float64: Vec<DoubleStep>,
-    pool_ids: Vec<Vec<i64>>,
-    param_norms_after_step1: BTreeMap<String, f64>,
-    final_norms: BTreeMap<String, f64>,
-    #[serde(default)]
-    final_norms_float64: BTreeMap<String, f64>,
-    #[serde(default)]
-    abs_loss_diff_f32_vs_f64_per_step: Vec<f64>,
-    final_bn_buffers: BTreeMap<String, f64>,
-}
-
-#[derive(Deserialize)]
-struct Options {
-    #[serde(flatten)]
-    model: ModelOptions,
-    lr_ve: f64,
-    lr_ed: f64,
-    weight_decay: f64,
-    adam_betas: [f64; 2],
-    adam_eps: f64,
-    amsgrad: bool,
-    step_size: usize,
-    gamma: f64,
-}
-
-#[derive(Deserialize)]
-struct Training {
-    image_norm: String,
-    loss: String,
-    #[serde(flatten)]
-    norm: NormOptions,
-}
-
-#[derive(Deserialize)]
-struct Step {
-    step: usize,
-    epoch: usize,
-    lambda_: f64,
-    lr_ve: f64,
-    lr_ed: f64,
-    loss: f64,
-    lm: f64,
-    l_cp: f64,
-    l_cs: f64,
-    indices: Vec<usize>,
-    neg_indices: Vec<usize>,
-}
-
-/// The losses of a step in the reference's run in double precision.
-#[derive(Deserialize)]
-struct DoubleStep {
-    loss: f64,
-    lm: f64,
-    l_cp: f64,
-    l_cs: f64,
 }
 
 struct Curve {
@@ -191,23 +124,6 @@ impl Curve {
         let ithn = config.init(generator.init(&self.device), &self.device);
         let ithn = load_released(ithn, &self.fixture.weights("init.", ""))?;
         Ok(self.precision.module(ithn))
-    }
-
-    fn optimizer(&self) -> OptimizerConfig {
-        let options = &self.json.config;
-        OptimizerConfig {
-            backbone_learning_rate: options.lr_ve,
-            learning_rate: options.lr_ed,
-            weight_decay: options.weight_decay,
-            betas: options.adam_betas,
-            epsilon: options.adam_eps,
-            amsgrad: options.amsgrad,
-            schedule: LearningRateSchedule::Step {
-                every_epochs: options.step_size,
-                factor: options.gamma,
-            },
-            warmup_steps: 0,
-        }
     }
 
     /// Images of the pool as a batch of one view each, `[batch, 1, 3, height, width]`.
@@ -292,7 +208,7 @@ impl Curve {
             &Ithn<R2GenCmn>,
         ) -> Result<(), FixtureError>,
     ) -> Result<Ithn<R2GenCmn>, FixtureError> {
-        let config = self.optimizer();
+        let config = self.json.config.optimizer();
         let mut optimizer = config.init();
         let mut model = self.model()?;
         for step in &self.json.steps {
@@ -337,7 +253,7 @@ impl Curve {
             }
             Ok(())
         })?;
-        let config = self.optimizer();
+        let config = self.json.config.optimizer();
         let rates = self.json.steps.iter();
         let rates = rates.map(|step| {
             step.check_rates(self.lambda(step), config.learning_rates(self.point(step)))

@@ -1,20 +1,23 @@
 //! `resnet101.safetensors` and `.json`: the backbone with weights made by a formula.
 
+mod layout;
+mod parameters;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor, TensorData};
-use ithn::import::{NamedTensors, load_torchvision, torchvision_name};
-use ithn_backbone::{BlockKind, ImageFeatures, ResNet, ResNetConfig};
-use serde::Deserialize;
+use ithn::import::{NamedTensors, load_torchvision};
+use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
 
 use super::check::{Check, Tolerance};
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::formula::{filled, image, uniform};
-use super::model::{BackboneOptions, NormOptions};
 use super::named::{collect_gradients, collect_values};
 use super::precision::{ACCIDENT, Precision, settled};
+use layout::{Json, SmallRun, Statistics};
+use parameters::{Parameter, config_of, released_name, torchvision_names};
 
 const FAMILY: &str = "resnet101";
 const FULL: Tolerance = Tolerance::Absolute(1e-4);
@@ -38,81 +41,6 @@ pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
         })?);
     }
     Ok(checks)
-}
-
-#[derive(Deserialize)]
-struct Json {
-    resnet101: FullSize,
-    first_values: BTreeMap<u32, Vec<f64>>,
-    small_params: Vec<Parameter>,
-    small_eval: SmallRun,
-    small_train: SmallRun,
-    config: Config,
-}
-
-#[derive(Deserialize)]
-struct FullSize {
-    patch: Statistics,
-    avg: Statistics,
-    inter: BTreeMap<String, Statistics>,
-    params: Vec<Parameter>,
-}
-
-/// What the file says about a whole map.
-#[derive(Deserialize)]
-struct Statistics {
-    mean: f64,
-    std: f64,
-    min: f64,
-    max: f64,
-    l2: f64,
-    sample_stride: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct Parameter {
-    k: u32,
-    name: String,
-    kind: String,
-    shape: Vec<usize>,
-}
-
-#[derive(Deserialize)]
-struct SmallRun {
-    loss: f64,
-    grad_l2: BTreeMap<String, f64>,
-    grad_absmax: BTreeMap<String, f64>,
-    #[serde(default)]
-    running_buffers_l2_after: BTreeMap<String, f64>,
-}
-
-#[derive(Deserialize)]
-struct Config {
-    image224: ImageOptions,
-    patch_sample_stride: usize,
-    avg_pool_kernel: usize,
-    small: SmallOptions,
-    #[serde(flatten)]
-    norm: NormOptions,
-}
-
-#[derive(Deserialize)]
-struct ImageOptions {
-    shape: [usize; 4],
-    k: u32,
-    sample_stride: usize,
-}
-
-#[derive(Deserialize)]
-struct SmallOptions {
-    #[serde(flatten)]
-    backbone: BackboneOptions,
-    input: [usize; 4],
-    avg_pool_kernel: usize,
-    image_k: u32,
-    #[serde(rename = "R_k")]
-    r_k: u32,
-    conv3_grad_sample_stride: usize,
 }
 
 /// How batch norm behaves.
@@ -409,37 +337,14 @@ impl Golden {
         let mut tensors = BTreeMap::new();
         for parameter in parameters {
             let name = torchvision_names(&parameter.name);
-            tensors.insert(name, self.weight(parameter)?);
+            let values = parameter.values().map_err(|reason| self.layout(reason))?;
+            tensors.insert(name, values);
         }
         let weights = NamedTensors {
             path: self.path.clone(),
             tensors,
         };
         Ok(load_torchvision(config.init(device), &weights)?)
-    }
-
-    fn weight(&self, parameter: &Parameter) -> Result<TensorData, FixtureError> {
-        let Parameter {
-            k,
-            name,
-            kind,
-            shape,
-        } = parameter;
-        let count = shape.iter().product();
-        let values = match kind.as_str() {
-            "conv" => {
-                let fan_in: usize = shape[1..].iter().product();
-                let bound = (6.0 / fan_in as f64).sqrt();
-                filled(*k, count, |s| s * bound)
-            }
-            "bn_weight" => filled(*k, count, |s| 1.0 + 0.1 * s),
-            "bn3_weight" => filled(*k, count, |s| 0.3 + 0.1 * s),
-            "bn_downsample_weight" => filled(*k, count, |s| 0.7 + 0.1 * s),
-            "bn_bias" | "running_mean" => filled(*k, count, |s| 0.1 * s),
-            "running_var" => filled(*k, count, |s| 1.0 + 0.25 * s),
-            other => return Err(self.layout(format!("'{name}' is of unknown kind '{other}'"))),
-        };
-        Ok(TensorData::new(values, shape.clone()))
     }
 
     fn layout(&self, reason: String) -> FixtureError {
@@ -476,52 +381,8 @@ fn pools_whole_map(features: &ImageFeatures, kernel: usize) -> bool {
     cells == kernel * kernel
 }
 
-/// Block, depths and width of a network from the names and shapes of its parameters.
-fn config_of(parameters: &[Parameter]) -> ResNetConfig {
-    let has = |name: String| parameters.iter().any(|parameter| parameter.name == name);
-    let depths: Vec<usize> = (4..8)
-        .map(|stage| {
-            (0..)
-                .take_while(|block| has(format!("{stage}.{block}.conv1.weight")))
-                .count()
-        })
-        .take_while(|&depth| depth > 0)
-        .collect();
-    let block = if has("4.0.conv3.weight".to_owned()) {
-        BlockKind::Bottleneck
-    } else {
-        BlockKind::Basic
-    };
-    let width = parameters.first().map_or(0, |first| first.shape[0]);
-    ResNetConfig::new(block, depths).with_width(width)
-}
-
 fn images(k: u32, shape: [usize; 4], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(image(k, shape), shape), device)
-}
-
-/// `0.weight` → `conv1.weight`, `4.0.…` → `layer1.0.…`.
-fn torchvision_names(sequential: &str) -> String {
-    let (index, rest) = sequential.split_once('.').unwrap_or((sequential, ""));
-    let part = match index.parse() {
-        Ok(0) => "conv1".to_owned(),
-        Ok(1) => "bn1".to_owned(),
-        Ok(stage @ 4..) => format!("layer{}", stage - 3),
-        _ => index.to_owned(),
-    };
-    format!("{part}.{rest}")
-}
-
-/// The fixtures' name of the weight at `path` inside a ResNet.
-fn released_name(path: &str) -> Option<String> {
-    let name = torchvision_name(path)?;
-    let (part, rest) = name.split_once('.')?;
-    let index = match part {
-        "conv1" => 0,
-        "bn1" => 1,
-        stage => stage.strip_prefix("layer")?.parse::<usize>().ok()? + 3,
-    };
-    Some(format!("{index}.{rest}"))
 }
 
 fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
