@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use ithn::config::{ExperimentConfig, Negatives, Preset};
+use ithn::data::OnBadStudy;
 use ithn::device::DeviceName;
 use ithn::train::{Console, DataSource, ExperimentOptions, TrainError, run_experiment};
 
@@ -16,6 +17,10 @@ pub struct TrainArguments {
     /// MIMIC-CXR-JPG folder (split and metadata tables, files/p10/…)
     #[arg(long, value_name = "DIR", conflicts_with = "annotation")]
     data: Option<PathBuf>,
+
+    /// MIMIC-CXR's reports, if they are not in --data: a folder, or mimic-cxr-reports.zip
+    #[arg(long, value_name = "PATH", requires = "data")]
+    reports: Option<PathBuf>,
 
     /// R2Gen's annotation.json
     #[arg(long, value_name = "FILE", requires = "images")]
@@ -53,6 +58,14 @@ pub struct TrainArguments {
     /// Negatives: hardened along the schedule, as they are, or none [default: the preset's]
     #[arg(long)]
     negatives: Option<NegativesArgument>,
+
+    /// Folder of decoded images, filled by the first run and used by all that follow
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+
+    /// A study whose files are broken: stop, or skip it and say so
+    #[arg(long, default_value = "stop")]
+    on_bad_study: OnBadStudy,
 
     /// torchvision ResNet weights for the backbone, .pth or .safetensors
     #[arg(long, value_name = "FILE")]
@@ -99,6 +112,8 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Tra
         backbone_weights: arguments.backbone_weights.clone(),
         limit: arguments.limit,
         resume: arguments.resume,
+        cache: arguments.cache.clone(),
+        on_bad_study: arguments.on_bad_study,
     };
     run_experiment(&config, &options, &mut Console::default())?;
     Ok(())
@@ -107,7 +122,10 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Tra
 impl TrainArguments {
     fn source(&self) -> DataSource {
         match (&self.data, &self.annotation, &self.images) {
-            (Some(data), _, _) => DataSource::Mimic(data.clone()),
+            (Some(folder), _, _) => DataSource::Mimic {
+                folder: folder.clone(),
+                reports: self.reports.clone(),
+            },
             (None, Some(file), Some(images)) => DataSource::Annotation {
                 file: file.clone(),
                 images: images.clone(),

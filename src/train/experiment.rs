@@ -3,12 +3,14 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use ithn_data::OnBadStudy;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{DataSource, Dataset, PreparedData};
 use super::error::TrainError;
 use super::evaluation::{SplitScores, Writing, score_split, write_reports};
 use super::floors::{most_frequent_report, nearest_image_report};
+use super::images::RunImages;
 use super::observer::Observer;
 use super::run_folder::RunFolder;
 use super::trainer::Trainer;
@@ -36,6 +38,10 @@ pub struct ExperimentOptions {
     pub limit: Option<usize>,
     /// Continue the run in `out`.
     pub resume: bool,
+    /// Folder of decoded images, completed if it lacks some and shared by runs.
+    pub cache: Option<PathBuf>,
+    /// What happens when a study's files are broken.
+    pub on_bad_study: OnBadStudy,
 }
 
 /// What a run comes to; `metrics.json`.
@@ -81,7 +87,21 @@ pub fn run_experiment(
             Ok::<_, TrainError>(Checkpoint::load(&folder.last_checkpoint())?)
         })
         .transpose()?;
-    let dataset = Dataset::load(&options.source, config.model.views, options.limit)?;
+    let mut dataset = Dataset::load(
+        &options.source,
+        config.model.views,
+        options.limit,
+        options.on_bad_study,
+    )?;
+    let cache = match &options.cache {
+        Some(folder) => {
+            Some(dataset.cache_images(folder, config, options.on_bad_study, observer)?)
+        }
+        None => None,
+    };
+    if cache.is_none() && options.on_bad_study == OnBadStudy::Skip {
+        dataset.drop_undecodable()?;
+    }
     let tokenizer = checkpoint
         .as_ref()
         .map(|checkpoint| checkpoint.header.tokenizer.clone());
@@ -94,7 +114,15 @@ pub fn run_experiment(
     };
     describe(&dataset, &data, &model, config, options, observer);
 
-    let trainer = Trainer::new(config, &data, &folder, model, options.device.clone());
+    let images = RunImages::new(config, cache);
+    let trainer = Trainer::new(
+        config,
+        &data,
+        &folder,
+        model,
+        images,
+        options.device.clone(),
+    );
     let trainer = match &checkpoint {
         Some(checkpoint) => trainer.resume(checkpoint)?,
         None => trainer,

@@ -10,6 +10,7 @@ mod evaluation;
 mod experiment;
 mod findings;
 mod floors;
+mod images;
 mod observer;
 mod optimizer;
 mod run_folder;
@@ -22,6 +23,7 @@ pub use evaluation::{Prediction, SplitScores, Writing, score_split, write_report
 pub use experiment::{ExperimentOptions, ExperimentResults, Floors, run_experiment};
 pub use findings::{FindingsReader, FindingsScores};
 pub use floors::{most_frequent_report, nearest_image_report};
+pub use images::RunImages;
 pub use observer::{Console, Observer, StepLosses};
 pub use optimizer::OptimizerConfig;
 pub use run_folder::RunFolder;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use ithn_data::{BatchLoader, BatchMember, ImageLoader, ImageTransform, shuffled_order};
+use ithn_data::{BatchLoader, BatchMember, ImageLoader, shuffled_order};
 use ithn_generator::{ReportGenerator, StepDecoder};
 use ithn_negatives::TrainingPoint;
 use serde::{Deserialize, Serialize};
@@ -14,14 +14,12 @@ use super::batch::training_batch;
 use super::dataset::PreparedData;
 use super::error::TrainError;
 use super::evaluation::{SplitScores, Writing, score_split, write_reports};
+use super::images::RunImages;
 use super::observer::{Observer, StepLosses};
 use super::run_folder::RunFolder;
 use crate::checkpoint::{Checkpoint, CheckpointHeader, TrainingProgress};
-use crate::config::{Augmentation, ExperimentConfig, MonitoredMetric};
+use crate::config::{ExperimentConfig, MonitoredMetric};
 use crate::plugin::{Ithn, LossTerms};
-
-/// Bytes of decoded images that a run may keep in memory.
-const IMAGE_BUDGET: usize = 1 << 30;
 
 /// A generator in training: whatever implements the two traits.
 pub trait TrainableGenerator: Module + ModuleDisplay + ReportGenerator + StepDecoder {}
@@ -110,30 +108,9 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         data: &'a PreparedData,
         folder: &'a RunFolder,
         model: Ithn<G>,
+        images: RunImages,
         device: Device,
     ) -> Self {
-        let size = config.images.size;
-        let seed = config.training.seed;
-        let loader = |transform| {
-            Arc::new(ImageLoader::new(
-                transform,
-                config.model.views,
-                seed,
-                IMAGE_BUDGET,
-            ))
-        };
-        let evaluation_images = loader(ImageTransform::Resize { size });
-        let training_images = match config.images.augmentation {
-            Augmentation::None => Arc::clone(&evaluation_images),
-            Augmentation::RandomCrop {
-                shorter_side,
-                horizontal_flip,
-            } => loader(ImageTransform::RandomCrop {
-                shorter_side,
-                size,
-                horizontal_flip,
-            }),
-        };
         Trainer {
             optimizer: config.training.optimizer.init(),
             model,
@@ -142,8 +119,8 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             folder,
             device,
             progress: TrainingProgress::default(),
-            training_images,
-            evaluation_images,
+            training_images: images.training,
+            evaluation_images: images.evaluation,
         }
     }
 
