@@ -3,8 +3,11 @@
 //! | step | what does it |
 //! |---|---|
 //! | files → studies | [`read_annotation`] for R2Gen's `annotation.json`, [`read_mimic`] for MIMIC-CXR-JPG; both end in [`Study`] |
+//! | once and for all | [`prepare`]: MIMIC-CXR-JPG, Open-i's XML or Kaggle's tables → one `annotation.json` |
+//! | broken studies | [`OnBadStudy`]: the first is an error, or they are left out and listed as [`Exclusions`] |
 //! | report → tokens | [`Cleaning`], then [`Tokenizer`]: R2Gen's text, word by word |
 //! | image → square | [`decode_image`], then [`ImageTransform`]: Pillow's resizing, to within one level |
+//! | an epoch without decoding | [`ImageCache`]: resized images in shards, bit for bit what decoding gives |
 //! | studies → batches | [`shuffled_order`], [`ImageLoader`], [`BatchLoader`]: worker threads, same result for any number of them |
 //! | no data at hand | [`phantom`]: procedural radiographs with known findings |
 //!

@@ -1,3 +1,5 @@
+mod lengths;
+
 use std::fs::File;
 use std::io::{BufReader, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,6 +8,7 @@ use std::path::Path;
 use dicom_object::{DefaultDicomObject, OpenFileOptions, Tag};
 use dicom_pixeldata::{DecodedPixelData, PhotometricInterpretation, PixelDecoder};
 
+use self::lengths::check_lengths;
 use crate::error::DataError;
 use crate::image::{DecodedImage, check_dimensions, image_error};
 
@@ -29,12 +32,10 @@ struct PixelHeader {
 /// value is subtracted, the greatest brought to 255, values truncated, MONOCHROME1 inverted, and the
 /// histogram equalised as OpenCV does it.
 ///
-/// Transfer syntaxes: uncompressed, deflated, RLE, JPEG baseline, extended and lossless. Window,
+/// Transfer syntaxes: little-endian uncompressed, RLE, JPEG baseline, extended and lossless. Window,
 /// modality and overlay are not applied, as there.
-pub(crate) fn decode_dicom(mut file: File, path: &Path) -> Result<DecodedImage, DataError> {
+pub(crate) fn decode_dicom(file: File, path: &Path) -> Result<DecodedImage, DataError> {
     let header = read_header(&file, path)?;
-    file.rewind()
-        .map_err(DataError::io("cannot read image", path))?;
     // The parser and the decoders behind it are others' and assert some of what they are given.
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         let object = open(OpenFileOptions::new(), &file, path)?;
@@ -80,6 +81,7 @@ pub(crate) fn inspect_dicom(file: File, path: &Path) -> Result<(usize, usize), D
 
 /// Reads what stands before the pixels, and refuses what would not be borne or not understood.
 fn read_header(file: &File, path: &Path) -> Result<PixelHeader, DataError> {
+    check_lengths(&mut BufReader::new(file)).map_err(|reason| image_error(path, reason))?;
     let parsed = catch_unwind(AssertUnwindSafe(|| {
         open(OpenFileOptions::new().read_until(PIXEL_DATA), file, path)
     }));
@@ -137,8 +139,11 @@ fn open(
     file: &File,
     path: &Path,
 ) -> Result<DefaultDicomObject, DataError> {
+    let mut file = BufReader::new(file);
+    file.rewind()
+        .map_err(DataError::io("cannot read image", path))?;
     options
-        .from_reader(BufReader::new(file))
+        .from_reader(file)
         .map_err(|error| image_error(path, with_causes(&error)))
 }
 
