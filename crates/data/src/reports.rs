@@ -27,8 +27,7 @@ pub(crate) enum ReportFiles {
 }
 
 impl ReportFiles {
-    /// Opens `path`, a folder or an archive. In a folder without reports of its own, the archive
-    /// `mimic-cxr-reports.zip` is used if it lies there.
+    /// Opens `path`, a folder or an archive; of a folder that holds `mimic-cxr-reports.zip`, that.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         if path.is_file() {
             return ReportFiles::open_archive(path);
