@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 
 fn report(arguments: Arguments) -> Result<PathBuf, TrainError> {
     let source = match (arguments.data, arguments.annotation, arguments.images) {
-        (Some(data), _, _) => DataSource::Mimic(data),
+        (Some(data), _, _) => DataSource::mimic(data),
         (None, Some(file), Some(images)) => DataSource::Annotation { file, images },
         _ => DataSource::Phantom(PathBuf::from("runs/phantom-studies")),
     };

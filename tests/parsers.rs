@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use ithn::backbone::ResNetConfig;
 use ithn::checkpoint::{Checkpoint, CheckpointHeader, TrainingProgress};
-use ithn::config::{ExperimentConfig, ModelConfig, Preset};
+use ithn::config::{ExperimentConfig, GeneratorConfig, ModelConfig, Preset};
 use ithn::data::Tokenizer;
 use ithn::decoder::TransformerConfig;
 use ithn::import::NamedTensors;
@@ -80,11 +80,13 @@ fn try_alterations(name: &str, bytes: &[u8], mut read: impl FnMut(&[u8])) {
 fn small() -> ExperimentConfig {
     let mut config = Preset::Phantom.config();
     config.model = ModelConfig {
-        backbone: ResNetConfig::narrow(2, vec![1]),
-        memory: CrossModalMemoryConfig::new(4, 4, 2, 2),
-        transformer: TransformerConfig::new(4, 4, 2, 1),
-        visual_dropout: 0.0,
         views: 1,
+        generator: GeneratorConfig::R2GenCmn {
+            backbone: ResNetConfig::narrow(2, vec![1]),
+            memory: CrossModalMemoryConfig::new(4, 4, 2, 2),
+            transformer: TransformerConfig::new(4, 4, 2, 1),
+            visual_dropout: 0.0,
+        },
     };
     config.ithn.projection_width = 4;
     config
@@ -92,7 +94,11 @@ fn small() -> ExperimentConfig {
 
 fn model(config: &ExperimentConfig, logits: usize) -> impl Module + use<> {
     let device = Device::default();
-    let generator = config.model.generator(logits).init(&device);
+    let generator = config
+        .model
+        .r2gen_cmn(logits)
+        .expect("an R2GenCMN")
+        .init(&device);
     config.ithn.init(generator, &device)
 }
 

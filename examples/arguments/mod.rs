@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use ithn::checkpoint::CheckpointHeader;
 use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, TrainingConfig};
+use ithn::data::OnBadStudy;
 use ithn::device::DeviceName;
 use ithn::train::{
     Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, LearningRateSchedule,
@@ -20,6 +21,10 @@ pub struct TrainArguments {
     /// MIMIC-CXR-JPG folder (split and metadata tables, files/p10/…)
     #[arg(long, value_name = "DIR", conflicts_with = "annotation")]
     data: Option<PathBuf>,
+
+    /// MIMIC-CXR's reports, if they are not in --data: a folder, or mimic-cxr-reports.zip
+    #[arg(long, value_name = "PATH", requires = "data")]
+    reports: Option<PathBuf>,
 
     /// R2Gen's annotation.json
     #[arg(long, value_name = "FILE", requires = "images")]
@@ -61,6 +66,14 @@ pub struct TrainArguments {
     /// Negatives: hardened along the schedule, as they are, or none [default: the preset's]
     #[arg(long)]
     negatives: Option<NegativesArgument>,
+
+    /// Folder of decoded images, filled by the first run and used by all that follow
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+
+    /// A study whose files are broken: stop, or skip it and say so
+    #[arg(long, default_value = "stop")]
+    on_bad_study: OnBadStudy,
 
     /// torchvision ResNet weights for the backbone, .pth or .safetensors
     #[arg(long, value_name = "FILE")]
@@ -145,6 +158,8 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Tra
         limit: arguments.limit,
         resume: arguments.resume,
         interrupt: Interrupt::on_signals().map_err(TrainError::Signals)?,
+        cache: arguments.cache.clone(),
+        on_bad_study: arguments.on_bad_study,
     };
     run_experiment(&config, &options, &mut Console::new(arguments.verbosity()))?;
     Ok(())
@@ -153,7 +168,10 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Tra
 impl TrainArguments {
     fn source(&self) -> DataSource {
         match (&self.data, &self.annotation, &self.images) {
-            (Some(data), _, _) => DataSource::Mimic(data.clone()),
+            (Some(folder), _, _) => DataSource::Mimic {
+                folder: folder.clone(),
+                reports: self.reports.clone(),
+            },
             (None, Some(file), Some(images)) => DataSource::Annotation {
                 file: file.clone(),
                 images: images.clone(),

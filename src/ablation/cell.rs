@@ -14,8 +14,8 @@ use crate::config::{ExperimentConfig, GeneratorKind, GeneratorTask, Negatives};
 use crate::generators::LibraryGenerator;
 use crate::train::{
     Dataset, EpochPlan, EpochRecord, MeanAlignment, Observer, Prediction, PreparedData,
-    RankingConfig, RankingScores, RunFolder, SplitScores, StepRecord, TrainError, Trainer, Writing,
-    near_twins, rank_split, score_split, write_reports,
+    RankingConfig, RankingScores, RunFolder, RunImages, SplitScores, StepRecord, TrainError,
+    Trainer, Writing, near_twins, rank_split, score_split, write_reports,
 };
 
 /// Raised whenever the same configuration would give another result.
@@ -162,8 +162,16 @@ impl GeneratorTask for Training<'_> {
         let training = self.device.clone().autodiff();
         let model = config.ithn.init(generator, &training).materialize();
         let folder = RunFolder::create(self.work, config)?;
-        let trainer = Trainer::new(config, self.data, &folder, model, self.device.clone());
-        let images = trainer.evaluation_images();
+        let loaders = RunImages::new(config, None);
+        let images = Arc::clone(&loaders.evaluation);
+        let trainer = Trainer::new(
+            config,
+            self.data,
+            &folder,
+            model,
+            loaders,
+            self.device.clone(),
+        );
         let mut recorder = Recorder::default();
         let model = trainer.train(&mut recorder)?.valid();
 

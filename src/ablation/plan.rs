@@ -189,7 +189,12 @@ fn studies(config: &AblationConfig, out: &Path) -> Result<Dataset, TrainError> {
     );
     let folder = out.join(name);
     ithn_data::phantom::write_phantom_dataset(&folder, studies)?;
-    Dataset::load(&DataSource::Mimic(folder), config.base.model.views, None)
+    Dataset::load(
+        &DataSource::mimic(folder),
+        config.base.model.views,
+        None,
+        ithn_data::OnBadStudy::Stop,
+    )
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use ithn_data::{ImageLoader, ImageTransform};
+use ithn_data::{ImageLoader, ImageTransform, OnBadStudy};
 use ithn_generator::StepDecoder;
 
 use super::{ReportPage, SheetMaker};
@@ -91,7 +91,7 @@ pub fn report_of_run(
         negatives: Negatives::Off,
         ..config.clone()
     };
-    let dataset = Dataset::load(source, config.model.views, None)?;
+    let dataset = Dataset::load(source, config.model.views, None, OnBadStudy::Stop)?;
     let tokenizer = Some(header.tokenizer.clone());
     let data = PreparedData::new(&dataset, &config_without_negatives, tokenizer)?;
     let task = PageOfRun {

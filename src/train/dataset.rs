@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn_data::{
-    Annotation, BatchMember, DataError, EncodedStudy, MimicOptions, Split, Study, Tokenizer,
-    read_mimic,
+    Annotation, BatchMember, DataError, EncodedStudy, Exclusions, ImageCheck, MimicOptions,
+    OnBadStudy, Split, Study, Tokenizer, read_mimic, screen_images,
 };
 use ithn_negatives::mine::{MiningStudy, TfIdfConfig, mine};
 
@@ -19,7 +19,12 @@ pub enum DataSource {
     /// Phantom studies, written to this folder unless they are there already.
     Phantom(PathBuf),
     /// A MIMIC-CXR-JPG folder.
-    Mimic(PathBuf),
+    Mimic {
+        /// The folder, with tables and images.
+        folder: PathBuf,
+        /// MIMIC-CXR's reports, a folder or the zip archive, if they lie elsewhere.
+        reports: Option<PathBuf>,
+    },
     /// R2Gen's `annotation.json` and its images folder.
     Annotation {
         /// The annotation.
@@ -27,6 +32,16 @@ pub enum DataSource {
         /// Folder that its image paths start from.
         images: PathBuf,
     },
+}
+
+impl DataSource {
+    /// A MIMIC-CXR-JPG folder that holds its reports too.
+    pub fn mimic(folder: PathBuf) -> Self {
+        DataSource::Mimic {
+            folder,
+            reports: None,
+        }
+    }
 }
 
 /// Studies of all splits, as read.
@@ -45,21 +60,40 @@ pub struct Dataset {
 impl Dataset {
     /// Reads a dataset; `limit` keeps the first studies of every split, `views` images a study.
     ///
+    /// Images must be there. Where broken studies are skipped their headers are looked at as well:
+    /// [`drop_undecodable`](Self::drop_undecodable) or a cache finds the rest.
+    ///
     /// # Errors
     ///
-    /// If it cannot be read, or a split has no study.
+    /// If it cannot be read, or a split has no study; if a study is broken and not skipped.
     pub fn load(
         source: &DataSource,
         views: usize,
         limit: Option<usize>,
+        on_bad_study: OnBadStudy,
     ) -> Result<Self, TrainError> {
+        let check = match on_bad_study {
+            OnBadStudy::Stop => ImageCheck::Present,
+            OnBadStudy::Skip => ImageCheck::Header,
+        };
+        let options = |reports: Option<PathBuf>| MimicOptions {
+            views,
+            reports,
+            on_bad_study,
+            image_check: check,
+            ..MimicOptions::default()
+        };
         let mut dataset = match source {
             DataSource::Phantom(folder) => {
                 write_phantom_dataset(folder, &PhantomConfig::default())?;
-                Dataset::mimic(folder, views)?
+                Dataset::mimic(folder, &options(None))?
             }
-            DataSource::Mimic(folder) => Dataset::mimic(folder, views)?,
-            DataSource::Annotation { file, images } => Dataset::annotation(file, images)?,
+            DataSource::Mimic { folder, reports } => {
+                Dataset::mimic(folder, &options(reports.clone()))?
+            }
+            DataSource::Annotation { file, images } => {
+                Dataset::annotation(file, images, check, on_bad_study)?
+            }
         };
         if let Some(limit) = limit {
             let mut kept: HashMap<Split, usize> = HashMap::new();
@@ -69,41 +103,26 @@ impl Dataset {
                 *count <= limit
             });
         }
-        for split in Split::ALL {
-            if !dataset.studies.iter().any(|study| study.split == split) {
-                return Err(DataError::EmptySplit {
-                    split: split.name(),
-                    path: dataset.path,
-                }
-                .into());
-            }
-        }
+        dataset.check_splits()?;
         Ok(dataset)
     }
 
-    fn mimic(folder: &Path, views: usize) -> Result<Self, TrainError> {
-        let options = MimicOptions {
-            views,
-            ..MimicOptions::default()
-        };
-        let read = read_mimic(folder, &options)?;
-        let mut notes = Vec::new();
-        if !read.without_section.is_empty() {
-            notes.push(format!(
-                "{} studies without findings left out, the first s{}",
-                read.without_section.len(),
-                read.without_section[0]
-            ));
-        }
+    fn mimic(folder: &Path, options: &MimicOptions) -> Result<Self, TrainError> {
+        let read = read_mimic(folder, options)?;
         Ok(Dataset {
             path: folder.to_owned(),
             studies: read.studies,
             findings: FindingsReader::for_folder(folder),
-            notes,
+            notes: read.exclusions.notes(),
         })
     }
 
-    fn annotation(file: &Path, images: &Path) -> Result<Self, TrainError> {
+    fn annotation(
+        file: &Path,
+        images: &Path,
+        check: ImageCheck,
+        on_bad_study: OnBadStudy,
+    ) -> Result<Self, TrainError> {
         if !images.is_dir() {
             return Err(DataError::Layout {
                 path: images.to_owned(),
@@ -112,23 +131,42 @@ impl Dataset {
             }
             .into());
         }
-        let studies = Annotation::read(file)?.studies(file, images)?;
-        let paths: Vec<&PathBuf> = studies.iter().flat_map(|study| &study.images).collect();
-        let missing: Vec<&&PathBuf> = paths.iter().filter(|path| !path.is_file()).collect();
-        if let Some(first) = missing.first() {
-            return Err(DataError::MissingImages {
-                missing: missing.len(),
-                total: paths.len(),
-                first: (**first).clone(),
-            }
-            .into());
-        }
+        let mut exclusions = Exclusions::new(on_bad_study);
+        let studies = Annotation::read(file)?.studies_or(file, images, &mut exclusions)?;
+        let studies = screen_images(studies, check, &mut exclusions)?;
         Ok(Dataset {
             path: file.to_owned(),
             studies,
             findings: FindingsReader::Rules14,
-            notes: Vec::new(),
+            notes: exclusions.notes(),
         })
+    }
+
+    /// Decodes every image once and leaves out the studies of those that cannot be: for runs that
+    /// skip broken studies and keep no cache.
+    ///
+    /// # Errors
+    ///
+    /// If a split has no study left.
+    pub fn drop_undecodable(&mut self) -> Result<(), TrainError> {
+        let mut exclusions = Exclusions::new(OnBadStudy::Skip);
+        let studies = std::mem::take(&mut self.studies);
+        self.studies = screen_images(studies, ImageCheck::Decode, &mut exclusions)?;
+        self.notes.extend(exclusions.notes());
+        self.check_splits()
+    }
+
+    pub(super) fn check_splits(&self) -> Result<(), TrainError> {
+        for split in Split::ALL {
+            if self.split(split).next().is_none() {
+                return Err(DataError::EmptySplit {
+                    split: split.name(),
+                    path: self.path.clone(),
+                }
+                .into());
+            }
+        }
+        Ok(())
     }
 
     /// Studies of one split.

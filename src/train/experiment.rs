@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use ithn_data::{ImageLoader, Split};
+use ithn_data::{ImageLoader, OnBadStudy, Split};
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
 use super::error::TrainError;
 use super::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
 use super::floors::{most_frequent_report, nearest_image_report};
+use super::images::RunImages;
 use super::interrupt::Interrupt;
 use super::near_twins::near_twins;
 use super::observer::Observer;
@@ -44,6 +45,10 @@ pub struct ExperimentOptions {
     pub resume: bool,
     /// What stops the run after its present step.
     pub interrupt: Interrupt,
+    /// Folder of decoded images, completed if it lacks some and shared by runs.
+    pub cache: Option<PathBuf>,
+    /// What happens when a study's files are broken.
+    pub on_bad_study: OnBadStudy,
 }
 
 impl ExperimentOptions {
@@ -57,6 +62,8 @@ impl ExperimentOptions {
             limit: None,
             resume: false,
             interrupt: Interrupt::default(),
+            cache: None,
+            on_bad_study: OnBadStudy::Stop,
         }
     }
 }
@@ -144,6 +151,7 @@ struct Run<'a> {
     checkpoint: Option<Checkpoint>,
     dataset: Dataset,
     data: PreparedData,
+    images: RunImages,
 }
 
 impl<'a> Run<'a> {
@@ -162,7 +170,21 @@ impl<'a> Run<'a> {
                 Ok::<_, TrainError>(Checkpoint::load(&folder.last_checkpoint())?)
             })
             .transpose()?;
-        let dataset = Dataset::load(&options.source, config.model.views, options.limit)?;
+        let mut dataset = Dataset::load(
+            &options.source,
+            config.model.views,
+            options.limit,
+            options.on_bad_study,
+        )?;
+        let cache = match &options.cache {
+            Some(folder) => {
+                Some(dataset.cache_images(folder, config, options.on_bad_study, observer)?)
+            }
+            None => None,
+        };
+        if cache.is_none() && options.on_bad_study == OnBadStudy::Skip {
+            dataset.drop_undecodable()?;
+        }
         let tokenizer = checkpoint
             .as_ref()
             .map(|checkpoint| checkpoint.header.tokenizer.clone());
@@ -175,6 +197,7 @@ impl<'a> Run<'a> {
             checkpoint,
             dataset,
             data,
+            images: RunImages::new(config, cache),
         };
         run.device().seed(config.training.seed);
         Ok(run)
@@ -198,13 +221,20 @@ impl<'a> Run<'a> {
         };
         self.describe(model.num_params());
 
-        let trainer = Trainer::new(config, &self.data, &folder, model, options.device.clone())
-            .with_interrupt(options.interrupt.clone());
+        let images = Arc::clone(&self.images.evaluation);
+        let trainer = Trainer::new(
+            config,
+            &self.data,
+            &folder,
+            model,
+            self.images.clone(),
+            options.device.clone(),
+        )
+        .with_interrupt(options.interrupt.clone());
         let trainer = match &self.checkpoint {
             Some(checkpoint) => trainer.resume(checkpoint)?,
             None => trainer,
         };
-        let images = trainer.evaluation_images();
         let model = trainer.train(self.observer)?;
         let best = Checkpoint::load(&folder.best_checkpoint())?;
         let model = best.restore_model(model.valid())?;

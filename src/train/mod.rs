@@ -14,6 +14,7 @@ mod experiment;
 mod findings;
 mod floors;
 mod guards;
+mod images;
 mod interrupt;
 mod near_twins;
 mod observer;
@@ -38,6 +39,7 @@ pub use experiment::{
 pub use findings::{FindingsReader, FindingsScores};
 pub use floors::{most_frequent_report, nearest_image_report};
 pub use guards::{Guards, NonFinite, clip_gradients, gradient_norm};
+pub use images::RunImages;
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use near_twins::near_twins;
 pub use observer::{EpochPlan, Observer, StepRecord};

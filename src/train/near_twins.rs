@@ -83,7 +83,13 @@ mod tests {
             seed: 2,
         };
         write_phantom_dataset(&studies, &config).expect("drawn");
-        Dataset::load(&DataSource::Mimic(studies), 1, None).expect("readable")
+        Dataset::load(
+            &DataSource::mimic(studies),
+            1,
+            None,
+            ithn_data::OnBadStudy::Stop,
+        )
+        .expect("readable")
     }
 
     #[test]

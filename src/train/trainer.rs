@@ -4,9 +4,7 @@ use std::time::Instant;
 use burn::module::{Module, ModuleDisplay};
 use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use ithn_data::{
-    BatchLoader, BatchMember, DataError, ImageLoader, ImageTransform, LoadedBatch, shuffled_order,
-};
+use ithn_data::{BatchLoader, BatchMember, DataError, ImageLoader, LoadedBatch, shuffled_order};
 use ithn_generator::{ReportGenerator, StepDecoder};
 use ithn_negatives::TrainingPoint;
 use serde::Serialize;
@@ -17,17 +15,15 @@ use super::epoch_record::EpochRecord;
 use super::error::TrainError;
 use super::evaluation::{SplitScores, Writing, score_split, write_reports_while};
 use super::guards::{NonFinite, clip_gradients, gradient_norm};
+use super::images::RunImages;
 use super::interrupt::Interrupt;
 use super::observer::{EpochPlan, Observer, StepRecord};
 use super::run_folder::RunFolder;
 use super::step::{NonFiniteValue, StepValues, batch_values, catch_out_of_memory};
 use super::step_log::StepLog;
 use crate::checkpoint::{BestEpoch, Checkpoint, CheckpointHeader, Exact, TrainingProgress};
-use crate::config::{Augmentation, ExperimentConfig, MonitoredMetric};
+use crate::config::{ExperimentConfig, MonitoredMetric};
 use crate::plugin::Ithn;
-
-/// Bytes of decoded images that a run may keep in memory.
-const IMAGE_BUDGET: usize = 1 << 30;
 
 /// A generator in training: whatever implements the two traits.
 pub trait TrainableGenerator: Module + ModuleDisplay + ReportGenerator + StepDecoder {}
@@ -60,30 +56,9 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         data: &'a PreparedData,
         folder: &'a RunFolder,
         model: Ithn<G>,
+        images: RunImages,
         device: Device,
     ) -> Self {
-        let size = config.images.size;
-        let seed = config.training.seed;
-        let loader = |transform| {
-            Arc::new(ImageLoader::new(
-                transform,
-                config.model.views,
-                seed,
-                IMAGE_BUDGET,
-            ))
-        };
-        let evaluation_images = loader(ImageTransform::Resize { size });
-        let training_images = match config.images.augmentation {
-            Augmentation::None => Arc::clone(&evaluation_images),
-            Augmentation::RandomCrop {
-                shorter_side,
-                horizontal_flip,
-            } => loader(ImageTransform::RandomCrop {
-                shorter_side,
-                size,
-                horizontal_flip,
-            }),
-        };
         Trainer {
             optimizer: config.training.optimizer.init(),
             model,
@@ -95,8 +70,8 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
                 data: Some(fingerprint(data)),
                 ..TrainingProgress::default()
             },
-            training_images,
-            evaluation_images,
+            training_images: images.training,
+            evaluation_images: images.evaluation,
             interrupt: Interrupt::default(),
             saved: Instant::now(),
         }

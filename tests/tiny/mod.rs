@@ -66,7 +66,7 @@ pub fn studies(folder: &Path) {
 /// A fresh run in `out` on the studies of `folder`.
 pub fn options(folder: &Path, out: &Path) -> ExperimentOptions {
     ExperimentOptions::new(
-        DataSource::Mimic(folder.join("studies")),
+        DataSource::mimic(folder.join("studies")),
         out.to_owned(),
         DeviceName::Cpu.open().expect("a processor"),
     )

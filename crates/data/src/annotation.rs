@@ -1,11 +1,16 @@
-use std::collections::HashSet;
-use std::fs;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::error::DataError;
+use crate::exclusion::{ExclusionReason, Exclusions, OnBadStudy};
+use crate::labels::Labels;
 use crate::study::{NegativeStudy, Split, Study};
 
 /// Studies of R2Gen's `annotation.json`, image paths resolved below `images` and all views kept.
@@ -74,6 +79,9 @@ pub struct AnnotationEntry {
         skip_serializing_if = "Option::is_none"
     )]
     pub study_id: Option<String>,
+    /// CheXpert's findings by name, 1, 0 or -1; unmentioned ones are absent. This library's own key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, i8>,
     /// Reports of first negatives, closest first.
     #[serde(
         default,
@@ -98,48 +106,43 @@ pub struct Annotation {
 }
 
 impl Annotation {
-    /// Reads an annotation file; a byte order mark and unknown keys are accepted.
+    /// Reads an annotation file, an entry at a time; a byte order mark and unknown keys are accepted.
     ///
     /// # Errors
     ///
     /// If the file cannot be read, or an entry lacks a key: the split, the place in it and the key
     /// are named.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let text =
-            fs::read_to_string(path).map_err(DataError::io("cannot read annotation", path))?;
+        let file = File::open(path).map_err(DataError::io("cannot read annotation", path))?;
+        let mut file = BufReader::new(file);
+        let start = file
+            .fill_buf()
+            .map_err(DataError::io("cannot read annotation", path))?;
+        if start.starts_with(b"\xEF\xBB\xBF") {
+            file.consume(3);
+        }
         let failed = |reason: String| DataError::Json {
             path: path.to_owned(),
             reason,
         };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let whole: Value = serde_json::from_str(text).map_err(|error| failed(error.to_string()))?;
-        let list = |name: &str| -> Result<Vec<AnnotationEntry>, DataError> {
-            let entries = whole
-                .get(name)
-                .and_then(Value::as_array)
-                .ok_or_else(|| failed(format!("no list '{name}' at the top level")))?;
-            entries
-                .iter()
-                .enumerate()
-                .map(|(index, entry)| {
-                    AnnotationEntry::deserialize(entry).map_err(|error| {
-                        let id = entry
-                            .get("id")
-                            .map_or_else(String::new, |id| format!(" ({id})"));
-                        failed(format!("{name}[{index}]{id}: {error}"))
-                    })
-                })
-                .collect()
+        let mut json = serde_json::Deserializer::from_reader(file);
+        let lists = json
+            .deserialize_map(SplitLists)
+            .map_err(|error| failed(error.to_string()))?;
+        json.end().map_err(|error| failed(error.to_string()))?;
+        let list = |name: &str, entries: Option<Vec<AnnotationEntry>>| {
+            entries.ok_or_else(|| failed(format!("no list '{name}' at the top level")))
         };
+        let [train, val, test] = lists;
         Ok(Annotation {
-            train: list("train")?,
-            val: list("val")?,
-            test: list("test")?,
+            train: list("train", train)?,
+            val: list("val", val)?,
+            test: list("test", test)?,
         })
     }
 
     /// The annotation of some studies, their image paths relative to `images`, first negatives
-    /// included; labels have no place in it.
+    /// and labels included.
     ///
     /// # Errors
     ///
@@ -148,21 +151,7 @@ impl Annotation {
     pub fn from_studies(studies: &[Study], path: &Path, images: &Path) -> Result<Self, DataError> {
         let mut annotation = Annotation::default();
         for study in studies {
-            let relative = |image: &PathBuf| relative_to(images, image, path, &study.id);
-            let list = |images: &[PathBuf]| images.iter().map(relative).collect::<Result<_, _>>();
-            let entry = AnnotationEntry {
-                id: study.id.clone(),
-                report: study.report.clone(),
-                image_path: list(&study.images)?,
-                split: study.split.name().to_owned(),
-                subject_id: Some(study.patient.clone()),
-                study_id: None,
-                neg_report: study.negative.iter().map(|it| it.report.clone()).collect(),
-                neg_image_path: match &study.negative {
-                    None => Vec::new(),
-                    Some(negative) => vec![Value::from(list(&negative.images)? as Vec<String>)],
-                },
-            };
+            let entry = AnnotationEntry::of_study(study, path, images)?;
             match study.split {
                 Split::Train => annotation.train.push(entry),
                 Split::Validation => annotation.val.push(entry),
@@ -195,6 +184,20 @@ impl Annotation {
     ///
     /// If an image path leaves `images`, an entry has no image, or an id occurs twice.
     pub fn studies(&self, path: &Path, images: &Path) -> Result<Vec<Study>, DataError> {
+        self.studies_or(path, images, &mut Exclusions::new(OnBadStudy::Stop))
+    }
+
+    /// As [`studies`](Self::studies), with broken entries meeting the policy of `exclusions`.
+    ///
+    /// # Errors
+    ///
+    /// As [`studies`](Self::studies), unless such entries are skipped.
+    pub fn studies_or(
+        &self,
+        path: &Path,
+        images: &Path,
+        exclusions: &mut Exclusions,
+    ) -> Result<Vec<Study>, DataError> {
         let mut seen = HashSet::new();
         let mut studies = Vec::new();
         for (split, entries) in [
@@ -203,13 +206,19 @@ impl Annotation {
             (Split::Test, &self.test),
         ] {
             for entry in entries {
-                if !seen.insert(&entry.id) {
-                    return Err(DataError::Json {
+                let study = match seen.insert(&entry.id) {
+                    true => entry.study(split, path, images),
+                    false => Err(DataError::Json {
                         path: path.to_owned(),
                         reason: format!("{}: the id {} occurs twice", split.name(), entry.id),
-                    });
+                    }),
+                };
+                match study {
+                    Ok(study) => studies.push(study),
+                    Err(error) => {
+                        exclusions.broken(&entry.id, ExclusionReason::BadRow, error)?;
+                    }
                 }
-                studies.push(entry.study(split, path, images)?);
             }
         }
         Ok(studies)
@@ -217,6 +226,30 @@ impl Annotation {
 }
 
 impl AnnotationEntry {
+    /// The entry of a study, its image paths relative to `images`.
+    pub(crate) fn of_study(study: &Study, path: &Path, images: &Path) -> Result<Self, DataError> {
+        let list = |paths: &[PathBuf]| -> Result<Vec<String>, DataError> {
+            paths
+                .iter()
+                .map(|image| relative_to(images, image, path, &study.id))
+                .collect()
+        };
+        Ok(AnnotationEntry {
+            id: study.id.clone(),
+            report: study.report.clone(),
+            image_path: list(&study.images)?,
+            split: study.split.name().to_owned(),
+            subject_id: Some(study.patient.clone()),
+            study_id: None,
+            labels: study.labels.map(Labels::named).unwrap_or_default(),
+            neg_report: study.negative.iter().map(|it| it.report.clone()).collect(),
+            neg_image_path: match &study.negative {
+                None => Vec::new(),
+                Some(negative) => vec![Value::from(list(&negative.images)?)],
+            },
+        })
+    }
+
     fn study(&self, split: Split, path: &Path, images: &Path) -> Result<Study, DataError> {
         let resolve = |image: &str| {
             resolve_below(images, image).ok_or_else(|| DataError::EscapingPath {
@@ -236,6 +269,15 @@ impl AnnotationEntry {
             (Some(report), Some(paths)) => Some(NegativeStudy {
                 report: report.clone(),
                 images: image_list(paths)
+                    .filter(|paths| !paths.is_empty())
+                    .ok_or_else(|| DataError::Json {
+                        path: path.to_owned(),
+                        reason: format!(
+                            "{}: study {}: neg_image_path is no list of paths",
+                            split.name(),
+                            self.id
+                        ),
+                    })?
                     .iter()
                     .map(|image| resolve(image))
                     .collect::<Result<_, _>>()?,
@@ -261,9 +303,21 @@ impl AnnotationEntry {
                 .collect::<Result<_, _>>()?,
             report: self.report.clone(),
             split,
-            labels: None,
+            labels: self.labels(split, path)?,
             negative,
         })
+    }
+
+    fn labels(&self, split: Split, path: &Path) -> Result<Option<Labels>, DataError> {
+        if self.labels.is_empty() {
+            return Ok(None);
+        }
+        Labels::from_named(&self.labels)
+            .map(Some)
+            .map_err(|reason| DataError::Json {
+                path: path.to_owned(),
+                reason: format!("{}: study {}: {reason}", split.name(), self.id),
+            })
     }
 
     /// Its patient: the subject, or for `CXR2384_IM-0942` the number behind `CXR`, or the study itself.
@@ -278,20 +332,82 @@ impl AnnotationEntry {
     }
 }
 
-/// A negative's images: one path, or a list of them.
-fn image_list(paths: &Value) -> Vec<String> {
+/// Reads the lists `train`, `val` and `test`, whatever else stands beside them.
+struct SplitLists;
+
+impl<'de> Visitor<'de> for SplitLists {
+    type Value = [Option<Vec<AnnotationEntry>>; 3];
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with the lists train, val and test")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut lists = [None, None, None];
+        while let Some(key) = map.next_key::<String>()? {
+            match Split::ALL.iter().position(|split| split.name() == key) {
+                None => drop(map.next_value::<IgnoredAny>()?),
+                Some(place) if lists[place].is_some() => {
+                    return Err(serde::de::Error::custom(format!(
+                        "the list '{key}' stands twice"
+                    )));
+                }
+                Some(place) => {
+                    lists[place] = Some(map.next_value_seed(EntryList(Split::ALL[place].name()))?);
+                }
+            }
+        }
+        Ok(lists)
+    }
+}
+
+/// Reads the entries of one list; the name is for messages.
+struct EntryList(&'static str);
+
+impl<'de> DeserializeSeed<'de> for EntryList {
+    type Value = Vec<AnnotationEntry>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EntryList {
+    type Value = Vec<AnnotationEntry>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a list '{}'", self.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(entry) = entries.next_element::<Value>()? {
+            let described = AnnotationEntry::deserialize(&entry).map_err(|error| {
+                let id = entry
+                    .get("id")
+                    .map_or_else(String::new, |id| format!(" ({id})"));
+                serde::de::Error::custom(format!("{}[{}]{id}: {error}", self.0, read.len()))
+            })?;
+            read.push(described);
+        }
+        Ok(read)
+    }
+}
+
+/// A negative's images: one path, or a list of them; `None` if it is anything else.
+fn image_list(paths: &Value) -> Option<Vec<String>> {
     match paths {
-        Value::String(path) => vec![path.clone()],
+        Value::String(path) => Some(vec![path.clone()]),
         Value::Array(paths) => paths
             .iter()
-            .filter_map(|path| path.as_str().map(str::to_owned))
+            .map(|path| path.as_str().map(str::to_owned))
             .collect(),
-        _ => Vec::new(),
+        _ => None,
     }
 }
 
 /// `relative` below `root`; `None` if it is absolute or climbs out.
-fn resolve_below(root: &Path, relative: &str) -> Option<PathBuf> {
+pub(crate) fn resolve_below(root: &Path, relative: &str) -> Option<PathBuf> {
     let path = Path::new(relative);
     path.components()
         .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))

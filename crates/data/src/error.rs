@@ -81,6 +81,44 @@ pub enum DataError {
         /// What is wrong.
         reason: String,
     },
+    /// A report that cannot be read as text.
+    #[error("cannot read report {path}: {reason}")]
+    Report {
+        /// The file, inside its archive if it lies in one.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A zip archive that cannot be read.
+    #[error("cannot read archive {path}: {reason}")]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// XML that cannot be understood.
+    #[error("{path}: {reason}")]
+    Xml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A shard of an image cache that is damaged or of another version.
+    #[error("{path}: {reason}; delete the file, it will be made again")]
+    Cache {
+        /// The shard.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An output folder that holds a dataset prepared in another way.
+    #[error("{path} was prepared from other files or with other options: choose another folder")]
+    PreparedOtherwise {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A study without images.
     #[error("study {study} has no image; leave the study out")]
     NoImage {

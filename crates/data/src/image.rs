@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use image::{DynamicImage, ImageReader, Limits};
@@ -15,6 +15,10 @@ const MAX_BYTES: u64 = 1 << 30;
 /// Bytes that an image file may have: the JPEG decoder reads all of it before it looks at it.
 const MAX_FILE_BYTES: u64 = 1 << 28;
 
+/// First bytes that are read to learn an image's dimensions: first few, then many.
+const SHORT_HEADER: u64 = 1 << 14;
+const LONG_HEADER: u64 = 1 << 21;
+
 /// A decoded 8-bit image: one channel (gray) or three (RGB), interleaved, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodedImage {
@@ -28,41 +32,139 @@ pub struct DecodedImage {
     pub pixels: Vec<u8>,
 }
 
-/// Decodes a PNG or JPEG file.
+/// Decodes a PNG, JPEG or (with the feature `dicom`) DICOM file.
 ///
 /// 16-bit values are scaled to 8 bits (their high byte; Pillow would clip them at 255),
 /// transparency is dropped, palettes are resolved. A gray image stays gray. The orientation that a
-/// camera may have noted is not applied, as in Pillow.
+/// camera may have noted is not applied, as in Pillow. DICOM is converted as MIMIC-CXR-JPG was made:
+/// least value to 0 and greatest to 255, MONOCHROME1 inverted, histogram equalised.
 ///
 /// # Errors
 ///
-/// If the file cannot be opened, is not a readable image, has more than 256 MiB, or would take more
-/// than 16,384 pixels a side or 1 GiB; size is checked before anything is allocated.
+/// If the file cannot be opened, is empty or not a readable image, has more than 256 MiB, or would
+/// take more than 16,384 pixels a side or 1 GiB; size is checked before anything is allocated.
 pub fn decode_image(path: &Path) -> Result<DecodedImage, DataError> {
-    let failed = |reason: String| DataError::Image {
-        path: path.to_owned(),
-        reason,
-    };
-    let file = File::open(path).map_err(DataError::io("cannot open image", path))?;
-    let bytes = file
-        .metadata()
-        .map_err(DataError::io("cannot read image", path))?
-        .len();
-    if bytes > MAX_FILE_BYTES {
-        return Err(failed(format!(
-            "the file has {bytes} bytes, more than the {MAX_FILE_BYTES} that are read"
-        )));
+    let mut file = open_bounded(path)?;
+    if is_dicom(&mut file, path)? {
+        return decode_dicom(file.into_inner(), path);
     }
-    let mut reader = ImageReader::new(BufReader::new(file))
+    let mut reader = ImageReader::new(file)
         .with_guessed_format()
         .map_err(DataError::io("cannot read image", path))?;
+    reader.limits(limits());
+    let decoded = reader
+        .decode()
+        .map_err(|error| image_error(path, error.to_string()))?;
+    Ok(to_eight_bits(decoded))
+}
+
+/// Width and height of an image in pixels, by its first bytes alone: whether it is there, is an
+/// image and of bearable size, though not whether all of it can be decoded.
+///
+/// # Errors
+///
+/// As [`decode_image`].
+pub fn inspect_image(path: &Path) -> Result<(usize, usize), DataError> {
+    let mut file = open_bounded(path)?;
+    if is_dicom(&mut file, path)? {
+        return inspect_dicom(file.into_inner(), path);
+    }
+    let dimensions = match header_dimensions(&mut file, path, SHORT_HEADER)? {
+        Ok(dimensions) => Ok(dimensions),
+        // A thumbnail or a colour profile may stand before the dimensions.
+        Err(_) => header_dimensions(&mut file, path, LONG_HEADER)?,
+    };
+    let (width, height) = dimensions.map_err(|reason| image_error(path, reason))?;
+    check_dimensions(path, width as usize, height as usize)?;
+    Ok((width as usize, height as usize))
+}
+
+/// Dimensions that the first `bytes` of the file tell, or why they do not.
+fn header_dimensions(
+    file: &mut BufReader<File>,
+    path: &Path,
+    bytes: u64,
+) -> Result<Result<(u32, u32), String>, DataError> {
+    let io_error = || DataError::io("cannot read image", path);
+    let mut start = Vec::new();
+    file.rewind().map_err(io_error())?;
+    file.take(bytes)
+        .read_to_end(&mut start)
+        .map_err(io_error())?;
+    let reader = ImageReader::new(Cursor::new(start))
+        .with_guessed_format()
+        .map_err(io_error())?;
+    Ok(reader.into_dimensions().map_err(|error| error.to_string()))
+}
+
+fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
-    let decoded = reader.decode().map_err(|error| failed(error.to_string()))?;
-    Ok(to_eight_bits(decoded))
+    limits
+}
+
+/// Refuses what [`limits`] would refuse.
+pub(crate) fn check_dimensions(path: &Path, width: usize, height: usize) -> Result<(), DataError> {
+    let side = MAX_SIDE as usize;
+    if width == 0 || height == 0 || width > side || height > side {
+        return Err(image_error(
+            path,
+            format!("{width}×{height} pixels are outside the limits of 1 to {side} a side"),
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn image_error(path: &Path, reason: String) -> DataError {
+    DataError::Image {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// Opens a file that has some bytes and not too many.
+fn open_bounded(path: &Path) -> Result<BufReader<File>, DataError> {
+    let file = File::open(path).map_err(DataError::io("cannot open image", path))?;
+    let metadata = file
+        .metadata()
+        .map_err(DataError::io("cannot read image", path))?;
+    let reason = match metadata.len() {
+        _ if metadata.is_dir() => "it is a folder".to_owned(),
+        0 => "the file is empty".to_owned(),
+        bytes if bytes > MAX_FILE_BYTES => {
+            format!("the file has {bytes} bytes, more than the {MAX_FILE_BYTES} that are read")
+        }
+        _ => return Ok(BufReader::new(file)),
+    };
+    Err(image_error(path, reason))
+}
+
+/// Whether the file has DICOM's magic code, behind the 128 bytes before it; reads from the start
+/// again afterwards.
+fn is_dicom(file: &mut BufReader<File>, path: &Path) -> Result<bool, DataError> {
+    let io_error = || DataError::io("cannot read image", path);
+    let mut start = Vec::new();
+    file.take(132).read_to_end(&mut start).map_err(io_error())?;
+    file.rewind().map_err(io_error())?;
+    Ok(start.len() == 132 && start.ends_with(b"DICM"))
+}
+
+#[cfg(feature = "dicom")]
+use crate::dicom::{decode_dicom, inspect_dicom};
+
+#[cfg(not(feature = "dicom"))]
+fn decode_dicom(_: File, path: &Path) -> Result<DecodedImage, DataError> {
+    Err(image_error(
+        path,
+        "it is DICOM, which needs the cargo feature `dicom`".to_owned(),
+    ))
+}
+
+#[cfg(not(feature = "dicom"))]
+fn inspect_dicom(file: File, path: &Path) -> Result<(usize, usize), DataError> {
+    decode_dicom(file, path).map(|image| (image.width, image.height))
 }
 
 fn to_eight_bits(decoded: DynamicImage) -> DecodedImage {

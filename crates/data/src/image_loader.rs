@@ -4,6 +4,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use rayon::prelude::*;
 
+use crate::cache::ImageCache;
 use crate::error::DataError;
 use crate::image::{DecodedImage, decode_image};
 use crate::loader::EncodedStudy;
@@ -27,6 +28,7 @@ pub struct ImageLoader {
     /// Bytes of resized images that may be remembered.
     budget: usize,
     remembered: RwLock<Remembered>,
+    cache: Option<Arc<ImageCache>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +48,15 @@ impl ImageLoader {
             seed,
             budget,
             remembered: RwLock::default(),
+            cache: None,
         }
+    }
+
+    /// Takes from `cache` what it has. That is not kept in memory besides: the system does it.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Option<Arc<ImageCache>>) -> Self {
+        self.cache = cache;
+        self
     }
 
     /// All images of the given studies in one block. A study with fewer images than views repeats
@@ -99,6 +109,11 @@ impl ImageLoader {
     fn prepared(&self, path: &Path) -> Result<Arc<DecodedImage>, DataError> {
         if let Some(image) = self.read_remembered().images.get(path) {
             return Ok(Arc::clone(image));
+        }
+        if let Some(cache) = &self.cache
+            && let Some(image) = cache.get(path, &self.transform)?
+        {
+            return Ok(Arc::new(image));
         }
         let prepared = self
             .transform
@@ -189,6 +204,30 @@ mod tests {
             );
         }
         assert!(fresh.load(&[&study], 0).is_err());
+    }
+
+    #[test]
+    fn a_cache_changes_nothing_and_replaces_decoding() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let study = study(folder.path(), "a");
+        let plain = loader(3, 0);
+        let mut cache = ImageCache::open(&folder.path().join("cache")).expect("opened");
+        let request = crate::cache::CacheRequest {
+            path: study.images[0].clone(),
+            transforms: vec![plain.transform],
+        };
+        cache
+            .complete(&[request], crate::OnBadStudy::Stop, |_, _| {})
+            .expect("decodable");
+        let cached = loader(3, 0).with_cache(Some(Arc::new(cache)));
+        let expected: Vec<ImageBlock> = (0..5)
+            .map(|epoch| plain.load(&[&study], epoch).expect("readable"))
+            .collect();
+        std::fs::remove_file(&study.images[0]).expect("removed");
+        for (epoch, expected) in expected.iter().enumerate() {
+            let block = cached.load(&[&study], epoch).expect("kept");
+            assert_eq!(&block, expected);
+        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// CheXpert's fourteen findings, in the order of MIMIC-CXR-JPG's tables.
@@ -31,6 +33,14 @@ pub enum Label {
 }
 
 impl Label {
+    fn number(self) -> i8 {
+        match self {
+            Label::Positive => 1,
+            Label::Negative => 0,
+            Label::Uncertain => -1,
+        }
+    }
+
     /// `1`, `0` and `-1`, with or without decimals; a blank is no label.
     ///
     /// # Errors
@@ -52,6 +62,32 @@ impl Label {
 pub struct Labels(pub [Option<Label>; 14]);
 
 impl Labels {
+    /// The labels that there are, by name, as 1, 0 and -1.
+    pub(crate) fn named(self) -> BTreeMap<String, i8> {
+        CHEXPERT_LABELS
+            .iter()
+            .zip(self.0)
+            .filter_map(|(name, label)| Some(((*name).to_owned(), label?.number())))
+            .collect()
+    }
+
+    /// The inverse of [`named`](Self::named).
+    ///
+    /// # Errors
+    ///
+    /// Which name or number is unknown, in words.
+    pub(crate) fn from_named(named: &BTreeMap<String, i8>) -> Result<Self, String> {
+        let mut labels = Labels::default();
+        for (name, number) in named {
+            let place = CHEXPERT_LABELS
+                .iter()
+                .position(|known| known == name)
+                .ok_or_else(|| format!("unknown label '{name}'"))?;
+            labels.0[place] = Label::parse(&number.to_string())?;
+        }
+        Ok(labels)
+    }
+
     /// The label of a finding called as in [`CHEXPERT_LABELS`]; `None` also for another name.
     pub fn get(&self, finding: &str) -> Option<Label> {
         let index = CHEXPERT_LABELS.iter().position(|name| *name == finding)?;
@@ -69,6 +105,18 @@ mod tests {
         assert_eq!(Label::parse("-1"), Ok(Some(Label::Uncertain)));
         assert_eq!(Label::parse(""), Ok(None));
         assert!(Label::parse("2").unwrap_err().contains("'2'"));
+    }
+
+    #[test]
+    fn named_labels_are_read_again() {
+        let mut labels = Labels::default();
+        labels.0[0] = Some(Label::Uncertain);
+        labels.0[13] = Some(Label::Negative);
+        let named = labels.named();
+        assert_eq!(named.len(), 2);
+        assert_eq!(Labels::from_named(&named), Ok(labels));
+        let unknown = BTreeMap::from([("Gout".to_owned(), 1)]);
+        assert!(Labels::from_named(&unknown).unwrap_err().contains("Gout"));
     }
 
     #[test]

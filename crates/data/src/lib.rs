@@ -3,8 +3,11 @@
 //! | step | what does it |
 //! |---|---|
 //! | files → studies | [`read_annotation`] for R2Gen's `annotation.json`, [`read_mimic`] for MIMIC-CXR-JPG; both end in [`Study`] |
+//! | once and for all | [`prepare`]: MIMIC-CXR-JPG, Open-i's XML or Kaggle's tables → one `annotation.json` |
+//! | broken studies | [`OnBadStudy`]: the first is an error, or they are left out and listed as [`Exclusions`] |
 //! | report → tokens | [`Cleaning`], then [`Tokenizer`]: R2Gen's text, word by word |
 //! | image → square | [`decode_image`], then [`ImageTransform`]: Pillow's resizing, to within one level |
+//! | an epoch without decoding | [`ImageCache`]: resized images in shards, bit for bit what decoding gives |
 //! | studies → batches | [`shuffled_order`], [`ImageLoader`], [`BatchLoader`]: worker threads, same result for any number of them |
 //! | no data at hand | [`phantom`]: procedural radiographs with known findings |
 //!
@@ -60,15 +63,24 @@
 //! ```
 
 mod annotation;
+mod cache;
 mod cleaning;
+#[cfg(feature = "dicom")]
+mod dicom;
 mod error;
+mod exclusion;
 mod image;
 mod image_loader;
 mod labels;
 mod loader;
 mod mimic;
+mod open_i;
 mod order;
 pub mod phantom;
+pub mod prepare;
+mod replace;
+mod reports;
+mod screening;
 mod sections;
 mod study;
 mod table;
@@ -76,15 +88,18 @@ mod tokenizer;
 mod transform;
 
 pub use annotation::{Annotation, AnnotationEntry, Views, read_annotation};
+pub use cache::{CacheReport, CacheRequest, ImageCache};
 pub use cleaning::Cleaning;
 pub use error::DataError;
-pub use image::{DecodedImage, decode_image};
+pub use exclusion::{Exclusion, ExclusionReason, Exclusions, OnBadStudy};
+pub use image::{DecodedImage, decode_image, inspect_image};
 pub use image_loader::{ImageBlock, ImageLoader};
 pub use labels::{CHEXPERT_LABELS, Label, Labels};
 pub use loader::{BatchLoader, BatchMember, EncodedStudy, LoadedBatch, TokenBlock, pad_tokens};
 pub use mimic::{MimicOptions, MimicStudies, read_mimic};
 pub use order::shuffled_order;
-pub use sections::ReportSection;
-pub use study::{NegativeStudy, Split, Study, check_images};
+pub use screening::{ImageCheck, screen_images};
+pub use sections::{ReportSection, ReportSections};
+pub use study::{NegativeStudy, Split, Study};
 pub use tokenizer::{Tokenizer, UNKNOWN_WORD};
 pub use transform::{IMAGENET_MEAN, IMAGENET_STD, ImageTransform, TransformError, normalise};

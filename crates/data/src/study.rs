@@ -1,9 +1,7 @@
 use std::path::PathBuf;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::DataError;
 use crate::labels::Labels;
 
 /// Part of a dataset.
@@ -68,23 +66,4 @@ pub struct NegativeStudy {
     pub report: String,
     /// Its images, one per view.
     pub images: Vec<PathBuf>,
-}
-
-/// Looks whether all images of all studies are there, so that a training does not find out on its
-/// second day.
-///
-/// # Errors
-///
-/// [`DataError::MissingImages`] counts those that are not and names the first.
-pub fn check_images(studies: &[Study]) -> Result<(), DataError> {
-    let images: Vec<&PathBuf> = studies.iter().flat_map(|study| &study.images).collect();
-    let missing: Vec<&&PathBuf> = images.par_iter().filter(|image| !image.is_file()).collect();
-    match missing.first() {
-        None => Ok(()),
-        Some(first) => Err(DataError::MissingImages {
-            missing: missing.len(),
-            total: images.len(),
-            first: (**first).clone(),
-        }),
-    }
 }

@@ -32,7 +32,8 @@ impl Table {
         Ok(None)
     }
 
-    fn open(path: &Path) -> Result<Self, DataError> {
+    /// Opens a file, gunzipping it if its name ends in `.gz`.
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io("cannot open", path))?;
         let file = BufReader::new(file);
         let source: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
@@ -73,25 +74,42 @@ impl Table {
         self.header.iter().position(|column| column == name)
     }
 
-    /// Calls `visit` with every row; it says what is wrong with one, if something is.
-    pub(crate) fn for_each(
+    /// Calls `visit` with every row; it says what is wrong with one, if something is. `refused` decides
+    /// whether a row that cannot be read or understood is passed over (the row is given if it could
+    /// be read). A file that cannot be read on is always an error.
+    pub(crate) fn for_each_or(
         mut self,
         mut visit: impl FnMut(&Row) -> Result<(), String>,
+        mut refused: impl FnMut(Option<&Row>, DataError) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         let mut record = StringRecord::new();
         loop {
             match self.reader.read_record(&mut record) {
                 Ok(false) => return Ok(()),
                 Ok(true) => {}
-                Err(error) => return Err(csv_error(&self.path, &error, self.line_offset)),
+                Err(error) => {
+                    let is_row = matches!(
+                        error.kind(),
+                        csv::ErrorKind::UnequalLengths { .. } | csv::ErrorKind::Utf8 { .. }
+                    );
+                    let error = csv_error(&self.path, &error, self.line_offset);
+                    if !is_row {
+                        return Err(error);
+                    }
+                    refused(None, error)?;
+                    continue;
+                }
             }
             let line = record.position().map_or(0, csv::Position::line) + self.line_offset;
             let row = Row { record };
-            visit(&row).map_err(|reason| DataError::Csv {
-                path: self.path.clone(),
-                line,
-                reason,
-            })?;
+            if let Err(reason) = visit(&row) {
+                let error = DataError::Csv {
+                    path: self.path.clone(),
+                    line,
+                    reason,
+                };
+                refused(Some(&row), error)?;
+            }
             record = row.record;
         }
     }
@@ -134,7 +152,10 @@ mod tests {
             "bad" => Err("bad".to_owned()),
             _ => Ok(()),
         };
-        table.for_each(visit).unwrap_err().to_string()
+        table
+            .for_each_or(visit, |_, error| Err(error))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]

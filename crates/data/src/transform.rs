@@ -1,3 +1,5 @@
+use std::fmt;
+
 use fast_image_resize::images::{Image as Canvas, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use rand::rngs::Xoshiro256PlusPlus;
@@ -47,6 +49,28 @@ pub enum ImageTransform {
         /// Whether half of the images are mirrored. That swaps left and right against the report.
         horizontal_flip: bool,
     },
+}
+
+/// What [`ImageTransform::prepare`] does: two transforms with the same preparation share its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Preparation {
+    /// Resized to a square of `size` pixels.
+    Square { size: usize },
+    /// Resized to a shorter side of `side` pixels.
+    ShorterSide { side: usize },
+    /// The centre of that.
+    Centre { side: usize, size: usize },
+}
+
+impl fmt::Display for Preparation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Preparation::Square { size } => write!(formatter, "square-{size}"),
+            Preparation::ShorterSide { side } => write!(formatter, "shorter-side-{side}"),
+            Preparation::Centre { side, size } => write!(formatter, "centre-{size}-of-{side}"),
+        }
+    }
 }
 
 /// Why an image cannot be made into a square.
@@ -110,6 +134,20 @@ impl ImageTransform {
             ImageTransform::Resize { size }
             | ImageTransform::CenterCrop { size, .. }
             | ImageTransform::RandomCrop { size, .. } => size,
+        }
+    }
+
+    /// What of it is the same in every epoch.
+    pub(crate) fn preparation(&self) -> Preparation {
+        match *self {
+            ImageTransform::Resize { size } => Preparation::Square { size },
+            ImageTransform::CenterCrop { shorter_side, size } => Preparation::Centre {
+                side: shorter_side,
+                size,
+            },
+            ImageTransform::RandomCrop { shorter_side, .. } => {
+                Preparation::ShorterSide { side: shorter_side }
+            }
         }
     }
 

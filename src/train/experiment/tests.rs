@@ -49,7 +49,7 @@ fn options(folder: &Path, name: &str) -> ExperimentOptions {
     };
     write_phantom_dataset(&studies, &cohort).expect("drawn");
     ExperimentOptions::new(
-        DataSource::Mimic(studies),
+        DataSource::mimic(studies),
         folder.join(name),
         Device::default(),
     )
@@ -57,7 +57,7 @@ fn options(folder: &Path, name: &str) -> ExperimentOptions {
 
 /// Test image and what the run wrote of it.
 fn first_prediction(options: &ExperimentOptions) -> (PathBuf, String) {
-    let dataset = Dataset::load(&options.source, 1, None).expect("readable");
+    let dataset = Dataset::load(&options.source, 1, None, OnBadStudy::Stop).expect("readable");
     let study = dataset.split(Split::Test).next().expect("there is one");
     let mut table = csv::Reader::from_path(options.out.join("predictions.csv")).expect("written");
     let row = table

@@ -1,17 +1,21 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::labels::{CHEXPERT_LABELS, Label, Labels};
-use crate::sections::ReportSection;
-use crate::study::{Split, Study, check_images};
-use crate::table::Table;
+use crate::exclusion::{Exclusion, ExclusionReason, Exclusions, OnBadStudy};
+use crate::reports::ReportFiles;
+use crate::screening::{ImageCheck, screen_images};
+use crate::sections::{ReportSection, ReportSections};
+use crate::study::Study;
+
+mod index;
+
+pub(crate) use index::{IndexedStudy, MimicIndex};
 
 /// How the MIMIC-CXR-JPG layout is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MimicOptions {
     /// Text to learn.
     pub section: ReportSection,
@@ -19,18 +23,26 @@ pub struct MimicOptions {
     pub view_preference: Vec<String>,
     /// Images taken of a study, at most.
     pub views: usize,
-    /// Folder with the reports' `files/`, if MIMIC-CXR and MIMIC-CXR-JPG lie in two places.
+    /// Folder with the reports' `files/`, or `mimic-cxr-reports.zip`, if MIMIC-CXR and
+    /// MIMIC-CXR-JPG lie in two places.
     pub reports: Option<PathBuf>,
+    /// What happens when a study's files are broken.
+    pub on_bad_study: OnBadStudy,
+    /// How closely images are looked at.
+    pub image_check: ImageCheck,
 }
 
 impl Default for MimicOptions {
-    /// Findings; PA, AP, LATERAL, LL; one image.
+    /// Findings; PA, AP, LATERAL, LL; one image, which must be there; the first broken study is an
+    /// error.
     fn default() -> Self {
         MimicOptions {
             section: ReportSection::Findings,
             view_preference: ["PA", "AP", "LATERAL", "LL"].map(str::to_owned).to_vec(),
             views: 1,
             reports: None,
+            on_bad_study: OnBadStudy::Stop,
+            image_check: ImageCheck::Present,
         }
     }
 }
@@ -40,218 +52,142 @@ impl Default for MimicOptions {
 pub struct MimicStudies {
     /// Studies in the order of their ids.
     pub studies: Vec<Study>,
-    /// Studies left out because their report lacks the wanted section, by id (no `s` before it).
-    pub without_section: Vec<String>,
-}
-
-/// An image of a study, before its report is read.
-struct Row {
-    dicom: String,
-    subject: String,
-    split: Split,
-    preference: usize,
+    /// Studies left out, with their reasons.
+    pub exclusions: Exclusions,
 }
 
 /// Reads a folder laid out as PhysioNet ships MIMIC-CXR-JPG 2.x, with the reports of MIMIC-CXR
-/// beside the images.
+/// beside the images: as `files/`, or in `mimic-cxr-reports.zip` as it comes.
 ///
 /// Needed: `mimic-cxr-2.0.0-split.csv[.gz]`, `mimic-cxr-2.0.0-metadata.csv[.gz]`, reports
-/// `files/p10/p10000032/s50414267.txt`, images `files/p10/p10000032/s50414267/<dicom_id>.jpg`.
-/// Used if there: `mimic-cxr-2.0.0-chexpert.csv[.gz]`.
+/// `files/p10/p10000032/s50414267.txt`, images `files/p10/p10000032/s50414267/<dicom_id>.jpg` (or
+/// `.dcm`, as MIMIC-CXR has them; decoding those needs the feature `dicom`). Used if there:
+/// `mimic-cxr-2.0.0-chexpert.csv[.gz]`.
 ///
 /// # Errors
 ///
-/// If a table, a column, a report or an image is missing, or a row cannot be understood.
+/// If a table or a column is missing or a table ends early. Also if a row cannot be understood, or a
+/// report or an image is missing or unreadable, unless such studies are skipped.
 pub fn read_mimic(root: &Path, options: &MimicOptions) -> Result<MimicStudies, DataError> {
-    if !root.is_dir() {
-        return Err(DataError::Layout {
-            path: root.to_owned(),
-            layout: "MIMIC-CXR-JPG",
-            missing: "such folder".to_owned(),
-        });
-    }
-    let views = read_views(root, options)?;
-    let by_study = read_split(root, options, &views)?;
-    let mut labels = read_labels(root)?;
-    let read: Vec<(String, Result<Option<Study>, DataError>)> = by_study
-        .into_par_iter()
-        .map(|(id, rows)| {
-            let study = read_study(root, options, &id, rows);
-            (id, study)
-        })
+    let mut exclusions = Exclusions::new(options.on_bad_study);
+    let index = MimicIndex::read(root, options, &mut exclusions)?;
+    let reports = ReportFiles::open(options.reports.as_deref().unwrap_or(root))?;
+    let read: Vec<Result<StudyReading, DataError>> = index
+        .studies
+        .par_iter()
+        .map(|(id, study)| read_study(root, options, &reports, id, study))
         .collect();
     let mut studies = Vec::with_capacity(read.len());
-    let mut without_section = Vec::new();
-    for (id, study) in read {
-        match study? {
-            Some(study) => studies.push(Study {
-                labels: labels.remove(&id),
-                ..study
+    for ((id, _), reading) in index.studies.iter().zip(read) {
+        match reading? {
+            StudyReading::Sound(study, _) => studies.push(Study {
+                labels: index.labels.get(id).copied(),
+                ..*study
             }),
-            None => without_section.push(id),
+            StudyReading::Excluded(exclusion) => exclusions.push(exclusion),
         }
     }
-    check_images(&studies)?;
+    let studies = screen_images(studies, options.image_check, &mut exclusions)?;
     Ok(MimicStudies {
         studies,
-        without_section,
+        exclusions,
     })
 }
 
-/// A study without its labels; `None` if its report lacks the wanted section.
-fn read_study(
+/// What reading one study came to.
+pub(crate) enum StudyReading {
+    /// A study without its labels, and all sections of its report.
+    Sound(Box<Study>, ReportSections),
+    /// Left out.
+    Excluded(Exclusion),
+}
+
+/// Reads the report of a study and names its images.
+///
+/// # Errors
+///
+/// If its report is missing or unreadable, unless such studies are skipped.
+pub(crate) fn read_study(
     root: &Path,
     options: &MimicOptions,
-    study: &str,
-    mut rows: Vec<Row>,
-) -> Result<Option<Study>, DataError> {
-    rows.sort_by(|a, b| (a.preference, &a.dicom).cmp(&(b.preference, &b.dicom)));
-    let (subject, split) = (&rows[0].subject, rows[0].split);
-    let reports = options.reports.as_deref().unwrap_or(root);
-    let report = study_folder(reports, subject, study).with_extension("txt");
-    let text = fs::read(&report).map_err(DataError::io("cannot read report", &report))?;
-    let Some(report) = options.section.extract(&String::from_utf8_lossy(&text)) else {
-        return Ok(None);
+    reports: &ReportFiles,
+    id: &str,
+    indexed: &IndexedStudy,
+) -> Result<StudyReading, DataError> {
+    let name = format!("s{id}");
+    let relative = format!("{}.txt", relative_folder(&indexed.subject, id));
+    let excluded = |reason, detail: String| {
+        Ok(StudyReading::Excluded(Exclusion {
+            study: name.clone(),
+            reason,
+            detail,
+        }))
     };
-    let folder = study_folder(root, subject, study);
-    Ok(Some(Study {
-        id: format!("s{study}"),
-        patient: format!("p{subject}"),
-        images: rows
+    let broken = |reason, error: DataError| match options.on_bad_study {
+        OnBadStudy::Stop => Err(error),
+        OnBadStudy::Skip => excluded(reason, error.to_string()),
+    };
+    let text = match reports.read(&relative) {
+        Ok(Some(text)) => text,
+        Ok(None) => {
+            let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
+            let error = DataError::io("cannot read report", reports.locate(&relative))(absent);
+            return broken(ExclusionReason::MissingReport, error);
+        }
+        Err(error) => return broken(ExclusionReason::BadReport, error),
+    };
+    let Some(report) = options.section.extract(&text) else {
+        return excluded(ExclusionReason::NoSection, String::new());
+    };
+    let folder = study_folder(root, &indexed.subject, id);
+    let study = Study {
+        id: name.clone(),
+        patient: format!("p{}", indexed.subject),
+        images: indexed
+            .images
             .iter()
             .take(options.views.max(1))
-            .map(|row| folder.join(format!("{}.jpg", row.dicom)))
+            .map(|(_, dicom)| image_file(&folder, dicom))
             .collect(),
         report,
-        split,
+        split: indexed.split,
         labels: None,
         negative: None,
-    }))
+    };
+    Ok(StudyReading::Sound(
+        Box::new(study),
+        ReportSections::of(&text),
+    ))
+}
+
+/// The JPEG of MIMIC-CXR-JPG, or where only that is there the DICOM of MIMIC-CXR.
+fn image_file(folder: &Path, dicom: &str) -> PathBuf {
+    let jpeg = folder.join(format!("{dicom}.jpg"));
+    if jpeg.is_file() {
+        return jpeg;
+    }
+    let original = folder.join(format!("{dicom}.dcm"));
+    if original.is_file() { original } else { jpeg }
 }
 
 /// `files/p10/p10000032/s50414267` for subject 10000032 and study 50414267.
 pub(crate) fn study_folder(root: &Path, subject: &str, study: &str) -> PathBuf {
+    root.join(relative_folder(subject, study))
+}
+
+fn relative_folder(subject: &str, study: &str) -> String {
     let group = subject.get(..2).unwrap_or(subject);
-    root.join("files")
-        .join(format!("p{group}"))
-        .join(format!("p{subject}"))
-        .join(format!("s{study}"))
-}
-
-fn needed(root: &Path, name: &str) -> Result<Table, DataError> {
-    Table::find(root, name)?.ok_or_else(|| DataError::Layout {
-        path: root.to_owned(),
-        layout: "MIMIC-CXR-JPG",
-        missing: format!("{name} or {name}.gz"),
-    })
-}
-
-/// Rank of every image's view, by dicom id.
-fn read_views(root: &Path, options: &MimicOptions) -> Result<HashMap<String, usize>, DataError> {
-    let table = needed(root, "mimic-cxr-2.0.0-metadata.csv")?;
-    let dicom = table.column("dicom_id")?;
-    let view = table.column("ViewPosition")?;
-    let mut views = HashMap::new();
-    table.for_each(|row| {
-        let rank = options
-            .view_preference
-            .iter()
-            .position(|wanted| wanted == row.get(view))
-            .unwrap_or(options.view_preference.len());
-        views.insert(row.get(dicom).to_owned(), rank);
-        Ok(())
-    })?;
-    Ok(views)
-}
-
-fn read_split(
-    root: &Path,
-    options: &MimicOptions,
-    views: &HashMap<String, usize>,
-) -> Result<BTreeMap<String, Vec<Row>>, DataError> {
-    let table = needed(root, "mimic-cxr-2.0.0-split.csv")?;
-    let [dicom, study, subject, split] =
-        ["dicom_id", "study_id", "subject_id", "split"].map(|name| table.column(name));
-    let (dicom, study, subject, split) = (dicom?, study?, subject?, split?);
-    let mut studies: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-    let mut seen = HashSet::new();
-    table.for_each(|row| {
-        let split = parse_split(row.get(split))?;
-        for column in [dicom, study, subject] {
-            check_identifier(row.get(column))?;
-        }
-        let rows = studies.entry(row.get(study).to_owned()).or_default();
-        if rows.first().is_some_and(|first| first.split != split) {
-            return Err(format!("study {} stands in two splits", row.get(study)));
-        }
-        if rows
-            .first()
-            .is_some_and(|first| first.subject != row.get(subject))
-        {
-            return Err(format!("study {} has two subjects", row.get(study)));
-        }
-        if !seen.insert(row.get(dicom).to_owned()) {
-            return Err(format!("image {} stands here twice", row.get(dicom)));
-        }
-        rows.push(Row {
-            dicom: row.get(dicom).to_owned(),
-            subject: row.get(subject).to_owned(),
-            split,
-            preference: views
-                .get(row.get(dicom))
-                .copied()
-                .unwrap_or(options.view_preference.len()),
-        });
-        Ok(())
-    })?;
-    Ok(studies)
-}
-
-/// Labels by study id, if the table is there.
-fn read_labels(root: &Path) -> Result<HashMap<String, Labels>, DataError> {
-    let Some(table) = Table::find(root, "mimic-cxr-2.0.0-chexpert.csv")? else {
-        return Ok(HashMap::new());
-    };
-    let study = table.column("study_id")?;
-    let columns: Vec<usize> = CHEXPERT_LABELS
-        .iter()
-        .map(|name| table.column(name))
-        .collect::<Result<_, _>>()?;
-    let mut labels = HashMap::new();
-    table.for_each(|row| {
-        let mut all = Labels::default();
-        for (label, column) in all.0.iter_mut().zip(&columns) {
-            *label = Label::parse(row.get(*column))?;
-        }
-        labels.insert(row.get(study).to_owned(), all);
-        Ok(())
-    })?;
-    Ok(labels)
-}
-
-fn parse_split(name: &str) -> Result<Split, String> {
-    Split::ALL
-        .into_iter()
-        .find(|split| split.mimic_name() == name)
-        .ok_or_else(|| format!("unknown split '{name}': expected train, validate or test"))
-}
-
-/// Identifiers become parts of paths: letters, digits, `-`, `_` and `.` alone, and not `..`.
-fn check_identifier(identifier: &str) -> Result<(), String> {
-    let fits =
-        |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
-    if identifier.is_empty() || !identifier.chars().all(fits) || identifier.starts_with('.') {
-        Err(format!("'{identifier}' is no identifier"))
-    } else {
-        Ok(())
-    }
+    format!("files/p{group}/p{subject}/s{study}")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
 
     use super::*;
+    use crate::labels::{CHEXPERT_LABELS, Label};
+    use crate::study::Split;
 
     /// A folder with one study of two images; `split` and `report` are the files' contents.
     fn folder(split: &str, report: &str) -> tempfile::TempDir {
@@ -293,7 +229,9 @@ mod tests {
         let folder = folder(SPLIT, "IMPRESSION: nothing.\n");
         let read = read_mimic(folder.path(), &MimicOptions::default()).expect("well formed");
         assert!(read.studies.is_empty());
-        assert_eq!(read.without_section, ["50000001"]);
+        let excluded = &read.exclusions.list()[0];
+        assert_eq!(excluded.study, "s50000001");
+        assert_eq!(excluded.reason, ExclusionReason::NoSection);
     }
 
     #[test]
@@ -382,8 +320,10 @@ mod tests {
     #[test]
     fn a_missing_report_is_named() {
         let folder = folder(SPLIT, "FINDINGS: x");
+        let elsewhere = folder.path().join("elsewhere");
+        fs::create_dir(&elsewhere).expect("created");
         let options = MimicOptions {
-            reports: Some(folder.path().join("elsewhere")),
+            reports: Some(elsewhere),
             ..MimicOptions::default()
         };
         let error = read_mimic(folder.path(), &options).unwrap_err().to_string();

@@ -1,0 +1,205 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+
+/// What happens when a study's files are broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBadStudy {
+    /// The first one is an error.
+    #[default]
+    Stop,
+    /// It is left out, counted and listed with its reason.
+    Skip,
+}
+
+impl FromStr for OnBadStudy {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "stop" => Ok(OnBadStudy::Stop),
+            "skip" => Ok(OnBadStudy::Skip),
+            other => Err(format!("'{other}' is neither stop nor skip")),
+        }
+    }
+}
+
+/// Why a study is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExclusionReason {
+    /// Its report lacks the wanted section, or the section is empty.
+    NoSection,
+    /// It has fewer images than are asked for.
+    TooFewImages,
+    /// The split that was given does not have it.
+    NotInSplit,
+    /// A row of a table cannot be understood.
+    BadRow,
+    /// Its report is absent.
+    MissingReport,
+    /// Its report cannot be read.
+    BadReport,
+    /// An image is absent.
+    MissingImage,
+    /// An image cannot be read.
+    BadImage,
+}
+
+impl ExclusionReason {
+    /// Its name in tables, such as `no_section`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExclusionReason::NoSection => "no_section",
+            ExclusionReason::TooFewImages => "too_few_images",
+            ExclusionReason::NotInSplit => "not_in_split",
+            ExclusionReason::BadRow => "bad_row",
+            ExclusionReason::MissingReport => "missing_report",
+            ExclusionReason::BadReport => "bad_report",
+            ExclusionReason::MissingImage => "missing_image",
+            ExclusionReason::BadImage => "bad_image",
+        }
+    }
+}
+
+impl fmt::Display for ExclusionReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// A study that is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exclusion {
+    /// The study; empty if a broken row does not tell.
+    pub study: String,
+    /// Why.
+    pub reason: ExclusionReason,
+    /// The file and what is wrong with it, in words; empty where the reason says all.
+    pub detail: String,
+}
+
+/// Studies left out while a dataset is read, under a policy.
+#[derive(Debug, Clone, Default)]
+pub struct Exclusions {
+    policy: OnBadStudy,
+    list: Vec<Exclusion>,
+}
+
+impl Exclusions {
+    /// None so far.
+    pub fn new(policy: OnBadStudy) -> Self {
+        Exclusions {
+            policy,
+            list: Vec::new(),
+        }
+    }
+
+    /// What happens when a study's files are broken.
+    pub fn policy(&self) -> OnBadStudy {
+        self.policy
+    }
+
+    /// Leaves a sound study out, by a rule that the user chose.
+    pub fn by_rule(&mut self, study: &str, reason: ExclusionReason) {
+        self.list.push(Exclusion {
+            study: study.to_owned(),
+            reason,
+            detail: String::new(),
+        });
+    }
+
+    /// Meets a broken study.
+    ///
+    /// # Errors
+    ///
+    /// `error` itself, under [`OnBadStudy::Stop`].
+    pub fn broken(
+        &mut self,
+        study: &str,
+        reason: ExclusionReason,
+        error: DataError,
+    ) -> Result<(), DataError> {
+        match self.policy {
+            OnBadStudy::Stop => Err(error),
+            OnBadStudy::Skip => {
+                self.list.push(Exclusion {
+                    study: study.to_owned(),
+                    reason,
+                    detail: error.to_string(),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds one that was met elsewhere.
+    pub fn push(&mut self, exclusion: Exclusion) {
+        self.list.push(exclusion);
+    }
+
+    /// All of them, in the order in which they were met.
+    pub fn list(&self) -> &[Exclusion] {
+        &self.list
+    }
+
+    /// One line per reason: how many studies, and the first of them.
+    pub fn notes(&self) -> Vec<String> {
+        let mut by_reason: BTreeMap<ExclusionReason, (usize, &Exclusion)> = BTreeMap::new();
+        for exclusion in &self.list {
+            by_reason
+                .entry(exclusion.reason)
+                .or_insert((0, exclusion))
+                .0 += 1;
+        }
+        by_reason
+            .into_iter()
+            .map(|(reason, (count, first))| {
+                let name = match (first.study.as_str(), first.detail.as_str()) {
+                    ("", detail) => detail.to_owned(),
+                    (study, "") => study.to_owned(),
+                    (study, detail) => format!("{study} ({detail})"),
+                };
+                format!("left out, {reason}: {count}, the first {name}")
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_study_stops_or_is_counted() {
+        let error = || DataError::NoImage {
+            study: "s1".to_owned(),
+        };
+        let mut stop = Exclusions::new(OnBadStudy::Stop);
+        assert!(
+            stop.broken("s1", ExclusionReason::BadImage, error())
+                .is_err()
+        );
+        let mut skip = Exclusions::new(OnBadStudy::Skip);
+        for study in ["s1", "s2"] {
+            skip.broken(study, ExclusionReason::BadImage, error())
+                .expect("skipped");
+        }
+        skip.by_rule("s3", ExclusionReason::NoSection);
+        let notes = skip.notes();
+        assert_eq!(notes[0], "left out, no_section: 1, the first s3");
+        assert!(notes[1].starts_with("left out, bad_image: 2, the first s1 (study s1 has"));
+    }
+
+    #[test]
+    fn policies_are_named() {
+        assert_eq!("skip".parse(), Ok(OnBadStudy::Skip));
+        assert_eq!("stop".parse(), Ok(OnBadStudy::Stop));
+        assert!("ignore".parse::<OnBadStudy>().is_err());
+    }
+}

@@ -1,0 +1,187 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use super::MimicOptions;
+use crate::error::DataError;
+use crate::exclusion::{ExclusionReason, Exclusions};
+use crate::labels::{CHEXPERT_LABELS, Label, Labels};
+use crate::study::Split;
+use crate::table::Table;
+
+/// What MIMIC-CXR-JPG's tables say of every study.
+pub(crate) struct MimicIndex {
+    /// By study id, without its `s`.
+    pub studies: BTreeMap<String, IndexedStudy>,
+    /// CheXpert's labels by study id.
+    pub labels: HashMap<String, Labels>,
+}
+
+/// A study before its report is read.
+pub(crate) struct IndexedStudy {
+    /// Patient, without its `p`.
+    pub subject: String,
+    /// Part of the dataset.
+    pub split: Split,
+    /// Rank of the view and dicom id, the preferred first.
+    pub images: Vec<(usize, String)>,
+}
+
+impl MimicIndex {
+    /// Reads the tables below `root`; broken rows meet the policy of `exclusions`.
+    pub fn read(
+        root: &Path,
+        options: &MimicOptions,
+        exclusions: &mut Exclusions,
+    ) -> Result<Self, DataError> {
+        if !root.is_dir() {
+            return Err(DataError::Layout {
+                path: root.to_owned(),
+                layout: "MIMIC-CXR-JPG",
+                missing: "such folder".to_owned(),
+            });
+        }
+        let views = read_views(root, options, exclusions)?;
+        let mut studies = read_split(root, options, &views, exclusions)?;
+        for study in studies.values_mut() {
+            study.images.sort();
+        }
+        let labels = read_labels(root, exclusions)?;
+        // A study with a broken row is left out whole, not one image or its labels short.
+        for exclusion in exclusions.list() {
+            studies.remove(exclusion.study.trim_start_matches('s'));
+        }
+        Ok(MimicIndex { studies, labels })
+    }
+}
+
+fn needed(root: &Path, name: &str) -> Result<Table, DataError> {
+    Table::find(root, name)?.ok_or_else(|| DataError::Layout {
+        path: root.to_owned(),
+        layout: "MIMIC-CXR-JPG",
+        missing: format!("{name} or {name}.gz"),
+    })
+}
+
+/// Calls `visit` with every row; one that it refuses is a broken study.
+fn visit_rows(
+    table: Table,
+    study: usize,
+    exclusions: &mut Exclusions,
+    visit: impl FnMut(&crate::table::Row) -> Result<(), String>,
+) -> Result<(), DataError> {
+    table.for_each_or(visit, |row, error| {
+        let study = row.map_or_else(String::new, |row| format!("s{}", row.get(study)));
+        exclusions.broken(&study, ExclusionReason::BadRow, error)
+    })
+}
+
+/// Rank of every image's view, by dicom id.
+fn read_views(
+    root: &Path,
+    options: &MimicOptions,
+    exclusions: &mut Exclusions,
+) -> Result<HashMap<String, usize>, DataError> {
+    let table = needed(root, "mimic-cxr-2.0.0-metadata.csv")?;
+    let dicom = table.column("dicom_id")?;
+    let view = table.column("ViewPosition")?;
+    let study = table.column("study_id")?;
+    let mut views = HashMap::new();
+    visit_rows(table, study, exclusions, |row| {
+        let rank = options
+            .view_preference
+            .iter()
+            .position(|wanted| wanted == row.get(view))
+            .unwrap_or(options.view_preference.len());
+        views.insert(row.get(dicom).to_owned(), rank);
+        Ok(())
+    })?;
+    Ok(views)
+}
+
+fn read_split(
+    root: &Path,
+    options: &MimicOptions,
+    views: &HashMap<String, usize>,
+    exclusions: &mut Exclusions,
+) -> Result<BTreeMap<String, IndexedStudy>, DataError> {
+    let table = needed(root, "mimic-cxr-2.0.0-split.csv")?;
+    let [dicom, study, subject, split] =
+        ["dicom_id", "study_id", "subject_id", "split"].map(|name| table.column(name));
+    let (dicom, study, subject, split) = (dicom?, study?, subject?, split?);
+    let mut studies: BTreeMap<String, IndexedStudy> = BTreeMap::new();
+    let mut seen = HashSet::new();
+    visit_rows(table, study, exclusions, |row| {
+        let split = parse_split(row.get(split))?;
+        for column in [dicom, study, subject] {
+            check_identifier(row.get(column))?;
+        }
+        if let Some(known) = studies.get(row.get(study)) {
+            if known.split != split {
+                return Err(format!("study {} stands in two splits", row.get(study)));
+            }
+            if known.subject != row.get(subject) {
+                return Err(format!("study {} has two subjects", row.get(study)));
+            }
+        }
+        let image = row.get(dicom);
+        if !seen.insert(image.to_owned()) {
+            return Err(format!("image {image} stands here twice"));
+        }
+        let last = options.view_preference.len();
+        let rank = views.get(image).copied().unwrap_or(last);
+        studies
+            .entry(row.get(study).to_owned())
+            .or_insert_with(|| IndexedStudy {
+                subject: row.get(subject).to_owned(),
+                split,
+                images: Vec::new(),
+            })
+            .images
+            .push((rank, image.to_owned()));
+        Ok(())
+    })?;
+    Ok(studies)
+}
+
+/// Labels by study id, if the table is there.
+fn read_labels(
+    root: &Path,
+    exclusions: &mut Exclusions,
+) -> Result<HashMap<String, Labels>, DataError> {
+    let Some(table) = Table::find(root, "mimic-cxr-2.0.0-chexpert.csv")? else {
+        return Ok(HashMap::new());
+    };
+    let study = table.column("study_id")?;
+    let columns: Vec<usize> = CHEXPERT_LABELS
+        .iter()
+        .map(|name| table.column(name))
+        .collect::<Result<_, _>>()?;
+    let mut labels = HashMap::new();
+    visit_rows(table, study, exclusions, |row| {
+        let mut all = Labels::default();
+        for (label, column) in all.0.iter_mut().zip(&columns) {
+            *label = Label::parse(row.get(*column))?;
+        }
+        labels.insert(row.get(study).to_owned(), all);
+        Ok(())
+    })?;
+    Ok(labels)
+}
+
+fn parse_split(name: &str) -> Result<Split, String> {
+    Split::ALL
+        .into_iter()
+        .find(|split| split.mimic_name() == name)
+        .ok_or_else(|| format!("unknown split '{name}': expected train, validate or test"))
+}
+
+/// Identifiers become parts of paths: letters, digits, `-`, `_` and `.` alone, and not `..`.
+fn check_identifier(identifier: &str) -> Result<(), String> {
+    let fits =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
+    if identifier.is_empty() || !identifier.chars().all(fits) || identifier.starts_with('.') {
+        Err(format!("'{identifier}' is no identifier"))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! The Indiana University chest X-ray collection, as Open-i and as Kaggle hand it out.
+
+mod tables;
+mod xml;
+
+use crate::sections::ReportSections;
+
+pub(crate) use tables::read_indiana_tables;
+pub(crate) use xml::read_open_i_folder;
+
+/// A study of the collection before its section and split are chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IndianaStudy {
+    /// `CXR1` for the study with uid 1; a patient has one study.
+    pub uid: String,
+    /// Image files, relative to the images folder; frontal ones first where that is known.
+    pub images: Vec<String>,
+    /// The report.
+    pub sections: ReportSections,
+}
+
+impl IndianaStudy {
+    /// R2Gen's name of the study: `CXR1_IM-0001`, by its first image; the uid if no image tells.
+    pub(crate) fn id(&self) -> String {
+        let number = self.images.iter().find_map(|image| {
+            let after = &image[image.find("IM-")? + 3..];
+            let digits = after.chars().take_while(char::is_ascii_digit).count();
+            (digits > 0).then(|| &after[..digits])
+        });
+        match number {
+            Some(number) => format!("{}_IM-{number}", self.uid),
+            None => self.uid.clone(),
+        }
+    }
+}
+
+/// Text on one line.
+fn on_one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn studies_are_called_as_r2gen_calls_them() {
+        let study = |images: &[&str]| IndianaStudy {
+            uid: "CXR7".to_owned(),
+            images: images.iter().map(|&image| image.to_owned()).collect(),
+            sections: ReportSections::default(),
+        };
+        assert_eq!(study(&["CXR7_1_IM-0001-3001.png"]).id(), "CXR7_IM-0001");
+        assert_eq!(study(&["7_IM-2263-1001.dcm.png"]).id(), "CXR7_IM-2263");
+        assert_eq!(study(&[]).id(), "CXR7");
+    }
+}

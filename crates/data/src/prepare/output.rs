@@ -1,0 +1,206 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::journal::{Journal, Record};
+use crate::error::DataError;
+use crate::exclusion::{Exclusion, ExclusionReason, Exclusions};
+use crate::replace::replace_file;
+use crate::study::Split;
+
+const SUMMARY: &str = "summary.json";
+
+/// What a preparation came to; `summary.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrepareSummary {
+    /// Studies in train, val and test.
+    pub studies: [usize; 3],
+    /// Their images.
+    pub images: [usize; 3],
+    /// Studies left out, by reason.
+    pub excluded: BTreeMap<ExclusionReason, usize>,
+    /// Whether all of it was there already.
+    #[serde(skip)]
+    pub reused: bool,
+}
+
+impl fmt::Display for PrepareSummary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{:16}{:>9}{:>9}", "split", "studies", "images")?;
+        for (place, split) in Split::ALL.into_iter().enumerate() {
+            let (studies, images) = (self.studies[place], self.images[place]);
+            writeln!(formatter, "{:16}{studies:>9}{images:>9}", split.name())?;
+        }
+        let left_out: usize = self.excluded.values().sum();
+        write!(formatter, "{:16}{left_out:>9}", "left out")?;
+        for (reason, count) in &self.excluded {
+            write!(formatter, "\n  {:14}{count:>9}", reason.name())?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    prepared_from: Value,
+    #[serde(flatten)]
+    summary: PrepareSummary,
+}
+
+/// What an earlier preparation left in `folder`, if it was finished.
+///
+/// # Errors
+///
+/// [`DataError::PreparedOtherwise`] if it was another one.
+pub(super) fn finished(
+    folder: &Path,
+    fingerprint: &Value,
+) -> Result<Option<PrepareSummary>, DataError> {
+    let path = folder.join(SUMMARY);
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(DataError::io("cannot read", &path))?,
+    };
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|error| DataError::Json {
+        path,
+        reason: error.to_string(),
+    })?;
+    if manifest.prepared_from != *fingerprint {
+        return Err(DataError::PreparedOtherwise {
+            path: folder.to_owned(),
+        });
+    }
+    Ok(Some(PrepareSummary {
+        reused: true,
+        ..manifest.summary
+    }))
+}
+
+/// Turns the journal into the files of a prepared dataset, the summary last; only one record is in
+/// memory at a time.
+pub(super) fn finish(
+    folder: &Path,
+    fingerprint: &Value,
+    journal: Journal,
+    exclusions: &Exclusions,
+) -> Result<PrepareSummary, DataError> {
+    let mut summary = PrepareSummary::default();
+    write_annotation(&folder.join("annotation.json"), &journal, &mut summary)?;
+    write_sections(&folder.join("sections.csv"), &journal)?;
+    let path = folder.join("exclusions.csv");
+    write_exclusions(&path, &journal, exclusions, &mut summary)?;
+    let manifest = Manifest {
+        prepared_from: fingerprint.clone(),
+        summary,
+    };
+    replace_file(&folder.join(SUMMARY), |file| {
+        serde_json::to_writer_pretty(&mut *file, &manifest)?;
+        writeln!(file)
+    })?;
+    journal.close()?;
+    Ok(manifest.summary)
+}
+
+/// R2Gen's `annotation.json`, by going through the records once for every split.
+fn write_annotation(
+    path: &Path,
+    journal: &Journal,
+    summary: &mut PrepareSummary,
+) -> Result<(), DataError> {
+    replace_file(path, |file| {
+        for (place, split) in Split::ALL.into_iter().enumerate() {
+            let opening = if place == 0 { "{" } else { "],\n" };
+            write!(file, "{opening}\"{}\":[", split.name())?;
+            for record in journal.records().map_err(io::Error::other)? {
+                let Record::Kept { entry, .. } = record.map_err(io::Error::other)? else {
+                    continue;
+                };
+                if entry.split == split.name() {
+                    let separator = if summary.studies[place] == 0 {
+                        "\n"
+                    } else {
+                        ",\n"
+                    };
+                    file.write_all(separator.as_bytes())?;
+                    serde_json::to_writer(&mut *file, &entry)?;
+                    summary.studies[place] += 1;
+                    summary.images[place] += entry.image_path.len();
+                }
+            }
+        }
+        writeln!(file, "]}}")
+    })
+}
+
+fn write_sections(path: &Path, journal: &Journal) -> Result<(), DataError> {
+    write_table(
+        path,
+        &[
+            "id",
+            "subject_id",
+            "split",
+            "indication",
+            "technique",
+            "comparison",
+            "findings",
+            "impression",
+        ],
+        |table| {
+            for record in journal.records().map_err(io::Error::other)? {
+                if let Record::Kept { entry, sections } = record.map_err(io::Error::other)? {
+                    table.write_record([
+                        entry.id.as_str(),
+                        entry.subject_id.as_deref().unwrap_or_default(),
+                        &entry.split,
+                        &sections.indication,
+                        &sections.technique,
+                        &sections.comparison,
+                        &sections.findings,
+                        &sections.impression,
+                    ])?;
+                }
+            }
+            Ok(())
+        },
+    )
+}
+
+fn write_exclusions(
+    path: &Path,
+    journal: &Journal,
+    exclusions: &Exclusions,
+    summary: &mut PrepareSummary,
+) -> Result<(), DataError> {
+    write_table(path, &["study", "reason", "detail"], |table| {
+        let mut write = |exclusion: &Exclusion| -> io::Result<()> {
+            *summary.excluded.entry(exclusion.reason).or_default() += 1;
+            let reason = exclusion.reason.name();
+            Ok(table.write_record([exclusion.study.as_str(), reason, &exclusion.detail])?)
+        };
+        exclusions.list().iter().try_for_each(&mut write)?;
+        for record in journal.records().map_err(io::Error::other)? {
+            if let Record::Excluded(exclusion) = record.map_err(io::Error::other)? {
+                write(&exclusion)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn write_table(
+    path: &Path,
+    header: &[&str],
+    rows: impl FnOnce(&mut csv::Writer<&mut BufWriter<fs::File>>) -> io::Result<()>,
+) -> Result<(), DataError> {
+    replace_file(path, |file| {
+        let mut table = csv::Writer::from_writer(file);
+        table.write_record(header)?;
+        rows(&mut table)?;
+        table.flush()
+    })
+}

@@ -1,0 +1,83 @@
+//! From MIMIC-CXR-JPG and MIMIC-CXR's reports to one `annotation.json`.
+//!
+//! ```text
+//! cargo run --release --example prepare_mimic -- --data /data/mimic-cxr-jpg \
+//!     --reports /data/mimic-cxr-reports.zip --out prepared
+//! cargo run --release --example train_mimic -- --annotation prepared/annotation.json \
+//!     --images /data/mimic-cxr-jpg/files
+//! ```
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ithn::data::prepare::{PrepareSummary, prepare_mimic};
+use ithn::data::{DataError, ImageCheck, MimicOptions, OnBadStudy, ReportSection};
+
+/// Prepares MIMIC-CXR-JPG: annotation.json, sections.csv, exclusions.csv and summary.json.
+///
+/// An interrupted preparation continues when it is started again.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// MIMIC-CXR-JPG folder (split, metadata and chexpert tables, files/p10/…)
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+
+    /// MIMIC-CXR's reports, if they are not in --data: a folder, or mimic-cxr-reports.zip
+    #[arg(long, value_name = "PATH")]
+    reports: Option<PathBuf>,
+
+    /// Folder to write to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Text to learn: findings, impression, findings-and-impression or whole
+    #[arg(long, default_value_t = ReportSection::Findings)]
+    section: ReportSection,
+
+    /// Views in order of preference; any other comes last
+    #[arg(long, value_delimiter = ',', default_value = "PA,AP,LATERAL,LL")]
+    view_preference: Vec<String>,
+
+    /// Images taken of a study, at most
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    views: usize,
+
+    /// A study whose files are broken: stop, or skip it and say so
+    #[arg(long, default_value = "stop")]
+    on_bad_study: OnBadStudy,
+
+    /// Decode every image, instead of looking at its first bytes
+    #[arg(long)]
+    decode_images: bool,
+}
+
+fn main() -> ExitCode {
+    match prepare(&Arguments::parse()) {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn prepare(arguments: &Arguments) -> Result<PrepareSummary, DataError> {
+    let options = MimicOptions {
+        section: arguments.section,
+        view_preference: arguments.view_preference.clone(),
+        views: arguments.views,
+        reports: arguments.reports.clone(),
+        on_bad_study: arguments.on_bad_study,
+        image_check: match arguments.decode_images {
+            true => ImageCheck::Decode,
+            false => ImageCheck::Header,
+        },
+    };
+    prepare_mimic(&arguments.data, &arguments.out, &options, |done, total| {
+        eprintln!("{done} of {total} studies");
+    })
+}
