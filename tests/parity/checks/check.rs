@@ -17,6 +17,13 @@ pub enum Tolerance {
         /// Norm of the difference over the norm of the golden values.
         relative: f64,
     },
+    /// Either of them.
+    Either {
+        /// Largest difference of any element.
+        absolute: f64,
+        /// Norm of the difference over the norm of the golden values.
+        relative: f64,
+    },
     /// No difference at all.
     Exact,
 }
@@ -30,6 +37,10 @@ impl Tolerance {
                 absolute: most_absolute,
                 relative: most_relative,
             } => absolute <= most_absolute && relative <= most_relative,
+            Tolerance::Either {
+                absolute: most_absolute,
+                relative: most_relative,
+            } => absolute <= most_absolute || relative <= most_relative,
             Tolerance::Exact => absolute == 0.0,
         }
     }
@@ -42,6 +53,9 @@ impl fmt::Display for Tolerance {
             Tolerance::Relative(most) => write!(f, "rel {most:.0e}"),
             Tolerance::Both { absolute, relative } => {
                 write!(f, "abs {absolute:.0e}, rel {relative:.0e}")
+            }
+            Tolerance::Either { absolute, relative } => {
+                write!(f, "rel {relative:.0e} or abs {absolute:.0e}")
             }
             Tolerance::Exact => write!(f, "exact"),
         }

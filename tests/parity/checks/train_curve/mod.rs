@@ -33,7 +33,9 @@ const SMALL_ROUNDING: f64 = 1e-5;
 /// Of losses once Adam and changes of the kept rows have amplified rounding.
 const LATE_LOSSES: f64 = 1e-2;
 const GRADIENTS: Tolerance = Tolerance::Relative(1e-4);
-const NORMS_AFTER_ONE_STEP: Tolerance = Tolerance::Relative(1e-5);
+const NORMS_AFTER_ONE_STEP: f64 = 1e-5;
+/// Of those that were zero before, as a share of the step: Adam divides a gradient by its own size.
+const SHARE_OF_STEP: f64 = 1e-3;
 const FINAL_MATRICES: f64 = 1e-3;
 const FINAL_VECTORS: f64 = 5e-2;
 /// Narrower than for other vectors, so that a biased running variance cannot hide.
@@ -301,7 +303,11 @@ impl Curve {
             .into_iter()
             .partition(|(name, _)| is_zero_gradient(name));
         let what = "param_norms_after_step1";
-        let mut checks = norms(what, &state, &golden, NORMS_AFTER_ONE_STEP);
+        let tolerance = Tolerance::Either {
+            relative: NORMS_AFTER_ONE_STEP,
+            absolute: SHARE_OF_STEP * self.json.config.lr_ve.min(self.json.config.lr_ed),
+        };
+        let mut checks = norms(what, &state, &golden, tolerance);
         checks.extend(self.drifting_norms(what, &state, &drifting, 1));
         checks
     }
