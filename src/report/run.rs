@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 use ithn_data::{ImageLoader, ImageTransform};
-use ithn_generator::StepDecoder;
+use serde::de::DeserializeOwned;
 
-use super::{ReportPage, SheetMaker};
+use super::{ReportPage, SheetMaker, SimilaritySample, sample_similarities};
 use crate::checkpoint::Checkpoint;
 use crate::config::{ExperimentConfig, Negatives};
 use crate::generators::ExplainReports;
+use crate::plugin::Ithn;
 use crate::train::{
     DataSource, Dataset, EpochRecord, EvaluationSplit, ExperimentResults, FindingsReader,
-    PreparedData, RunFolder, TrainError,
+    PreparedData, RunFolder, TrainError, TrainableGenerator,
 };
 
 /// Studies on the page.
@@ -25,8 +26,8 @@ const STUDY_BYTES: usize = 8_000_000;
 /// What a run's page is made from.
 #[derive(Debug)]
 pub struct RunData<'a, G> {
-    /// The best generator, on `device`.
-    pub generator: &'a G,
+    /// The best model, on `device`.
+    pub model: &'a Ithn<G>,
     /// The run's configuration.
     pub config: &'a ExperimentConfig,
     /// The run's data.
@@ -48,7 +49,7 @@ pub struct RunData<'a, G> {
 ///
 /// If an image cannot be read, `epochs.jsonl` is not what the run wrote, or the page cannot be
 /// written.
-pub fn write_run_report<G: StepDecoder + ExplainReports>(
+pub fn write_run_report<G: TrainableGenerator + ExplainReports>(
     folder: &RunFolder,
     run: &RunData<'_, G>,
 ) -> Result<PathBuf, TrainError> {
@@ -60,9 +61,12 @@ pub fn write_run_report<G: StepDecoder + ExplainReports>(
         .root()
         .file_name()
         .unwrap_or(folder.root().as_os_str());
+    let epochs = read_epochs(folder)?;
+    let similarities = similarities(folder, run, &epochs)?;
     let page = ReportPage {
         config: Some(run.config.clone()),
-        epochs: read_epochs(folder)?,
+        epochs,
+        similarities,
         table: run.results.map(table).unwrap_or_default(),
         best_epoch: Some(run.best_epoch),
         ..ReportPage::of_studies(&name.to_string_lossy(), studies(run, split)?)
@@ -108,9 +112,9 @@ pub fn report_of_run(
         0,
         0,
     );
-    let results = read_results(&folder)?;
+    let results: Option<ExperimentResults> = read_json(&folder, "metrics.json")?;
     let run = RunData {
-        generator: &model.generator.valid(),
+        model: &model.valid(),
         config,
         data: &data,
         images: &images,
@@ -121,8 +125,29 @@ pub fn report_of_run(
     write_run_report(&folder, &run)
 }
 
-fn read_results(folder: &RunFolder) -> Result<Option<ExperimentResults>, TrainError> {
-    let path = folder.root().join("metrics.json");
+/// Similarities under the best weights: computed and kept in `similarities.json` where the data has
+/// its negatives, else as they were kept.
+fn similarities<G: TrainableGenerator + ExplainReports>(
+    folder: &RunFolder,
+    run: &RunData<'_, G>,
+    epochs: &[EpochRecord],
+) -> Result<Option<SimilaritySample>, TrainError> {
+    let Some(best) = epochs.iter().find(|record| record.epoch == run.best_epoch) else {
+        return Ok(None);
+    };
+    let computed = sample_similarities(run.model, run.data, run.images, run.device, best.lambda)?;
+    match computed {
+        Some(sample) => {
+            folder.write_json("similarities.json", &sample)?;
+            Ok(Some(sample))
+        }
+        None => read_json(folder, "similarities.json"),
+    }
+}
+
+/// A file of the run; none if it is not there yet.
+fn read_json<T: DeserializeOwned>(folder: &RunFolder, name: &str) -> Result<Option<T>, TrainError> {
+    let path = folder.root().join(name);
     let failed = |source: io::Error| TrainError::Output {
         path: path.clone(),
         source,
@@ -137,12 +162,12 @@ fn read_results(folder: &RunFolder) -> Result<Option<ExperimentResults>, TrainEr
 }
 
 /// Studies spread evenly over the split.
-fn studies<G: StepDecoder + ExplainReports>(
+fn studies<G: TrainableGenerator + ExplainReports>(
     run: &RunData<'_, G>,
     split: &EvaluationSplit,
 ) -> Result<Vec<super::StudySheet>, TrainError> {
     let maker = SheetMaker {
-        generator: run.generator,
+        generator: &run.model.generator,
         tokenizer: &run.data.tokenizer,
         search: &run.config.decoding,
         images: run.images,

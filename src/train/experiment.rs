@@ -150,7 +150,7 @@ pub fn run_experiment(
     let page = write_run_report(
         &folder,
         &RunData {
-            generator: &model.generator,
+            model: &model,
             config,
             data: &data,
             images: &writing.images,
