@@ -77,6 +77,7 @@ await loaded;
 check(statSync(page).size < 10_000_000, `below 10 MB (${statSync(page).size} bytes)`);
 check(await evaluate('document.querySelectorAll("#page h2").length') >= 1, 'sections are drawn');
 check(await evaluate('run.epochs.length === 0 || document.querySelectorAll("figure svg polyline").length > 5'), 'charts are drawn');
+check(await evaluate('!run.similarities || document.querySelectorAll("figure svg polygon").length === 3'), 'similarities are spread out');
 check(await evaluate('run.studies.length === document.querySelectorAll(".list button").length'), 'every study is listed');
 check(await evaluate('[...document.images].every((image) => image.complete && image.naturalWidth > 0)'), 'images decode');
 check(await shoot('light.png') > 10_000, 'light screenshot');

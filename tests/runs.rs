@@ -101,6 +101,7 @@ fn a_stopped_run_goes_on_and_other_data_is_refused() {
     assert!(page.len() < 10_000_000);
     for shown in [
         "\"epochs\":[{",
+        "\"similarities\":{",
         "floor: nearest image",
         "data:image/jpeg;base64,",
     ] {

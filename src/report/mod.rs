@@ -7,10 +7,12 @@
 mod marks;
 mod run;
 mod sheet;
+mod similarity;
 
 pub use marks::{Mark, MarkedReport, mark_report};
 pub use run::{RunData, report_of_run, write_run_report};
 pub use sheet::{AttentionMaps, SheetMaker, StudySheet};
+pub use similarity::{SimilaritySample, sample_similarities};
 
 use std::io;
 use std::path::Path;
@@ -40,6 +42,8 @@ pub struct ReportPage {
     pub table: Vec<(String, SplitScores)>,
     /// Epoch of the weights behind table and studies.
     pub best_epoch: Option<usize>,
+    /// Similarities of training studies under those weights.
+    pub similarities: Option<SimilaritySample>,
     /// Studies to look at.
     pub studies: Vec<StudySheet>,
 }
@@ -54,6 +58,7 @@ impl ReportPage {
             epochs: Vec::new(),
             table: Vec::new(),
             best_epoch: None,
+            similarities: None,
             studies,
         }
     }

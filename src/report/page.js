@@ -123,11 +123,47 @@ function chart(title, lines) {
   return make('figure', {}, make('figcaption', {}, make('h3', {}, title)), svg, legend);
 }
 
+/** How the similarities of single studies spread, as outlines of histograms. */
+function spread() {
+  if (!run.similarities) return null;
+  const lines = [['its report', 'positive'], ['first negative', 'negative'], ['hardened negative', 'hardened']]
+    .map(([name, key], index) => ({ name, index, values: run.similarities[key].filter(Number.isFinite) }))
+    .filter((line) => line.values.length > 0);
+  const all = lines.flatMap((line) => line.values);
+  if (all.length === 0) return null;
+  const low = Math.min(...all);
+  const width = Math.max(Math.max(...all) - low, 1e-6);
+  const bins = 24;
+  const counts = lines.map((line) => {
+    const count = new Array(bins).fill(0);
+    for (const value of line.values) count[Math.min(bins - 1, Math.floor(bins * (value - low) / width))] += 1;
+    return count;
+  });
+  const most = Math.max(...counts.flat());
+  const [left, right, top, bottom] = [42, 326, 8, 132];
+  const x = (bin) => left + (right - left) * bin / bins;
+  const y = (count) => bottom - (bottom - top) * count / most;
+  const svg = draw('svg', { viewBox: '0 0 334 150', role: 'img', 'aria-label': 'Histogram of similarities' });
+  svg.append(draw('line', { class: 'axis', x1: left, x2: right, y1: bottom, y2: bottom }),
+    draw('text', { x: left - 4, y: top + 3, 'text-anchor': 'end' }, String(most)),
+    ...[0, bins / 2, bins].map((bin) => draw('text', { x: x(bin), y: bottom + 13, 'text-anchor': 'middle' }, (low + width * bin / bins).toFixed(2))));
+  lines.forEach((line, at) => {
+    const outline = counts[at].flatMap((count, bin) => [[x(bin), y(count)], [x(bin + 1), y(count)]]);
+    const points = [[x(0), bottom], ...outline, [x(bins), bottom]].map((point) => point.map((value) => value.toFixed(1)).join(',')).join(' ');
+    svg.append(draw('polygon', { points, style: `stroke:var(--c${line.index});fill:var(--c${line.index})`, 'fill-opacity': 0.12, 'stroke-width': 1.5 }));
+  });
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const legend = make('div', { class: 'legend' }, ...lines.map((line) => make('span', {},
+    make('i', { style: `color:var(--c${line.index})` }), `${line.name}, mean ${short(mean(line.values))}`)));
+  const title = `Similarities of ${run.similarities.positive.length} training studies, best epoch, 1 − λ = ${short(1 - run.similarities.lambda)}`;
+  return make('figure', {}, make('figcaption', {}, make('h3', {}, title)), svg, legend);
+}
+
 function training() {
   if (run.epochs.length === 0) return;
   page.append(make('h2', {}, 'Training'),
     make('p', { class: 'faint' }, 'By epoch; the dotted line is the best one, the numbers are those of the last.'),
-    make('div', { class: 'charts' }, ...plots.map(([title, lines]) => chart(title, lines))));
+    make('div', { class: 'charts' }, ...[...plots.map(([title, lines]) => chart(title, lines)), spread()].filter(Boolean)));
   const lines = plots.flatMap(([title, list]) => list.map(([name, read]) => [`${title}: ${name}`, read]));
   page.append(make('details', {}, make('summary', {}, 'The same as a table'),
     make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Epochs' }, make('table', {},

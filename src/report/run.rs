@@ -2,17 +2,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::Device;
 use ithn_data::{ImageLoader, ImageTransform, OnBadStudy};
-use ithn_generator::StepDecoder;
+use serde::de::DeserializeOwned;
 
-use super::{ReportPage, SheetMaker};
+use super::{ReportPage, SheetMaker, SimilaritySample, sample_similarities};
 use crate::checkpoint::Checkpoint;
 use crate::config::{ExperimentConfig, GeneratorTask, Negatives};
 use crate::generators::LibraryGenerator;
+use crate::plugin::Ithn;
 use crate::train::{
     DataSource, Dataset, EpochRecord, EvaluationSplit, ExperimentResults, FindingsReader,
-    PreparedData, RunFolder, TrainError,
+    PreparedData, RunFolder, TrainError, TrainableGenerator,
 };
 
 /// Studies on the page.
@@ -24,8 +26,8 @@ const STUDY_BYTES: usize = 8_000_000;
 /// What a run's page is made from.
 #[derive(Debug)]
 pub struct RunData<'a, G> {
-    /// The best generator, on `device`.
-    pub generator: &'a G,
+    /// The best model, on `device`.
+    pub model: &'a Ithn<G>,
     /// The run's configuration.
     pub config: &'a ExperimentConfig,
     /// The run's data.
@@ -47,7 +49,7 @@ pub struct RunData<'a, G> {
 ///
 /// If an image cannot be read, `epochs.jsonl` is not what the run wrote, or the page cannot be
 /// written.
-pub fn write_run_report<G: StepDecoder>(
+pub fn write_run_report<G: TrainableGenerator>(
     folder: &RunFolder,
     run: &RunData<'_, G>,
 ) -> Result<PathBuf, TrainError> {
@@ -59,9 +61,12 @@ pub fn write_run_report<G: StepDecoder>(
         .root()
         .file_name()
         .unwrap_or(folder.root().as_os_str());
+    let epochs = read_epochs(folder)?;
+    let similarities = similarities(folder, run, &epochs)?;
     let page = ReportPage {
         config: Some(run.config.clone()),
-        epochs: read_epochs(folder)?,
+        epochs,
+        similarities,
         table: run.results.map(table).unwrap_or_default(),
         best_epoch: Some(run.best_epoch),
         ..ReportPage::of_studies(&name.to_string_lossy(), studies(run, split)?)
@@ -124,9 +129,9 @@ impl GeneratorTask for PageOfRun<'_> {
         let resize = ImageTransform::Resize {
             size: config.images.size,
         };
-        let results = read_results(self.folder)?;
+        let results: Option<ExperimentResults> = read_json(self.folder, "metrics.json")?;
         let run = RunData {
-            generator: &model.generator.valid(),
+            model: &model.valid(),
             config,
             data: self.data,
             images: &ImageLoader::new(resize, config.model.views, 0, 0),
@@ -138,8 +143,29 @@ impl GeneratorTask for PageOfRun<'_> {
     }
 }
 
-fn read_results(folder: &RunFolder) -> Result<Option<ExperimentResults>, TrainError> {
-    let path = folder.root().join("metrics.json");
+/// Similarities under the best weights: computed and kept in `similarities.json` where the data has
+/// its negatives, else as they were kept.
+fn similarities<G: TrainableGenerator>(
+    folder: &RunFolder,
+    run: &RunData<'_, G>,
+    epochs: &[EpochRecord],
+) -> Result<Option<SimilaritySample>, TrainError> {
+    let Some(best) = epochs.iter().find(|record| record.epoch == run.best_epoch) else {
+        return Ok(None);
+    };
+    let computed = sample_similarities(run.model, run.data, run.images, run.device, best.lambda)?;
+    match computed {
+        Some(sample) => {
+            folder.write_json("similarities.json", &sample)?;
+            Ok(Some(sample))
+        }
+        None => read_json(folder, "similarities.json"),
+    }
+}
+
+/// A file of the run; none if it is not there yet.
+fn read_json<T: DeserializeOwned>(folder: &RunFolder, name: &str) -> Result<Option<T>, TrainError> {
+    let path = folder.root().join(name);
     let failed = |source: io::Error| TrainError::Output {
         path: path.clone(),
         source,
@@ -154,12 +180,12 @@ fn read_results(folder: &RunFolder) -> Result<Option<ExperimentResults>, TrainEr
 }
 
 /// Studies spread evenly over the split.
-fn studies<G: StepDecoder>(
+fn studies<G: TrainableGenerator>(
     run: &RunData<'_, G>,
     split: &EvaluationSplit,
 ) -> Result<Vec<super::StudySheet>, TrainError> {
     let maker = SheetMaker {
-        generator: run.generator,
+        generator: &run.model.generator,
         tokenizer: &run.data.tokenizer,
         search: &run.config.decoding,
         images: run.images,

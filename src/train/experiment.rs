@@ -245,7 +245,7 @@ impl<'a> Run<'a> {
         let page = write_run_report(
             &folder,
             &RunData {
-                generator: &model.generator,
+                model: &model,
                 config,
                 data: &self.data,
                 images: &images,

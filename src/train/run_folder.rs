@@ -23,6 +23,7 @@ use crate::config::ExperimentConfig;
 /// | `non-finite.json` | studies and losses of the last batch whose loss or gradient was no number |
 /// | `metrics.json` | validation and test scores, floors |
 /// | `predictions.csv` | id, reference, prediction and scores of every test study |
+/// | `similarities.json` | similarities of training studies under the best weights |
 /// | `report.html` | all of it to look at, in one page |
 /// | `run.lock` | locked by the process that trains |
 #[derive(Debug, Clone)]
