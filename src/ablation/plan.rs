@@ -50,14 +50,14 @@ impl AblationConfig {
     /// All generators and arms, 8 seeds, cells of a minute or two on two CPU cores.
     pub fn standard() -> Self {
         let mut base = Preset::Phantom.config();
-        base.training.epochs = 5;
+        base.training.epochs = 4;
         base.decoding = SearchConfig::greedy(base.text.max_tokens);
         AblationConfig {
             generators: GeneratorKind::ALL.to_vec(),
             arms: Arm::ALL.to_vec(),
             seeds: (1..=8).collect(),
             studies: PhantomConfig {
-                train: 1200,
+                train: 900,
                 validation: 8,
                 test: 240,
                 near_twin_share: 0.6,
