@@ -262,10 +262,8 @@ fn phantom() -> ExperimentConfig {
                 learning_rate: 1e-3,
                 weight_decay: 0.0,
                 betas: [0.9, 0.999],
-                schedule: LearningRateSchedule::Step {
-                    every_epochs: 3,
-                    factor: 0.4,
-                },
+                schedule: LearningRateSchedule::Cosine { floor: 0.02 },
+                warmup_steps: 50,
                 ..OptimizerConfig::default()
             },
             monitor: MonitoredMetric::FindingsF1,

@@ -216,7 +216,7 @@ impl<G: ReportGenerator> Ithn<G> {
         negatives: NegativeBatch,
         lambda: f64,
     ) -> AlignmentTerms {
-        let [batch, length] = negatives.tokens.dims();
+        let [_, length] = negatives.tokens.dims();
         let negative_inputs = negatives.tokens.narrow(1, 0, length - 1);
         let (hidden, negative_hidden, negative_pooled) = match self.config.text_path {
             TextPath::WithImage => {
@@ -227,12 +227,10 @@ impl<G: ReportGenerator> Ithn<G> {
                 (hidden, states, negative.pooled)
             }
             TextPath::ReportAlone => {
-                let context = self.generator.imageless_context(batch);
-                let states = |tokens: &Tensor<2, Int>| {
-                    self.generator.hidden_states(&context, tokens.clone())
-                };
+                let [positive, negative] =
+                    self.states_alone([inputs.clone(), negative_inputs.clone()]);
                 let pooled = self.generator.pooled(negatives.images);
-                (states(&inputs), states(&negative_inputs), pooled)
+                (positive, negative, pooled)
             }
         };
 
@@ -295,6 +293,32 @@ impl<G: ReportGenerator> Ithn<G> {
             &self.config.hardening,
             loss,
         )
+    }
+
+    /// Hidden states of two batches of reports that have seen no image, in one pass: nothing but
+    /// padding depends on what else is in it.
+    fn states_alone(&self, inputs: [Tensor<2, Int>; 2]) -> [Tensor<3>; 2] {
+        let [[batch, first], [_, second]] = [inputs[0].dims(), inputs[1].dims()];
+        let longest = first.max(second);
+        let padded = inputs
+            .into_iter()
+            .map(|tokens| {
+                let [_, length] = tokens.dims();
+                let padding = Tensor::zeros([batch, longest - length], &tokens.device());
+                match longest - length {
+                    0 => tokens,
+                    _ => Tensor::cat(vec![tokens, padding], 1),
+                }
+            })
+            .collect();
+        let context = self.generator.imageless_context(2 * batch);
+        let states = self
+            .generator
+            .hidden_states(&context, Tensor::cat(padded, 0));
+        [
+            states.clone().narrow(0, 0, batch).narrow(1, 0, first),
+            states.narrow(0, batch, batch).narrow(1, 0, second),
+        ]
     }
 
     /// What report embeddings have seen.
