@@ -3,6 +3,7 @@
 //! [`Trainer`] trains any generator that implements the two traits; [`run_experiment`] is the whole
 //! job of the examples, from a data source to the final table.
 
+mod amsgrad;
 mod batch;
 mod dataset;
 mod error;
