@@ -4,6 +4,7 @@
 //! job of the examples, from a data source to the final table, and [`run_experiment_with`] the same
 //! for a generator of one's own.
 
+mod amsgrad;
 mod batch;
 mod console;
 mod dataset;

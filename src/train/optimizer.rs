@@ -5,6 +5,7 @@ use burn::optim::{AdamConfig, ModuleOptimizer};
 use ithn_negatives::TrainingPoint;
 use serde::{Deserialize, Serialize};
 
+use super::amsgrad::AmsGrad;
 use super::schedule::LearningRateSchedule;
 
 /// Adam with AMSGrad over two parameter groups, and how their learning rates change.
@@ -51,11 +52,17 @@ impl Default for OptimizerConfig {
 impl OptimizerConfig {
     /// The optimiser, without state.
     pub fn init(&self) -> ModuleOptimizer {
+        if self.amsgrad {
+            return ModuleOptimizer::from(AmsGrad {
+                betas: self.betas,
+                epsilon: self.epsilon,
+                weight_decay: self.weight_decay,
+            });
+        }
         AdamConfig::new()
             .with_beta_1(self.betas[0] as f32)
             .with_beta_2(self.betas[1] as f32)
             .with_epsilon(self.epsilon as f32)
-            .with_amsgrad(self.amsgrad)
             .with_weight_decay(Some(WeightDecayConfig::new(self.weight_decay as f32)))
             .init()
     }

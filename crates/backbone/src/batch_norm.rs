@@ -2,6 +2,7 @@ use burn::config::Config;
 use burn::module::{Flag, Initializer, Module, Param, RunningState};
 use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor, assert_shape};
+use ithn_kernels::{Activation, scale_shift};
 
 /// Configuration of a [`BatchNorm`].
 #[derive(Config, Debug, PartialEq)]
@@ -63,7 +64,7 @@ impl BatchNorm {
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let [channels] = self.gamma.dims();
         assert_shape!(input, [_, channels, _, _]);
-        if input.device().is_autodiff() && self.training.is_enabled() {
+        if self.uses_batch_statistics(&input) {
             self.forward_train(input)
         } else {
             batch_norm(
@@ -77,22 +78,62 @@ impl BatchNorm {
         }
     }
 
+    /// The same in one pass for channels-last maps, with what follows the norm in a residual block:
+    /// `f(norm(x) + shortcut)`.
+    ///
+    /// # Shapes
+    ///
+    /// - input, shortcut, output: `[batch, height, width, channels]`
+    pub(crate) fn forward_channels_last(
+        &self,
+        input: Tensor<4>,
+        shortcut: Option<Tensor<4>>,
+        activation: Activation,
+    ) -> Tensor<4> {
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        if self.uses_batch_statistics(&input) {
+            let [batch, height, width, _] = input.dims();
+            let normed = ithn_kernels::batch_norm_train(
+                input,
+                gamma,
+                beta,
+                self.epsilon,
+                shortcut,
+                activation,
+            );
+            self.average(normed.mean, normed.variance, batch * height * width);
+            return normed.output;
+        }
+        let scale = gamma / (self.running_var.value() + self.epsilon).sqrt();
+        let shift = beta - self.running_mean.value() * scale.clone();
+        scale_shift(input, scale, shift, shortcut, activation)
+    }
+
+    fn uses_batch_statistics(&self, input: &Tensor<4>) -> bool {
+        input.device().is_autodiff() && self.training.is_enabled()
+    }
+
     fn forward_train(&self, input: Tensor<4>) -> Tensor<4> {
         let [batch, _, height, width] = input.dims();
-        let values = (batch * height * width) as f64;
+        let normalised = batch_norm_train(input, self.gamma.val(), self.beta.val(), self.epsilon);
+        self.average(normalised.mean, normalised.variance, batch * height * width);
+        normalised.output
+    }
+
+    /// Takes the statistics of a batch of `values` per channel into the running ones.
+    fn average(&self, mean: Tensor<1>, biased_variance: Tensor<1>, values: usize) {
+        let values = values as f64;
         let unbiased = if values > 1.0 {
             values / (values - 1.0)
         } else {
             1.0
         };
-        let normalised = batch_norm_train(input, self.gamma.val(), self.beta.val(), self.epsilon);
         let average = |running: &RunningState<Tensor<1>>, newest: Tensor<1>| {
             let kept = running.value_sync().mul_scalar(1.0 - self.momentum);
             running.update((kept + newest.detach().mul_scalar(self.momentum)).detach());
         };
-        average(&self.running_mean, normalised.mean);
-        average(&self.running_var, normalised.variance * unbiased);
-        normalised.output
+        average(&self.running_mean, mean);
+        average(&self.running_var, biased_variance * unbiased);
     }
 }
 

@@ -3,6 +3,7 @@ use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use ithn_kernels::{Activation, Convolution};
 use serde::{Deserialize, Serialize};
 
 use crate::batch_norm::{BatchNorm, BatchNormConfig};
@@ -25,6 +26,15 @@ impl BlockKind {
             BlockKind::Bottleneck => 4,
         }
     }
+}
+
+/// Order of the dimensions of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// `[batch, channels, height, width]`, what Burn's convolutions take.
+    ChannelsFirst,
+    /// `[batch, height, width, channels]`, what the fused operations of `ithn-kernels` take.
+    ChannelsLast,
 }
 
 /// A convolution without bias and the batch norm that follows it.
@@ -60,8 +70,33 @@ impl NormedConvolution {
         }
     }
 
-    pub(crate) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(self.conv.forward(input))
+    /// `f(norm(conv(x)) + shortcut)` in the given layout.
+    pub(crate) fn forward(
+        &self,
+        input: Tensor<4>,
+        shortcut: Option<Tensor<4>>,
+        activation: Activation,
+        layout: Layout,
+    ) -> Tensor<4> {
+        if layout == Layout::ChannelsLast {
+            let convolution = Convolution {
+                stride: self.conv.stride[0],
+                padding: self.conv.weight.dims()[2] / 2,
+            };
+            let convolved = convolution.forward(input, self.conv.weight.val());
+            return self
+                .norm
+                .forward_channels_last(convolved, shortcut, activation);
+        }
+        let normed = self.norm.forward(self.conv.forward(input));
+        let joined = match shortcut {
+            Some(shortcut) => normed + shortcut,
+            None => normed,
+        };
+        match activation {
+            Activation::Relu => relu(joined),
+            Activation::Identity => joined,
+        }
     }
 }
 
@@ -110,17 +145,22 @@ impl ResidualBlock {
     /// - input: `[batch, channels_in, height, width]`
     /// - output: `[batch, channels_out, height / stride, width / stride]`
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        self.forward_in(input, Layout::ChannelsFirst)
+    }
+
+    /// [`forward`](Self::forward) in the given layout.
+    pub(crate) fn forward_in(&self, input: Tensor<4>, layout: Layout) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some(downsample) => downsample.forward(input.clone()),
+            Some(conv) => conv.forward(input.clone(), None, Activation::Identity, layout),
             None => input.clone(),
         };
         let (last, inner) = self
             .convolutions
             .split_last()
             .expect("a block has convolutions");
-        let hidden = inner
-            .iter()
-            .fold(input, |hidden, conv| relu(conv.forward(hidden)));
-        relu(last.forward(hidden) + shortcut)
+        let hidden = inner.iter().fold(input, |hidden, conv| {
+            conv.forward(hidden, None, Activation::Relu, layout)
+        });
+        last.forward(hidden, Some(shortcut), Activation::Relu, layout)
     }
 }

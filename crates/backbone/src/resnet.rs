@@ -2,10 +2,17 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
+use ithn_kernels::{Activation, MaxPool};
 
-use crate::block::{BlockKind, NormedConvolution, ResidualBlock};
+use crate::block::{BlockKind, Layout, NormedConvolution, ResidualBlock};
+
+/// The stem's pooling, of channels-last maps.
+const STEM_POOL: MaxPool = MaxPool {
+    kernel: 3,
+    stride: 2,
+    padding: 1,
+};
 
 /// Configuration of a [`ResNet`].
 #[derive(Config, Debug, PartialEq)]
@@ -105,9 +112,12 @@ impl ResNetConfig {
         }
         ResNet {
             stem: NormedConvolution::init([3, self.width], 7, 2, device),
-            pool: MaxPool2dConfig::new([3, 3])
-                .with_strides([2, 2])
-                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+            pool: MaxPool2dConfig::new([STEM_POOL.kernel; 2])
+                .with_strides([STEM_POOL.stride; 2])
+                .with_padding({
+                    let padding = STEM_POOL.padding;
+                    PaddingConfig2d::Explicit(padding, padding, padding, padding)
+                })
                 .init(),
             stages,
         }
@@ -122,17 +132,20 @@ impl ResNet {
     /// - images: `[batch, 3, height, width]`, normalised as the weights expect
     /// - patches: `[batch, h · w, channels]`, with `h × w` the last map
     pub fn forward(&self, images: Tensor<4>) -> ImageFeatures {
-        assert_shape!(images, [_, 3, _, _]);
-        let map = self
-            .stages
-            .iter()
-            .flatten()
-            .fold(self.stem_map(images), |map, block| block.forward(map));
-        let [batch, channels, height, width] = map.dims();
-        let cells = map.reshape([batch, channels, height * width]);
+        let layout = match ithn_kernels::is_fused(&images) {
+            true => Layout::ChannelsLast,
+            false => Layout::ChannelsFirst,
+        };
+        let stem = self.stem_in(images, layout);
+        let blocks = self.stages.iter().flatten();
+        let map = blocks.fold(stem, |map, block| block.forward_in(map, layout));
+        let patches = match layout {
+            Layout::ChannelsLast => map.flatten(1, 2),
+            Layout::ChannelsFirst => map.flatten::<3>(2, 3).swap_dims(1, 2),
+        };
         ImageFeatures {
-            pooled: cells.clone().mean_dim(2).squeeze_dim(2),
-            patches: cells.swap_dims(1, 2),
+            pooled: patches.clone().mean_dim(1).squeeze_dim(1),
+            patches,
         }
     }
 
@@ -143,7 +156,19 @@ impl ResNet {
     /// - images: `[batch, 3, height, width]`
     /// - output: `[batch, width, height / 4, width / 4]`, rounded up
     pub fn stem_map(&self, images: Tensor<4>) -> Tensor<4> {
-        self.pool.forward(relu(self.stem.forward(images)))
+        self.stem_in(images, Layout::ChannelsFirst)
+    }
+
+    /// [`stem_map`](Self::stem_map) of images `[batch, 3, height, width]`, in the given layout.
+    fn stem_in(&self, images: Tensor<4>, layout: Layout) -> Tensor<4> {
+        assert_shape!(images, [_, 3, _, _]);
+        if layout == Layout::ChannelsFirst {
+            let map = self.stem.forward(images, None, Activation::Relu, layout);
+            return self.pool.forward(map);
+        }
+        let images = images.permute([0, 2, 3, 1]);
+        let map = self.stem.forward(images, None, Activation::Relu, layout);
+        STEM_POOL.forward(map)
     }
 }
 

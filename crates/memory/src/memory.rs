@@ -1,8 +1,9 @@
 use burn::config::Config;
 use burn::module::{Initializer, Module, Param};
-use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
-use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, assert_shape};
+use burn::tensor::{Device, Int, Tensor, assert_shape};
+use ithn_kernels::TopKAttention;
 
 /// Configuration of a [`CrossModalMemory`].
 #[derive(Config, Debug, PartialEq)]
@@ -37,7 +38,7 @@ pub struct CrossModalMemory {
     pub value: Linear,
     /// Projection of the joined heads.
     pub output: Linear,
-    dropout: Dropout,
+    dropout: f64,
     heads: usize,
     top_k: usize,
 }
@@ -45,10 +46,10 @@ pub struct CrossModalMemory {
 /// Projected memory rows, ready for any number of queries.
 #[derive(Debug, Clone)]
 pub struct MemoryBank {
-    /// `[heads, d_head, rows]`: transposed, as the scores need them.
-    keys: Tensor<3>,
-    /// `[heads, rows, d_head]`.
-    values: Tensor<3>,
+    /// `[rows, d_model]`, the heads side by side.
+    keys: Tensor<2>,
+    /// `[rows, d_model]`.
+    values: Tensor<2>,
 }
 
 /// What a lookup kept, for inspection and attention maps.
@@ -95,7 +96,7 @@ impl CrossModalMemoryConfig {
             key: projection(),
             value: projection(),
             output: projection(),
-            dropout: DropoutConfig::new(self.dropout).init(),
+            dropout: self.dropout,
             heads: self.heads,
             top_k: self.top_k,
         }
@@ -119,15 +120,9 @@ impl CrossModalMemory {
     /// generation in inference.
     pub fn bank(&self) -> MemoryBank {
         let matrix = self.matrix.val();
-        let [rows, d_model] = matrix.dims();
-        let split = |projected: Tensor<2>| {
-            projected
-                .reshape([rows, self.heads, d_model / self.heads])
-                .swap_dims(0, 1)
-        };
         MemoryBank {
-            keys: split(self.key.forward(matrix.clone())).swap_dims(1, 2),
-            values: split(self.value.forward(matrix)),
+            keys: self.key.forward(matrix.clone()),
+            values: self.value.forward(matrix),
         }
     }
 
@@ -138,22 +133,15 @@ impl CrossModalMemory {
     /// - queries: `[batch, length, d_model]`
     /// - output: `[batch, length, d_model]`
     pub fn respond(&self, queries: Tensor<3>, bank: &MemoryBank) -> Tensor<3> {
-        let scores = self.scores(queries.clone(), bank);
-        let [_, _, rows] = scores.dims();
-        let weights = if self.top_k == rows {
-            self.dropout.forward(softmax(scores, 2))
-        } else {
-            let kept = scores.clone().argtopk(self.top_k, 2);
-            let weights = softmax(scores.clone().gather(2, kept.clone()), 2);
-            // Dense weights turn the weighted sum of gathered values into one matrix product.
-            scores.detach().zeros_like().scatter(
-                2,
-                kept,
-                self.dropout.forward(weights),
-                IndexingUpdateOp::Add,
-            )
+        let dims = queries.dims();
+        let attention = TopKAttention {
+            heads: self.heads,
+            top_k: self.top_k,
+            dropout: self.dropout,
         };
-        self.join(weights.matmul(bank.values.clone()), queries.dims())
+        let queries = self.scaled_queries(queries, bank);
+        let joined = attention.forward(queries, bank.keys.clone(), bank.values.clone());
+        self.output.forward(joined).reshape(dims)
     }
 
     /// Like [`respond`](Self::respond), keeping which rows were used and how much.
@@ -174,20 +162,30 @@ impl CrossModalMemory {
         }
     }
 
-    /// Scores of every row, `[heads, batch · length, rows]`: one product per head for the whole
-    /// batch, since all samples share the keys.
-    fn scores(&self, queries: Tensor<3>, bank: &MemoryBank) -> Tensor<3> {
+    /// `W_q x / √d_head` for all positions of the batch, which share the keys:
+    /// `[batch · length, d_model]`.
+    fn scaled_queries(&self, queries: Tensor<3>, bank: &MemoryBank) -> Tensor<2> {
         let [batch, length, d_model] = queries.dims();
-        let [_, d_head, _] = bank.keys.dims();
-        assert_shape!(queries, [_, _, self.heads * d_head]);
-        let queries = (self.query.forward(queries) / (d_head as f64).sqrt())
-            .reshape([batch * length, self.heads, d_model / self.heads])
-            .swap_dims(0, 1);
-        queries.matmul(bank.keys.clone())
+        let [_, width] = bank.keys.dims();
+        assert_shape!(queries, [_, _, width]);
+        let scale = ((d_model / self.heads) as f64).sqrt();
+        self.query
+            .forward(queries.reshape([batch * length, d_model]))
+            / scale
     }
 
-    fn join(&self, heads: Tensor<3>, dims: [usize; 3]) -> Tensor<3> {
-        self.output.forward(heads.swap_dims(0, 1).reshape(dims))
+    /// Scores of every row, `[heads, batch · length, rows]`.
+    fn scores(&self, queries: Tensor<3>, bank: &MemoryBank) -> Tensor<3> {
+        let queries = self.split(self.scaled_queries(queries, bank));
+        queries.matmul(self.split(bank.keys.clone()).swap_dims(1, 2))
+    }
+
+    /// `[length, d_model]` to `[heads, length, d_head]`.
+    fn split(&self, joined: Tensor<2>) -> Tensor<3> {
+        let [length, d_model] = joined.dims();
+        joined
+            .reshape([length, self.heads, d_model / self.heads])
+            .swap_dims(0, 1)
     }
 }
 
@@ -207,7 +205,10 @@ mod tests {
         let x = queries(&device);
         let bank = memory.bank();
         let scores = memory.scores(x.clone(), &bank);
-        let dense = memory.join(softmax(scores, 2).matmul(bank.values.clone()), [2, 5, 8]);
+        let heads = softmax(scores, 2).matmul(memory.split(bank.values.clone()));
+        let dense = memory
+            .output
+            .forward(heads.swap_dims(0, 1).reshape([2, 5, 8]));
         memory
             .respond(x, &bank)
             .into_data()

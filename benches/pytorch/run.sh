@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Compares this library with PyTorch on this machine and writes docs/performance.md.
+#   benches/pytorch/run.sh [--quick] [--threads N] [--json FILE] [--only NAME,...] | --scaling
+# Python with requirements.txt installed is taken from $PYTHON.
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+cd "$here/../.."
+cargo build --release --locked --bench workload >&2
+exec "${PYTHON:-python3}" "$here/compare.py" "$@"

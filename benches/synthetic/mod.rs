@@ -1,0 +1,174 @@
+//! Full-size modules with random weights on random inputs, as all benchmarks run them.
+#![allow(dead_code)] // every benchmark takes its part
+
+pub mod reports;
+
+use burn::module::{Module, Param};
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use ithn::generators::{R2GenCmn, R2GenCmnConfig};
+use ithn::plugin::{Ithn, IthnConfig, NegativeBatch, TrainingBatch};
+use ithn::train::OptimizerConfig;
+use ithn_backbone::{ResNet, ResNetConfig};
+use ithn_decoder::TransformerConfig;
+use ithn_decoder::search::{SearchConfig, search};
+use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig};
+
+/// Words of IU X-Ray at the published threshold, and token 0.
+pub const VOCABULARY: usize = 761;
+
+fn normal<const D: usize>(dims: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::random(dims, Distribution::Normal(0.0, 1.0), device)
+}
+
+/// Reports of `length` tokens between zeros, `[batch, length]`.
+fn tokens(batch: usize, length: usize, device: &Device) -> Tensor<2, Int> {
+    let words = Distribution::Uniform(1.0, VOCABULARY as f64 - 1.0);
+    let words = Tensor::<2>::random([batch, length - 2], words, device).int();
+    let ends = Tensor::<2, Int>::zeros([batch, 1], device);
+    Tensor::cat(vec![ends.clone(), words, ends], 1)
+}
+
+/// The generator of the published size.
+pub fn published_generator(device: &Device) -> R2GenCmn {
+    R2GenCmnConfig::new(
+        ResNetConfig::resnet101(),
+        CrossModalMemoryConfig::new(2048, 512, 8, 32),
+        TransformerConfig::new(512, 512, 8, 3),
+        VOCABULARY,
+    )
+    .init(device)
+}
+
+/// The memory module in training.
+pub struct MemoryRun {
+    memory: CrossModalMemory,
+    queries: Tensor<3>,
+}
+
+impl MemoryRun {
+    /// As published: 2048 rows of 512, 8 heads, 32 rows kept.
+    pub fn published(batch: usize, length: usize, device: &Device) -> Self {
+        Self::new(2048, batch, length, device)
+    }
+
+    /// The same with another number of rows.
+    pub fn new(rows: usize, batch: usize, length: usize, device: &Device) -> Self {
+        let device = device.clone().autodiff();
+        MemoryRun {
+            memory: CrossModalMemoryConfig::new(rows, 512, 8, 32).init(&device),
+            queries: normal([batch, length, 512], &device).require_grad(),
+        }
+    }
+
+    /// Keys, values and response, then all gradients.
+    pub fn forward_backward(&self) {
+        let response = self
+            .memory
+            .respond(self.queries.clone(), &self.memory.bank());
+        let gradients = response.square().mean().backward();
+        std::hint::black_box(GradientsParams::from_grads(gradients, &self.memory));
+    }
+}
+
+/// ResNet-101.
+pub struct BackboneRun {
+    backbone: ResNet,
+    training: ResNet,
+    images: Tensor<4>,
+}
+
+impl BackboneRun {
+    /// Without its head, on square images.
+    pub fn published(batch: usize, side: usize, device: &Device) -> Self {
+        let training = ResNetConfig::resnet101().init(&device.clone().autodiff());
+        BackboneRun {
+            backbone: training.valid(),
+            training,
+            images: normal([batch, 3, side, side], device),
+        }
+    }
+
+    /// By running statistics.
+    pub fn forward(&self) {
+        let features = self.backbone.forward(self.images.clone());
+        std::hint::black_box(features.patches.into_data());
+    }
+
+    /// By the batch's statistics, with the gradients of all weights.
+    pub fn forward_backward(&self) {
+        let features = self.training.forward(self.images.clone().autodiff());
+        let gradients = features.patches.square().mean().backward();
+        std::hint::black_box(GradientsParams::from_grads(gradients, &self.training));
+    }
+}
+
+/// The whole generator, writing.
+pub struct GenerationRun {
+    generator: R2GenCmn,
+    images: Tensor<5>,
+}
+
+impl GenerationRun {
+    /// Reports never end, so that every step is taken.
+    pub fn published(batch: usize, device: &Device) -> Self {
+        let mut generator = published_generator(device);
+        let boundary = Tensor::<1>::from_floats([-1e9], device);
+        let words = Tensor::<1>::zeros([VOCABULARY - 1], device);
+        generator.logits.bias = Some(Param::from_tensor(Tensor::cat(vec![boundary, words], 0)));
+        GenerationRun {
+            generator,
+            images: normal([batch, 1, 3, 224, 224], device),
+        }
+    }
+
+    /// From images to words by beams of `width`, or greedily if that is 1.
+    pub fn write(&self, width: usize, tokens: usize) {
+        let config = match width {
+            1 => SearchConfig::greedy(tokens),
+            _ => SearchConfig::beam(tokens, width),
+        };
+        let reports = search(&self.generator, self.images.clone(), &config);
+        std::hint::black_box(reports.expect("a valid search"));
+    }
+}
+
+/// ITHN around the whole generator, in training.
+pub struct TrainingRun {
+    model: Ithn<R2GenCmn>,
+    optimizer: ModuleOptimizer,
+    config: OptimizerConfig,
+    batch: TrainingBatch,
+}
+
+impl TrainingRun {
+    /// As published, with negatives; every report has `length` tokens.
+    pub fn published(batch: usize, length: usize, device: &Device) -> Self {
+        let device = device.clone().autodiff();
+        let config = OptimizerConfig::default();
+        let images = || normal([batch, 1, 3, 224, 224], &device);
+        TrainingRun {
+            model: IthnConfig::released().init(published_generator(&device), &device),
+            optimizer: config.init(),
+            config,
+            batch: TrainingBatch {
+                images: images(),
+                tokens: tokens(batch, length, &device),
+                token_mask: Tensor::ones([batch, length], &device),
+                negatives: Some(NegativeBatch {
+                    images: images(),
+                    tokens: tokens(batch, length, &device),
+                }),
+            },
+        }
+    }
+
+    /// Losses, gradients and one step of the optimiser.
+    pub fn step(&mut self) {
+        let losses = self.model.losses(self.batch.clone(), 0.99);
+        let gradients = GradientsParams::from_grads(losses.total.backward(), &self.model);
+        let policy = self.config.policy(1);
+        self.model = self.optimizer.step(policy, self.model.clone(), gradients);
+        std::hint::black_box(losses.language.into_data());
+    }
+}

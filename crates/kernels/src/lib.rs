@@ -1,0 +1,68 @@
+//! Fused operations with hand-written gradients.
+//!
+//! What a generator spends its time on, made of as few passes over memory as the CPU allows. Every
+//! operation works on any Burn device: the fused one is chosen for single precision on the CPU
+//! backend `flex` (cargo feature `flex`), public operations serve everywhere else, and tests hold
+//! the two equal, gradients included.
+//!
+//! | operation | fused into one |
+//! |---|---|
+//! | [`TopKAttention`] | scores, selection, softmax, dropout, weighted sum; a gradient that touches kept rows alone |
+//! | [`Convolution`] | channels-last: pointwise as one product, 3×3 by Winograd's algorithm |
+//! | [`MaxPool`] | channels-last windows, all channels at once |
+//! | [`AmsGradStep`] | moments, penalty and weight in one pass, in place |
+//! | [`batch_norm_train`], [`scale_shift`] | statistics, normalisation, shortcut, ReLU |
+//!
+//! ```
+//! use burn::tensor::{Device, Distribution, Tensor};
+//! use ithn_kernels::Convolution;
+//!
+//! let device = Device::default();
+//! let images = Tensor::<4>::random([2, 8, 8, 16], Distribution::Default, &device);
+//! let filters = Tensor::<4>::random([32, 16, 3, 3], Distribution::Default, &device);
+//! let maps = Convolution { stride: 1, padding: 1 }.forward(images, filters);
+//! assert_eq!(maps.dims(), [2, 8, 8, 32]);
+//! ```
+
+#[cfg(all(test, feature = "flex"))]
+mod agreement;
+mod amsgrad;
+mod batch_norm;
+#[cfg(feature = "flex")]
+mod channel_rows;
+mod convolution;
+#[cfg(feature = "flex")]
+mod cpu;
+#[cfg(feature = "flex")]
+mod gemm;
+#[cfg(feature = "flex")]
+mod geometry;
+#[cfg(feature = "flex")]
+mod lanes;
+mod max_pool;
+#[cfg(feature = "flex")]
+mod top_k;
+mod top_k_attention;
+#[cfg(feature = "flex")]
+mod windows;
+#[cfg(feature = "flex")]
+mod winograd;
+
+pub use amsgrad::{AmsGradStep, AmsGradWeight};
+pub use batch_norm::{Activation, BatchNormOutput, batch_norm_train, scale_shift};
+pub use convolution::Convolution;
+pub use max_pool::MaxPool;
+pub use top_k_attention::TopKAttention;
+
+use burn::tensor::Tensor;
+
+/// Whether the fused operations take this tensor; if not, they are made of public ones.
+pub fn is_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
+    #[cfg(feature = "flex")]
+    return cpu::is_ours(tensor);
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = tensor;
+        false
+    }
+}

@@ -1,0 +1,183 @@
+//! Convolution as one matrix product per image: every output position's window is a row.
+//!
+//! A pointwise convolution needs no windows: its rows are the pixels themselves.
+
+use rayon::prelude::*;
+
+use crate::gemm::{Matrix, Target, Threads, multiply, product};
+use crate::geometry::Geometry;
+
+/// `input` `[batch, height, width, channels]` by `weights` `[filters, channels, kernel, kernel]`:
+/// `[batch, height, width, filters]`.
+pub(crate) fn forward(input: &[f32], weights: &[f32], geometry: &Geometry) -> Vec<f32> {
+    let (filters, window) = (geometry.filters, geometry.window_len());
+    let weights = channels_last(weights, geometry);
+    let weights = Matrix::rows(&weights, [filters, window]).transposed();
+    if geometry.is_pointwise() {
+        let pixels = geometry.batch * geometry.positions();
+        return product(Matrix::rows(input, [pixels, window]), weights, Threads::All);
+    }
+    let positions = geometry.positions();
+    let mut output = vec![0.0; geometry.batch * positions * filters];
+    let mut windows = vec![0.0; positions * window];
+    for (image, output) in input
+        .chunks_exact(geometry.input_len())
+        .zip(output.chunks_exact_mut(positions * filters))
+    {
+        unfold(image, geometry, &mut windows);
+        multiply(
+            Matrix::rows(&windows, [positions, window]),
+            weights,
+            output,
+            filters,
+            Target::Replace,
+            Threads::All,
+        );
+    }
+    output
+}
+
+/// Gradient of the input from that of the output.
+pub(crate) fn input_gradient(gradient: &[f32], weights: &[f32], geometry: &Geometry) -> Vec<f32> {
+    let (filters, window) = (geometry.filters, geometry.window_len());
+    let weights = channels_last(weights, geometry);
+    let weights = Matrix::rows(&weights, [filters, window]);
+    let positions = geometry.positions();
+    let rows = |image, count| Matrix::rows(image, [count, filters]);
+    if geometry.is_pointwise() {
+        let pixels = geometry.batch * positions;
+        return product(rows(gradient, pixels), weights, Threads::All);
+    }
+    let mut input = vec![0.0; geometry.batch * geometry.input_len()];
+    for (gradient, input) in gradient
+        .chunks_exact(positions * filters)
+        .zip(input.chunks_exact_mut(geometry.input_len()))
+    {
+        let windows = product(rows(gradient, positions), weights, Threads::All);
+        fold(&windows, geometry, input);
+    }
+    input
+}
+
+/// Gradient of the weights from the input and the gradient of the output.
+pub(crate) fn weight_gradient(input: &[f32], gradient: &[f32], geometry: &Geometry) -> Vec<f32> {
+    let (filters, window) = (geometry.filters, geometry.window_len());
+    let positions = geometry.positions();
+    if geometry.is_pointwise() {
+        let pixels = geometry.batch * positions;
+        return product(
+            Matrix::rows(gradient, [pixels, filters]).transposed(),
+            Matrix::rows(input, [pixels, window]),
+            Threads::All,
+        );
+    }
+    let mut weights = vec![0.0; filters * window];
+    let mut windows = vec![0.0; positions * window];
+    for (image, gradient) in input
+        .chunks_exact(geometry.input_len())
+        .zip(gradient.chunks_exact(positions * filters))
+    {
+        unfold(image, geometry, &mut windows);
+        multiply(
+            Matrix::rows(gradient, [positions, filters]).transposed(),
+            Matrix::rows(&windows, [positions, window]),
+            &mut weights,
+            window,
+            Target::Add,
+            Threads::All,
+        );
+    }
+    channels_first(&weights, geometry)
+}
+
+/// Writes the window of every output position as a row: taps, then channels; padding is 0.
+fn unfold(image: &[f32], geometry: &Geometry, windows: &mut [f32]) {
+    let Geometry {
+        input: [height, width],
+        channels,
+        output: [_, columns],
+        kernel,
+        ..
+    } = *geometry;
+    let window = geometry.window_len();
+    let rows = windows.par_chunks_exact_mut(columns * window);
+    rows.enumerate().for_each(|(row, windows)| {
+        for (column, window) in windows.chunks_exact_mut(window).enumerate() {
+            for (tap, cell) in window.chunks_exact_mut(channels).enumerate() {
+                let y = geometry.source(row, tap / kernel, height);
+                let x = geometry.source(column, tap % kernel, width);
+                match y.zip(x) {
+                    Some((y, x)) => {
+                        cell.copy_from_slice(&image[(y * width + x) * channels..][..channels]);
+                    }
+                    None => cell.fill(0.0),
+                }
+            }
+        }
+    });
+}
+
+/// Adds every row of `windows` to where [`unfold`] took it from.
+fn fold(windows: &[f32], geometry: &Geometry, image: &mut [f32]) {
+    let Geometry {
+        input: [height, width],
+        channels,
+        output: [rows, columns],
+        kernel,
+        ..
+    } = *geometry;
+    let window_len = geometry.window_len();
+    let image_rows = image.par_chunks_exact_mut(width * channels);
+    image_rows.enumerate().for_each(|(y, image_row)| {
+        for row in 0..rows {
+            for tap_row in 0..kernel {
+                if geometry.source(row, tap_row, height) != Some(y) {
+                    continue;
+                }
+                for column in 0..columns {
+                    let window = &windows[(row * columns + column) * window_len..][..window_len];
+                    for tap in 0..kernel {
+                        let Some(x) = geometry.source(column, tap, width) else {
+                            continue;
+                        };
+                        let cell = &mut image_row[x * channels..][..channels];
+                        let added = &window[(tap_row * kernel + tap) * channels..][..channels];
+                        for (cell, added) in cell.iter_mut().zip(added) {
+                            *cell += added;
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// `[filters, channels, taps]` to `[filters, taps, channels]`.
+fn channels_last(weights: &[f32], geometry: &Geometry) -> Vec<f32> {
+    let taps = geometry.kernel * geometry.kernel;
+    transposed(weights, geometry.channels, taps)
+}
+
+/// `[filters, taps, channels]` to `[filters, channels, taps]`.
+fn channels_first(weights: &[f32], geometry: &Geometry) -> Vec<f32> {
+    let taps = geometry.kernel * geometry.kernel;
+    transposed(weights, taps, geometry.channels)
+}
+
+/// Transposes each of the `[rows, columns]` matrices that follow one another.
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    if rows == 1 || columns == 1 {
+        return values.to_vec();
+    }
+    let mut out = vec![0.0; values.len()];
+    out.par_chunks_exact_mut(rows * columns)
+        .zip(values.par_chunks_exact(rows * columns))
+        .for_each(|(out, values)| {
+            for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+                for (row, out) in out.iter_mut().enumerate() {
+                    *out = values[row * columns + column];
+                }
+            }
+        });
+    out
+}
