@@ -191,6 +191,9 @@ mod fused {
     /// Queries whose scores are computed together: few enough for them to stay in cache.
     const BLOCK: usize = 32;
 
+    /// Queries up to which a product would spend more on packing the keys than on multiplying.
+    const FEW: usize = 8;
+
     impl Pass {
         fn new(
             queries: FlexTensor,
@@ -238,19 +241,28 @@ mod fused {
                         let count = response.len() / width;
                         for head in 0..heads {
                             let column = head * d_head;
-                            multiply(
-                                Matrix::strided(
-                                    &queries[first * width + column..],
-                                    [count, d_head],
-                                    width,
-                                ),
-                                Matrix::strided(&keys[column..], [rows, d_head], width)
-                                    .transposed(),
-                                scores,
-                                rows,
-                                Target::Replace,
-                                Threads::One,
-                            );
+                            let queries = &queries[first * width + column..];
+                            let keys = &keys[column..];
+                            if count <= FEW {
+                                vectorised(|| {
+                                    score_few(
+                                        &queries[..(count - 1) * width + d_head],
+                                        keys,
+                                        width,
+                                        scores,
+                                        d_head,
+                                    )
+                                });
+                            } else {
+                                multiply(
+                                    Matrix::strided(queries, [count, d_head], width),
+                                    Matrix::strided(keys, [rows, d_head], width).transposed(),
+                                    scores,
+                                    rows,
+                                    Target::Replace,
+                                    Threads::One,
+                                );
+                            }
                             for row in 0..count {
                                 let place = (row * heads + head) * k..(row * heads + head + 1) * k;
                                 let kept = &mut kept[place.clone()];
@@ -405,7 +417,18 @@ mod fused {
         }
     }
 
-    /// Eight sums side by side, which vectors need and the order of a single sum forbids.
+    /// Scores of a few queries: one pass over the keys. Rows of both are `width` apart.
+    #[inline(always)]
+    fn score_few(queries: &[f32], keys: &[f32], width: usize, scores: &mut [f32], d_head: usize) {
+        let rows = (keys.len() - d_head) / width + 1;
+        for (row, key) in keys.chunks(width).enumerate() {
+            for (query, scores) in queries.chunks(width).zip(scores.chunks_exact_mut(rows)) {
+                scores[row] = dot(&query[..d_head], &key[..d_head]);
+            }
+        }
+    }
+
+    /// Sixteen sums side by side, which vectors need and the order of a single sum forbids.
     #[inline(always)]
     fn dot(a: &[f32], b: &[f32]) -> f32 {
         let mut sums = [0.0; 16];
