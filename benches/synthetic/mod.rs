@@ -7,6 +7,7 @@ use burn::module::{Module, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use ithn::generators::{R2GenCmn, R2GenCmnConfig};
+use ithn::negatives::TrainingPoint;
 use ithn::plugin::{Ithn, IthnConfig, NegativeBatch, TrainingBatch};
 use ithn::train::OptimizerConfig;
 use ithn_backbone::{ResNet, ResNetConfig};
@@ -167,7 +168,11 @@ impl TrainingRun {
     pub fn step(&mut self) {
         let losses = self.model.losses(self.batch.clone(), 0.99);
         let gradients = GradientsParams::from_grads(losses.total.backward(), &self.model);
-        let policy = self.config.policy(1);
+        let policy = self.config.policy(TrainingPoint {
+            epoch: 1,
+            step: 0,
+            total_steps: 1,
+        });
         self.model = self.optimizer.step(policy, self.model.clone(), gradients);
         std::hint::black_box(losses.language.into_data());
     }

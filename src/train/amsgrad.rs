@@ -20,7 +20,7 @@ impl Optimizer for AmsGrad {
         gradient: Tensor<D>,
         state: Option<AdamState<D>>,
     ) -> (Tensor<D>, Option<AdamState<D>>) {
-        let zeros = || Tensor::zeros(gradient.dims(), &gradient.device());
+        let zeros = || gradient.zeros_like();
         let (time, first, second, largest) = match state {
             None => (0, zeros(), zeros(), zeros()),
             Some(AdamState { momentum }) => {

@@ -212,13 +212,16 @@ impl NormGradient<'_> {
                 })
             })
             .collect();
-        let total = |part: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>, channel: usize| {
-            let values = parts.iter().map(|sums| f64::from(part(sums)[channel]));
+        let plain = (0..channels).map(|channel| {
+            let values = parts.iter().map(|(plain, _)| f64::from(plain[channel]));
             values.sum::<f64>() as f32
-        };
-        let plain = (0..channels).map(|channel| total(|sums| &sums.0, channel));
-        let weighted =
-            (0..channels).map(|channel| total(|sums| &sums.1, channel) * self.inverse[channel]);
+        });
+        let weighted = (0..channels).map(|channel| {
+            let values = parts
+                .iter()
+                .map(|(_, weighted)| f64::from(weighted[channel]));
+            values.sum::<f64>() as f32 * self.inverse[channel]
+        });
         (plain.collect(), weighted.collect())
     }
 }

@@ -270,7 +270,7 @@ fn output_row(places: &[Vec<f32>], first: usize, width: usize, channels: usize, 
                 *row = line(cells);
             }
             for x in 0..2.min(width - 2 * column) {
-                let pixels = line([by_row[0][x], by_row[1][x], by_row[2][x], by_row[3][x]]);
+                let pixels = line(by_row.map(|row| row[x]));
                 for (y, pixel) in pixels.into_iter().take(height).enumerate() {
                     pixel.store(out, (y * width + 2 * column + x) * channels + channel);
                 }
@@ -341,7 +341,7 @@ fn filter_gradients(transformed: &[f32], filters: usize, channels: usize) -> Vec
                             *row = line(cells);
                         }
                         for x in 0..3 {
-                            let column = [by_row[0][x], by_row[1][x], by_row[2][x], by_row[3][x]];
+                            let column = by_row.map(|row| row[x]);
                             for (y, lanes) in line(column).into_iter().enumerate() {
                                 lanes.store(taps, (y * 3 + x) * channels + channel);
                             }
