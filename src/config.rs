@@ -282,7 +282,7 @@ fn phantom() -> ExperimentConfig {
             size: 64,
             augmentation: Augmentation::None,
         },
-        decoding: SearchConfig::beam(80, 3),
+        decoding: SearchConfig::beam_by_average(80, 3),
     }
 }
 

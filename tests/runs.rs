@@ -68,6 +68,19 @@ fn left_out_batches_are_counted_and_not_endless() {
 }
 
 #[test]
+fn an_unreadable_image_leaves_no_run_behind() {
+    let folder = folder_with_studies();
+    let out = folder.path().join("run");
+    let options = options(folder.path(), &out);
+    for image in images_below(folder.path()) {
+        fs::write(image, "no image").expect("writable");
+    }
+    let error = run(&tiny(), &options).unwrap_err();
+    assert!(matches!(error, TrainError::Data(_)), "{error}");
+    assert!(!out.exists());
+}
+
+#[test]
 fn a_stopped_run_goes_on_and_other_data_is_refused() {
     let folder = folder_with_studies();
     let out = folder.path().join("run");

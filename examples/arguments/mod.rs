@@ -75,9 +75,15 @@ pub struct TrainArguments {
     #[arg(long, default_value = "stop")]
     on_bad_study: OnBadStudy,
 
-    /// torchvision ResNet weights for the backbone, .pth or .safetensors
+    /// First weights of the backbone: torchvision's ResNet (.pth or .safetensors), or a checkpoint
+    /// of this library with the same backbone
     #[arg(long, value_name = "FILE")]
     backbone_weights: Option<PathBuf>,
+
+    /// Start from the weights of an earlier run of the same sizes, such as runs/phantom-1/best.ithn;
+    /// words that both vocabularies know are carried over
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with_all = ["backbone_weights", "resume"])]
+    start_from: Option<PathBuf>,
 
     /// Batches whose gradients are averaged into one step [default: the preset's]
     #[arg(long, value_name = "N")]
@@ -155,6 +161,7 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Tra
         out,
         device,
         backbone_weights: arguments.backbone_weights.clone(),
+        start_from: arguments.start_from.clone(),
         limit: arguments.limit,
         resume: arguments.resume,
         interrupt: Interrupt::on_signals().map_err(TrainError::Signals)?,

@@ -15,13 +15,14 @@ use super::images::RunImages;
 use super::interrupt::Interrupt;
 use super::near_twins::near_twins;
 use super::observer::Observer;
+use super::pretrained::pretrained;
 use super::ranking::{RankingConfig, RankingScores, rank_split};
 use super::run_folder::RunFolder;
 use super::trainer::{TrainableGenerator, Trainer};
+use super::transfer::EarlierWeights;
 use crate::checkpoint::Checkpoint;
 use crate::config::{ConfigError, ExperimentConfig, GeneratorTask, Negatives};
 use crate::generators::LibraryGenerator;
-use crate::import::{NamedTensors, load_torchvision};
 use crate::plugin::Ithn;
 use crate::report::{RunData, write_run_report};
 
@@ -37,8 +38,10 @@ pub struct ExperimentOptions {
     pub out: PathBuf,
     /// Device, without autodiff.
     pub device: Device,
-    /// torchvision weights for the backbone.
+    /// First weights of the backbone: torchvision's file, or a checkpoint of this library.
     pub backbone_weights: Option<PathBuf>,
+    /// Checkpoint of this library whose weights the run starts from, its words carried over by name.
+    pub start_from: Option<PathBuf>,
     /// Keep only the first studies of every split.
     pub limit: Option<usize>,
     /// Continue the run in `out`.
@@ -59,6 +62,7 @@ impl ExperimentOptions {
             out,
             device,
             backbone_weights: None,
+            start_from: None,
             limit: None,
             resume: false,
             interrupt: Interrupt::default(),
@@ -213,7 +217,11 @@ impl<'a> Run<'a> {
         generator: G,
     ) -> Result<ExperimentResults, TrainError> {
         let (config, options) = (self.config, self.options);
-        let model = config.ithn.init(generator, &self.device()).materialize();
+        let mut model = config.ithn.init(generator, &self.device()).materialize();
+        if let Some(path) = &options.start_from {
+            let earlier = EarlierWeights::read(path, config, &options.device)?;
+            model = earlier.carry_into(model, &self.data.tokenizer)?;
+        }
         let folder = if options.resume {
             RunFolder::open(&options.out)?
         } else {
@@ -235,7 +243,13 @@ impl<'a> Run<'a> {
             Some(checkpoint) => trainer.resume(checkpoint)?,
             None => trainer,
         };
-        let model = trainer.train(self.observer)?;
+        let model = match trainer.train(self.observer) {
+            Err(error @ TrainError::Data(_)) => {
+                folder.discard_untrained()?;
+                return Err(error);
+            }
+            trained => trained?,
+        };
         let best = Checkpoint::load(&folder.best_checkpoint())?;
         let model = best.restore_model(model.valid())?;
 
@@ -272,7 +286,9 @@ impl<'a> Run<'a> {
             self.config.model.generator.name(),
             weights as f64 / 1e6,
         ));
-        let starts_from_scratch = self.options.backbone_weights.is_none() && !self.options.resume;
+        let options = self.options;
+        let starts_from_scratch =
+            options.backbone_weights.is_none() && options.start_from.is_none() && !options.resume;
         let is_custom = self.config.model.generator.backbone().is_none();
         if starts_from_scratch && !is_custom && self.config.preset.wants_pretrained_backbone() {
             self.observer.warning(
@@ -343,9 +359,10 @@ impl GeneratorTask for Run<'_> {
 
     /// Gives the backbone its pretrained weights, if there are any, before training.
     fn run<G: LibraryGenerator>(self, mut generator: G) -> Self::Output {
-        if let Some(path) = &self.options.backbone_weights {
+        let config = self.config.model.generator.backbone();
+        if let (Some(path), Some(config)) = (&self.options.backbone_weights, config) {
             let backbone = generator.backbone_mut();
-            *backbone = load_torchvision(backbone.clone(), &NamedTensors::read(path)?)?;
+            *backbone = pretrained(backbone.clone(), config, path, &self.device())?;
         }
         self.train_and_evaluate(generator)
     }

@@ -20,6 +20,7 @@ mod interrupt;
 mod near_twins;
 mod observer;
 mod optimizer;
+mod pretrained;
 mod ranking;
 mod records;
 mod run_folder;
@@ -27,6 +28,7 @@ mod schedule;
 mod step;
 mod step_log;
 mod trainer;
+mod transfer;
 
 pub use batch::{image_tensor, mask_tensor, token_tensor, training_batch};
 pub use console::{Console, Verbosity};

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::error::TrainError;
 use super::evaluation::Prediction;
-use crate::checkpoint::write_atomically;
+use crate::checkpoint::{CheckpointHeader, write_atomically};
 use crate::config::ExperimentConfig;
 
 /// What a run leaves behind.
@@ -177,6 +177,36 @@ impl RunFolder {
             }
         }
         Ok(())
+    }
+
+    /// Removes a run that ended before its first saved step, so that it can be begun again under the
+    /// same name once its data is mended. A run with a saved step, and files of others, stay.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Checkpoint`] if the newest checkpoint cannot be read, [`TrainError::Output`] if
+    /// a file cannot be removed.
+    pub(super) fn discard_untrained(&self) -> Result<(), TrainError> {
+        let last = self.last_checkpoint();
+        if last.is_file() && CheckpointHeader::load(&last)?.progress.step > 0 {
+            return Ok(());
+        }
+        let of_the_run = ["config.json", "steps.jsonl", "epochs.jsonl", "run.lock"];
+        let files = of_the_run.iter().map(|name| self.root.join(name));
+        for path in files.chain([last]) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(output_error(&path)(error));
+                }
+                _ => {}
+            }
+        }
+        match fs::remove_dir(&self.root) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+                Err(output_error(&self.root)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes a JSON file, whole or not at all.

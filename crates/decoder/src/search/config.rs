@@ -161,6 +161,19 @@ impl SearchConfig {
         }
     }
 
+    /// Beam search whose finished reports compare by their mean log-probability per token
+    /// ([`LengthPenalty::Average`]) rather than by the sum, which favours short ones.
+    pub fn beam_by_average(max_tokens: usize, width: usize) -> Self {
+        SearchConfig {
+            strategy: Strategy::Beam {
+                width,
+                length_penalty: LengthPenalty::Average,
+                temperature: BeamTemperature::default(),
+            },
+            ..SearchConfig::greedy(max_tokens)
+        }
+    }
+
     /// Checks every option.
     ///
     /// # Errors
