@@ -2,27 +2,24 @@
 
 mod kind;
 mod model;
+mod preset;
 mod sizes;
 
 use std::fs;
 use std::path::Path;
-use std::str::FromStr;
 
-use ithn_alignment::HardNegativePlacement;
-use ithn_backbone::ResNetConfig;
 use ithn_data::Cleaning;
-use ithn_decoder::TransformerConfig;
 use ithn_decoder::search::SearchConfig;
-use ithn_memory::CrossModalMemoryConfig;
 use ithn_negatives::HardnessSchedule;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use kind::GeneratorKind;
 pub use model::{GeneratorConfig, GeneratorTask, ModelConfig};
+pub use preset::Preset;
 
-use crate::plugin::{IthnConfig, TextPath};
-use crate::train::{Guards, LearningRateSchedule, OptimizerConfig, Records};
+use crate::plugin::IthnConfig;
+use crate::train::{Guards, OptimizerConfig, Records};
 
 /// A whole experiment; round-trips through JSON and is saved before training begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -149,221 +146,10 @@ pub enum Augmentation {
     },
 }
 
-/// Named configurations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    /// A small network for phantom studies: minutes on a laptop.
-    Phantom,
-    /// IU X-Ray at the published size, with this library's defaults.
-    IuXray,
-    /// MIMIC-CXR at the published size, with this library's defaults.
-    MimicCxr,
-    /// IU X-Ray as released, defects included.
-    OfficialIuXray,
-    /// MIMIC-CXR as released, defects included.
-    OfficialMimicCxr,
-}
-
 /// A configuration that cannot be run.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("configuration: {0}")]
 pub struct ConfigError(pub String);
-
-impl Preset {
-    /// All presets, by the names that `--preset` takes.
-    pub const NAMES: [(&'static str, Preset); 5] = [
-        ("phantom", Preset::Phantom),
-        ("iu-xray", Preset::IuXray),
-        ("mimic-cxr", Preset::MimicCxr),
-        ("official-iu-xray", Preset::OfficialIuXray),
-        ("official-mimic-cxr", Preset::OfficialMimicCxr),
-    ];
-
-    /// Whether its backbone is meant to start from ImageNet weights.
-    pub fn wants_pretrained_backbone(self) -> bool {
-        self != Preset::Phantom
-    }
-
-    /// Its configuration.
-    pub fn config(self) -> ExperimentConfig {
-        match self {
-            Preset::Phantom => phantom(),
-            Preset::IuXray => published(self),
-            Preset::MimicCxr => ExperimentConfig {
-                text: mimic_text(),
-                ..published(self)
-            },
-            Preset::OfficialIuXray => released(self),
-            Preset::OfficialMimicCxr => ExperimentConfig {
-                text: mimic_text(),
-                ..released(self)
-            },
-        }
-    }
-}
-
-impl FromStr for Preset {
-    type Err = ConfigError;
-
-    fn from_str(name: &str) -> Result<Self, ConfigError> {
-        Preset::NAMES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, preset)| *preset)
-            .ok_or_else(|| {
-                let names: Vec<&str> = Preset::NAMES.iter().map(|(name, _)| *name).collect();
-                ConfigError(format!(
-                    "unknown preset '{name}': use one of {}",
-                    names.join(", ")
-                ))
-            })
-    }
-}
-
-/// A narrow network on small images without dropout, which so small a network cannot spare, and a
-/// hardness ramp that a training of minutes completes.
-///
-/// Reports are embedded without their image: seen with it, a batch of eight is told apart by
-/// exposure and pose, and the backbone learns those before it learns findings.
-fn phantom() -> ExperimentConfig {
-    ExperimentConfig {
-        preset: Preset::Phantom,
-        model: ModelConfig {
-            views: 1,
-            generator: GeneratorConfig::R2GenCmn {
-                backbone: ResNetConfig::narrow(16, vec![1, 1, 1]),
-                memory: CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
-                transformer: TransformerConfig::new(128, 256, 4, 1)
-                    .with_dropout(0.0)
-                    .with_attention_dropout(0.0),
-                visual_dropout: 0.0,
-            },
-        },
-        ithn: IthnConfig {
-            projection_width: 64,
-            text_path: TextPath::ReportAlone,
-            placement: HardNegativePlacement::Candidate,
-            ..IthnConfig::default()
-        },
-        negatives: Negatives::Ithn,
-        hardness: HardnessSchedule::FractionOfTraining {
-            from: 0.1,
-            to: 0.7,
-            hardness: 0.8,
-        },
-        training: TrainingConfig {
-            epochs: 5,
-            batch_size: 8,
-            evaluation_batch_size: 64,
-            seed: 7580,
-            optimizer: OptimizerConfig {
-                backbone_learning_rate: 1e-3,
-                learning_rate: 1e-3,
-                weight_decay: 0.0,
-                betas: [0.9, 0.999],
-                schedule: LearningRateSchedule::Cosine { floor: 0.02 },
-                warmup_steps: 50,
-                ..OptimizerConfig::default()
-            },
-            monitor: MonitoredMetric::FindingsF1,
-            patience: 25,
-            loader_threads: 2,
-            accumulate: 1,
-            guards: Guards::default(),
-            records: Records::default(),
-        },
-        text: TextConfig {
-            cleaning: Cleaning::MimicCxr,
-            minimum_occurrences: 3,
-            max_tokens: 80,
-        },
-        images: ImageConfig {
-            size: 64,
-            augmentation: Augmentation::None,
-        },
-        decoding: SearchConfig::beam_by_average(80, 3),
-    }
-}
-
-/// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.
-fn published_model(views: usize) -> ModelConfig {
-    ModelConfig {
-        views,
-        generator: GeneratorConfig::R2GenCmn {
-            backbone: ResNetConfig::resnet101(),
-            memory: CrossModalMemoryConfig::new(2048, 512, 8, 32),
-            transformer: TransformerConfig::new(512, 512, 8, 3),
-            visual_dropout: 0.5,
-        },
-    }
-}
-
-/// The published sizes and schedule, with this library's defaults where the release is wrong.
-fn published(preset: Preset) -> ExperimentConfig {
-    let mimic = matches!(preset, Preset::MimicCxr | Preset::OfficialMimicCxr);
-    ExperimentConfig {
-        preset,
-        model: published_model(if mimic { 1 } else { 2 }),
-        ithn: IthnConfig::default(),
-        negatives: Negatives::Ithn,
-        hardness: HardnessSchedule::PerEpoch { alpha: 0.01 },
-        training: TrainingConfig {
-            epochs: 100,
-            batch_size: 16,
-            evaluation_batch_size: 16,
-            seed: if mimic { 9153 } else { 7580 },
-            optimizer: OptimizerConfig {
-                schedule: LearningRateSchedule::Step {
-                    every_epochs: if mimic { 3 } else { 10 },
-                    factor: 0.8,
-                },
-                ..OptimizerConfig::default()
-            },
-            monitor: MonitoredMetric::Bleu4,
-            patience: 25,
-            loader_threads: 2,
-            accumulate: 1,
-            guards: Guards::default(),
-            records: Records::default(),
-        },
-        text: TextConfig {
-            cleaning: Cleaning::IuXray,
-            minimum_occurrences: 3,
-            max_tokens: 60,
-        },
-        images: ImageConfig {
-            size: 224,
-            augmentation: Augmentation::RandomCrop {
-                shorter_side: 256,
-                horizontal_flip: false,
-            },
-        },
-        decoding: SearchConfig::beam(60, 3),
-    }
-}
-
-/// What the released code runs: one view, mirrored images, the mixed projection with gradients
-/// through it, pooling over padding, a search whose temperature skips the first word.
-fn released(preset: Preset) -> ExperimentConfig {
-    let mut config = published(preset);
-    config.model.views = 1;
-    config.ithn = IthnConfig::released();
-    config.images.augmentation = Augmentation::RandomCrop {
-        shorter_side: 256,
-        horizontal_flip: true,
-    };
-    config.decoding = SearchConfig::released(config.text.max_tokens);
-    config
-}
-
-fn mimic_text() -> TextConfig {
-    TextConfig {
-        cleaning: Cleaning::MimicCxr,
-        minimum_occurrences: 10,
-        max_tokens: 60,
-    }
-}
 
 impl ExperimentConfig {
     /// Reads a saved configuration.
@@ -408,6 +194,14 @@ impl ExperimentConfig {
         positive("kept epochs", self.training.records.keep_epochs)?;
         let optimizer = &self.training.optimizer;
         optimizer.schedule.validate().map_err(ConfigError)?;
+        for (name, rate) in [
+            ("learning rate", optimizer.learning_rate),
+            ("backbone learning rate", optimizer.backbone_learning_rate),
+        ] {
+            if !(rate.is_finite() && rate >= 0.0) {
+                return Err(ConfigError(format!("{name} must be 0 or more, got {rate}")));
+            }
+        }
         self.training.guards.validate().map_err(ConfigError)?;
         self.training.records.validate().map_err(ConfigError)?;
         if self.text.max_tokens < 2 {
@@ -427,112 +221,5 @@ impl ExperimentConfig {
         self.decoding
             .validate()
             .map_err(|error| ConfigError(error.to_string()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ithn_alignment::{Pooling, TemperatureTraining};
-    use ithn_negatives::{GradientFlow, HardeningRange, NegativeNorm, Projection};
-
-    #[test]
-    fn presets_are_valid_and_round_trip_through_json() {
-        for (name, preset) in Preset::NAMES {
-            let config = preset.config();
-            assert_eq!(name.parse(), Ok(preset));
-            assert_eq!(config.preset, preset);
-            config.validate().expect("a preset is valid");
-            let json = serde_json::to_string(&config).expect("a config is serialisable");
-            let read: ExperimentConfig = serde_json::from_str(&json).expect("and readable");
-            assert_eq!(read, config);
-        }
-    }
-
-    #[test]
-    fn official_presets_are_what_the_release_runs() {
-        for (preset, cleaning, minimum_occurrences, step_every, seed) in [
-            (Preset::OfficialIuXray, Cleaning::IuXray, 3, 10, 7580),
-            (Preset::OfficialMimicCxr, Cleaning::MimicCxr, 10, 3, 9153),
-        ] {
-            let config = preset.config();
-            let hardening = &config.ithn.hardening;
-            assert_eq!(hardening.projection, Projection::BatchMixed);
-            assert_eq!(hardening.gradient, GradientFlow::Through);
-            assert_eq!(hardening.range, HardeningRange::Line);
-            assert_eq!(hardening.norm, NegativeNorm::AsIs);
-            assert_eq!(config.ithn.pooling, Pooling::AllPositions);
-            assert_eq!(config.ithn.text_path, TextPath::WithImage);
-            assert_eq!(
-                config.ithn.placement,
-                HardNegativePlacement::DiagonalPenalty
-            );
-            assert_eq!(
-                config.ithn.temperatures.training,
-                TemperatureTraining::Learned
-            );
-            assert_eq!(config.ithn.projection_width, 512);
-            assert_eq!(config.negatives, Negatives::Ithn);
-            assert_eq!(config.hardness, HardnessSchedule::PerEpoch { alpha: 0.01 });
-            assert_eq!(config.model, published_model(1));
-            assert_eq!(
-                config.images.augmentation,
-                Augmentation::RandomCrop {
-                    shorter_side: 256,
-                    horizontal_flip: true
-                }
-            );
-            assert_eq!(config.decoding, SearchConfig::released(60));
-            assert_eq!(
-                config.text,
-                TextConfig {
-                    cleaning,
-                    minimum_occurrences,
-                    max_tokens: 60
-                }
-            );
-            let training = &config.training;
-            assert_eq!((training.epochs, training.batch_size), (100, 16));
-            assert_eq!((training.seed, training.patience), (seed, 25));
-            assert_eq!(
-                training.optimizer,
-                OptimizerConfig {
-                    schedule: LearningRateSchedule::Step {
-                        every_epochs: step_every,
-                        factor: 0.8
-                    },
-                    ..OptimizerConfig::default()
-                }
-            );
-        }
-    }
-
-    #[test]
-    fn our_presets_are_what_the_method_means() {
-        for preset in [Preset::IuXray, Preset::MimicCxr] {
-            let config = preset.config();
-            assert_eq!(config.ithn.hardening.projection, Projection::PerSample);
-            assert_eq!(config.ithn.hardening.gradient, GradientFlow::Detached);
-            assert_eq!(config.ithn.pooling, Pooling::ReportTokens);
-            assert_eq!(
-                config.images.augmentation,
-                Augmentation::RandomCrop {
-                    shorter_side: 256,
-                    horizontal_flip: false
-                }
-            );
-            assert_eq!(config.decoding, SearchConfig::beam(60, 3));
-        }
-    }
-
-    #[test]
-    fn the_phantom_ramp_reaches_a_hardness_of_at_least_three_fifths() {
-        let config = Preset::Phantom.config();
-        let end = ithn_negatives::TrainingPoint {
-            epoch: config.training.epochs,
-            step: 100,
-            total_steps: 100,
-        };
-        assert!(1.0 - config.lambda(end) >= 0.6);
     }
 }

@@ -55,6 +55,14 @@ pub struct TrainArguments {
     #[arg(long)]
     batch_size: Option<usize>,
 
+    /// Learning rate of everything but the backbone, before the schedule [default: the preset's]
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+
+    /// Learning rate of the backbone, before the schedule [default: the preset's]
+    #[arg(long, value_name = "RATE")]
+    backbone_learning_rate: Option<f64>,
+
     /// Seed of weights, dropout, order and augmentation [default: the preset's]
     #[arg(long)]
     seed: Option<u64>,
@@ -227,6 +235,12 @@ impl TrainArguments {
         }
         if let Some(at_most) = self.skip_non_finite {
             training.guards.non_finite = NonFinite::Skip { at_most };
+        }
+        if let Some(rate) = self.learning_rate {
+            training.optimizer.learning_rate = rate;
+        }
+        if let Some(rate) = self.backbone_learning_rate {
+            training.optimizer.backbone_learning_rate = rate;
         }
         if let Some(steps) = self.warmup {
             training.optimizer.warmup_steps = steps;
