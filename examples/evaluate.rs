@@ -1,7 +1,8 @@
-//! Scores anybody's predictions: BLEU, ROUGE-L, CIDEr, METEOR, findings, variety, significance.
+//! Scores anybody's predictions: BLEU, ROUGE-L, CIDEr, METEOR, findings, variety, retrieval, significance.
 //!
 //! ```sh
-//! cargo run --release --example evaluate -- runs/phantom-1/test_predictions.csv
+//! cargo run --release --example evaluate -- runs/phantom-1/predictions.csv \
+//!     --retrieval runs/phantom-1/retrieval.csv
 //! cargo run --release --example evaluate -- res.csv --references gts.csv \
 //!     --full-references annotation.json --meteor-data pycocoevalcap/meteor --versus other/res.csv
 //! ```
@@ -13,9 +14,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use ithn::metrics::evaluation::{
-    Evaluation, EvaluationError, EvaluationOptions, ExternalLabels, LabelFile, Protocol,
-    ReportFiles, ScoredStudy, Statuses, Versus, align_studies, compare_evaluations, evaluate,
-    read_studies, write_json, write_study_scores,
+    Evaluation, EvaluationError, EvaluationOptions, ExternalLabels, LabelFile, Protocol, Ranking,
+    ReportFiles, ScoredStudy, Statuses, Versus, align_studies, compare_evaluations, evaluate, rank,
+    read_ranked, read_studies, write_json, write_study_scores,
 };
 use ithn::metrics::{Meteor, Uncertain};
 
@@ -56,6 +57,9 @@ struct Arguments {
     /// Predictions of another system for the same studies: is this one better?
     #[arg(long, value_name = "FILE")]
     versus: Option<PathBuf>,
+    /// Scores of own and other reports for each image, such as a run's retrieval.csv
+    #[arg(long, value_name = "FILE")]
+    retrieval: Option<PathBuf>,
     /// Random draws of tests and intervals
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     draws: u32,
@@ -87,6 +91,8 @@ enum UncertainArgument {
 struct Report {
     #[serde(flatten)]
     evaluation: Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranking: Option<Ranking>,
     #[serde(skip_serializing_if = "Option::is_none")]
     versus: Option<Versus>,
 }
@@ -121,6 +127,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         )),
         _ => None,
     };
+    let ranking = match &arguments.retrieval {
+        Some(path) => Some(rank(&read_ranked(path)?)?),
+        None => None,
+    };
     let meteor = match &arguments.meteor_data {
         Some(folder) => Meteor::with_data(folder)?,
         None => Meteor::exact_and_stem(),
@@ -147,6 +157,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     };
     let evaluation = evaluate(&studies, &options)?;
     print!("{evaluation}");
+    if let Some(ranking) = &ranking {
+        print!("\n{ranking}");
+    }
     let versus = match other {
         Some(other) => {
             let other = evaluate(&other, &options)?;
@@ -160,7 +173,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         write_study_scores(path, &studies, &evaluation)?;
     }
     if let Some(path) = &arguments.json {
-        write_json(path, &Report { evaluation, versus })?;
+        let report = Report {
+            evaluation,
+            ranking,
+            versus,
+        };
+        write_json(path, &report)?;
     }
     Ok(())
 }

@@ -185,7 +185,7 @@ impl GeneratorTask for Training<'_> {
         };
         let test = &self.data.test;
         let reports = write_reports(&model.generator, test, &writing, |_| {})?;
-        let ranking = rank_split(
+        let ranked = rank_split(
             &model,
             test,
             &near_twins(self.dataset, Split::Test, self.data.tokenizer.cleaning())?,
@@ -197,7 +197,7 @@ impl GeneratorTask for Training<'_> {
         Ok(CellResult {
             cell: self.cell.clone(),
             scores: score_split(test, &reports, self.data.findings)?.0,
-            ranking,
+            ranking: RankingScores::of(&ranked)?,
             hardness: recorder.hardness,
             seconds: 0.0,
         })

@@ -5,6 +5,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::Device;
 use ithn_data::{ImageLoader, OnBadStudy, Split};
+use ithn_metrics::evaluation::RankedStudy;
 use serde::{Deserialize, Serialize};
 
 use super::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
@@ -253,8 +254,15 @@ impl<'a> Run<'a> {
         let best = Checkpoint::load(&folder.best_checkpoint())?;
         let model = best.restore_model(model.valid())?;
 
-        let (results, predictions) = self.evaluate(&model, &images, best.header.progress.epoch)?;
+        let Evaluated {
+            results,
+            predictions,
+            ranked,
+        } = self.evaluate(&model, &images, best.header.progress.epoch)?;
         folder.write_predictions("predictions.csv", &predictions)?;
+        if !ranked.is_empty() {
+            folder.write_retrieval(&ranked)?;
+        }
         folder.write_json("metrics.json", &results)?;
         let page = write_run_report(
             &folder,
@@ -298,13 +306,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Scores a trained model; also the predictions on the test split.
+    /// Scores a trained model.
     fn evaluate<G: TrainableGenerator>(
         &mut self,
         model: &Ithn<G>,
         images: &Arc<ImageLoader>,
         best_epoch: usize,
-    ) -> Result<(ExperimentResults, Vec<Prediction>), TrainError> {
+    ) -> Result<Evaluated, TrainError> {
         let (config, data, device) = (self.config, &self.data, &self.options.device);
         let writing = Writing {
             search: &config.decoding,
@@ -325,7 +333,7 @@ impl<'a> Run<'a> {
         let (validation, _) = write_and_score(&data.validation)?;
         let (test, predictions) = write_and_score(&data.test)?;
 
-        let ranking = rank_split(
+        let ranked = rank_split(
             model,
             &data.test,
             &near_twins(&self.dataset, Split::Test, data.tokenizer.cleaning())?,
@@ -346,12 +354,25 @@ impl<'a> Run<'a> {
             best_epoch,
             validation,
             test,
-            ranking: Some(ranking),
+            ranking: Some(RankingScores::of(&ranked)?),
             floors,
             seconds: self.began.elapsed().as_secs_f64(),
         };
-        Ok((results, predictions))
+        Ok(Evaluated {
+            results,
+            predictions,
+            ranked,
+        })
     }
+}
+
+/// What evaluation leaves behind.
+struct Evaluated {
+    results: ExperimentResults,
+    /// On the test split.
+    predictions: Vec<Prediction>,
+    /// How the test images score reports.
+    ranked: Vec<RankedStudy>,
 }
 
 impl GeneratorTask for Run<'_> {

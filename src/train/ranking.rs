@@ -9,6 +9,7 @@
 use burn::tensor::{Device, Tensor};
 use ithn_data::{EncodedStudy, ImageLoader, pad_tokens, shuffled_order};
 use ithn_generator::{EncodedImages, ReportGenerator};
+use ithn_metrics::evaluation::{RankedStudy, Ranking, RankingTask, rank};
 use serde::{Deserialize, Serialize};
 
 use super::batch::{image_tensor, mask_tensor, token_tensor};
@@ -60,13 +61,13 @@ pub struct RetrievalScores {
     pub studies: usize,
     /// Candidates beside the true report.
     pub candidates: usize,
-    /// Share of studies whose report comes first, in `[0, 1]`.
+    /// Share of studies whose report comes first, in `[0, 1]`; of equal scores, any may.
     pub recall_at_1: f64,
     /// Among the first 5.
     pub recall_at_5: f64,
     /// Among the first 10.
     pub recall_at_10: f64,
-    /// Median rank of the true report, 1 the best; equal scores count against it.
+    /// Median rank of the true report, 1 the best; of equal scores the mean.
     pub median_rank: f64,
 }
 
@@ -82,7 +83,7 @@ pub struct NearTwinScores {
     pub likelihood: f64,
 }
 
-/// Ranks the reports of a split.
+/// Scores every image's own report and others; [`RankingScores::of`] says what that comes to.
 ///
 /// `model` is in inference mode (`valid`); `twins` come from [`near_twins`](super::near_twins); `trained` says whether
 /// the projections were trained, and ranking by alignment means anything.
@@ -98,7 +99,7 @@ pub fn rank_split<G: ReportGenerator>(
     images: &ImageLoader,
     device: &Device,
     config: &RankingConfig,
-) -> Result<RankingScores, TrainError> {
+) -> Result<Vec<RankedStudy>, TrainError> {
     let ranker = Ranker {
         model,
         studies: &split.studies,
@@ -112,15 +113,13 @@ pub fn rank_split<G: ReportGenerator>(
         .enumerate()
         .filter_map(|(study, twin)| Some([study, (*twin)?]))
         .collect();
-    let retrieval = if trained {
+    let mut scored = if trained {
         ranker.retrieve(&ranked, config)?
     } else {
-        None
+        Vec::new()
     };
-    Ok(RankingScores {
-        retrieval,
-        near_twins: ranker.compare(&paired, trained)?,
-    })
+    scored.extend(ranker.compare(&paired, trained)?);
+    Ok(scored)
 }
 
 struct Ranker<'a, G> {
@@ -132,24 +131,25 @@ struct Ranker<'a, G> {
 }
 
 impl<G: ReportGenerator> Ranker<'_, G> {
+    /// Every ranked study among its candidates, by alignment.
     fn retrieve(
         &self,
         ranked: &[usize],
         config: &RankingConfig,
-    ) -> Result<Option<RetrievalScores>, TrainError> {
+    ) -> Result<Vec<RankedStudy>, TrainError> {
         let drawn: Vec<Vec<usize>> = ranked
             .iter()
             .map(|&study| draw_candidates(self.studies, study, config))
             .collect();
         let candidates = drawn.iter().map(Vec::len).min().unwrap_or(0);
         if candidates == 0 {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let alone = match self.model.text_path() {
             TextPath::ReportAlone => Some(self.embed_reports_alone()),
             TextPath::WithImage => None,
         };
-        let mut ranks = Vec::with_capacity(ranked.len());
+        let mut scored = Vec::with_capacity(ranked.len());
         for (studies, drawn) in ranked
             .chunks(self.batch_size)
             .zip(drawn.chunks(self.batch_size))
@@ -167,47 +167,50 @@ impl<G: ReportGenerator> Ranker<'_, G> {
                     .map(|column| self.alignment(&encoded, column))
                     .collect(),
             };
-            ranks.extend((0..studies.len()).map(|row| {
-                let own = scores[0][row];
-                1 + scores[1..]
-                    .iter()
-                    .filter(|column| column[row] >= own)
-                    .count()
-            }));
+            scored.extend(self.scored(RankingTask::Retrieval, &columns, &scores));
         }
-        Ok(Some(summarise(&mut ranks, candidates)))
+        Ok(scored)
     }
 
-    fn compare(
-        &self,
-        pairs: &[[usize; 2]],
-        trained: bool,
-    ) -> Result<Option<NearTwinScores>, TrainError> {
-        if pairs.is_empty() {
-            return Ok(None);
-        }
-        let (mut alignment, mut likelihood) = (Vec::new(), Vec::new());
+    /// Every study that has a near-twin against it, by likelihood and, if `trained`, by alignment.
+    fn compare(&self, pairs: &[[usize; 2]], trained: bool) -> Result<Vec<RankedStudy>, TrainError> {
+        let mut scored = Vec::new();
         for pairs in pairs.chunks(self.batch_size) {
-            let [own, twin] = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).collect());
-            let (own, twin): (Vec<usize>, Vec<usize>) = (own, twin);
-            let encoded = self.encode(&own)?;
+            let columns: [Vec<usize>; 2] =
+                [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).collect());
+            let encoded = self.encode(&columns[0])?;
             if trained {
-                alignment.extend(wins(
-                    &self.alignment(&encoded, &own),
-                    &self.alignment(&encoded, &twin),
-                ));
+                let scores = columns.each_ref().map(|it| self.alignment(&encoded, it));
+                scored.extend(self.scored(RankingTask::NearTwin, &columns, &scores));
             }
-            likelihood.extend(wins(
-                &self.likelihood(&encoded, &own),
-                &self.likelihood(&encoded, &twin),
-            ));
+            let scores = columns.each_ref().map(|it| self.likelihood(&encoded, it));
+            scored.extend(self.scored(RankingTask::NearTwinLikelihood, &columns, &scores));
         }
-        let share = |wins: &[f64]| wins.iter().sum::<f64>() / pairs.len() as f64;
-        Ok(Some(NearTwinScores {
-            studies: pairs.len(),
-            alignment: trained.then(|| share(&alignment)),
-            likelihood: share(&likelihood),
-        }))
+        Ok(scored)
+    }
+
+    /// Rows of studies from columns of candidates, the first of which holds the true reports.
+    fn scored(
+        &self,
+        task: RankingTask,
+        columns: &[Vec<usize>],
+        scores: &[Vec<f32>],
+    ) -> Vec<RankedStudy> {
+        let id = |study: usize| self.studies[study].id.clone();
+        let others = |row: usize| {
+            let others = columns.iter().zip(scores).skip(1);
+            others.map(move |(column, scores)| (column[row], f64::from(scores[row])))
+        };
+        columns[0]
+            .iter()
+            .enumerate()
+            .map(|(row, &study)| RankedStudy {
+                id: id(study),
+                task,
+                own: f64::from(scores[0][row]),
+                others: others(row).map(|(at, score)| (id(at), score)).collect(),
+            })
+            .collect()
     }
 
     fn reports(&self, studies: &[usize]) -> Vec<&EncodedStudy> {
@@ -282,34 +285,40 @@ fn draw_candidates(studies: &[EncodedStudy], own: usize, config: &RankingConfig)
         .collect()
 }
 
-/// 1 where `own` is larger, ½ where both are equal, 0 elsewhere.
-fn wins(own: &[f32], other: &[f32]) -> Vec<f64> {
-    own.iter()
-        .zip(other)
-        .map(|(own, other)| {
-            if own > other {
-                1.0
-            } else if own == other {
-                0.5
-            } else {
-                0.0
-            }
+impl RankingScores {
+    /// What the scores of studies come to.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Metrics`] for a score that is no finite number.
+    pub fn of(studies: &[RankedStudy]) -> Result<Self, TrainError> {
+        if studies.is_empty() {
+            return Ok(RankingScores::default());
+        }
+        let Ranking {
+            retrieval,
+            near_twin,
+            near_twin_likelihood,
+        } = rank(studies)?;
+        let candidates = studies
+            .iter()
+            .find(|study| study.task == RankingTask::Retrieval)
+            .map_or(0, |study| study.others.len());
+        Ok(RankingScores {
+            retrieval: retrieval.map(|found| RetrievalScores {
+                studies: found.queries,
+                candidates,
+                recall_at_1: found.recall_at_1,
+                recall_at_5: found.recall_at_5,
+                recall_at_10: found.recall_at_10,
+                median_rank: found.median_rank,
+            }),
+            near_twins: near_twin_likelihood.map(|twins| NearTwinScores {
+                studies: twins.studies,
+                alignment: near_twin.map(|twins| twins.accuracy),
+                likelihood: twins.accuracy,
+            }),
         })
-        .collect()
-}
-
-fn summarise(ranks: &mut [usize], candidates: usize) -> RetrievalScores {
-    ranks.sort_unstable();
-    let within =
-        |first: usize| ranks.partition_point(|&rank| rank <= first) as f64 / ranks.len() as f64;
-    let (low, high) = (ranks[(ranks.len() - 1) / 2], ranks[ranks.len() / 2]);
-    RetrievalScores {
-        studies: ranks.len(),
-        candidates,
-        recall_at_1: within(1),
-        recall_at_5: within(5),
-        recall_at_10: within(10),
-        median_rank: (low + high) as f64 / 2.0,
     }
 }
 
@@ -355,17 +364,6 @@ mod tests {
     }
 
     #[test]
-    fn recall_and_median_count_ranks() {
-        let scores = summarise(&mut [12, 1, 6, 3], 99);
-        assert_eq!(
-            [scores.recall_at_1, scores.recall_at_5, scores.recall_at_10],
-            [0.25, 0.5, 0.75]
-        );
-        assert_eq!((scores.median_rank, scores.studies), (4.5, 4));
-        assert_eq!(summarise(&mut [2, 2, 9], 99).median_rank, 2.0);
-    }
-
-    #[test]
     fn candidates_never_have_the_same_report_and_a_seed_is_a_draw() {
         let studies: Vec<EncodedStudy> = [1, 2, 1, 3, 1, 4].map(|word| study(&[0, word, 0])).into();
         let config = RankingConfig {
@@ -384,10 +382,5 @@ mod tests {
         }
         let few = RankingConfig::default();
         assert_eq!(draw_candidates(&studies, 0, &few).len(), 3);
-    }
-
-    #[test]
-    fn equal_scores_are_half_a_win() {
-        assert_eq!(wins(&[2.0, 1.0, 0.0], &[1.0, 1.0, 1.0]), [1.0, 0.5, 0.0]);
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ithn_metrics::evaluation::{RankedStudy, ranked_table};
 use serde::Serialize;
 
 use super::error::TrainError;
@@ -23,6 +24,7 @@ use crate::config::ExperimentConfig;
 /// | `non-finite.json` | studies and losses of the last batch whose loss or gradient was no number |
 /// | `metrics.json` | validation and test scores, floors |
 /// | `predictions.csv` | id, reference, prediction and scores of every test study |
+/// | `retrieval.csv` | the scores that each test image gives its own report, random ones and its near-twin |
 /// | `similarities.json` | similarities of training studies under the best weights |
 /// | `report.html` | all of it to look at, in one page |
 /// | `run.lock` | locked by the process that trains |
@@ -238,6 +240,19 @@ impl RunFolder {
         let path = self.root.join(name);
         let table = prediction_table(rows).map_err(io::Error::other);
         table
+            .and_then(|table| write_atomically(&path, &table))
+            .map_err(output_error(&path))
+    }
+
+    /// Writes `retrieval.csv`: id, task, candidate and score.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Output`] naming the file.
+    pub fn write_retrieval(&self, studies: &[RankedStudy]) -> Result<(), TrainError> {
+        let path = self.root.join("retrieval.csv");
+        ranked_table(studies)
+            .map_err(io::Error::from)
             .and_then(|table| write_atomically(&path, &table))
             .map_err(output_error(&path))
     }

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use ithn_data::DataError;
 
 /// Extensions of image files, as a folder is searched for them.
-const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+const EXTENSIONS: &[&str] = match cfg!(feature = "dicom") {
+    true => &["png", "jpg", "jpeg", "dcm"],
+    false => &["png", "jpg", "jpeg"],
+};
 
 /// Studies named on a command line: a file is a study of one view, files joined by commas are the
 /// views of one study, and a folder holds studies of one view each, in the order of their names.

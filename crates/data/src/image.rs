@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use image::{DynamicImage, ImageReader, Limits};
@@ -14,6 +14,9 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// Bytes that an image file may have: the JPEG decoder reads all of it before it looks at it.
 const MAX_FILE_BYTES: u64 = 1 << 28;
+
+/// Last bytes of a JPEG file among which its end is looked for: some writers pad.
+const JPEG_TAIL: i64 = 1 << 12;
 
 /// First bytes that are read to learn an image's dimensions: first few, then many.
 const SHORT_HEADER: u64 = 1 << 14;
@@ -41,13 +44,14 @@ pub struct DecodedImage {
 ///
 /// # Errors
 ///
-/// If the file cannot be opened, is empty or not a readable image, has more than 256 MiB, or would
+/// If the file cannot be opened, is empty, cut short or not a readable image, has more than 256 MiB, or would
 /// take more than 16,384 pixels a side or 1 GiB; size is checked before anything is allocated.
 pub fn decode_image(path: &Path) -> Result<DecodedImage, DataError> {
     let mut file = open_bounded(path)?;
     if is_dicom(&mut file, path)? {
         return decode_dicom(file.into_inner(), path);
     }
+    check_jpeg_end(&mut file, path)?;
     let mut reader = ImageReader::new(file)
         .with_guessed_format()
         .map_err(DataError::io("cannot read image", path))?;
@@ -151,6 +155,25 @@ fn is_dicom(file: &mut BufReader<File>, path: &Path) -> Result<bool, DataError> 
     Ok(start.len() == 132 && start.ends_with(b"DICM"))
 }
 
+/// Refuses a JPEG file without an end of image, as a download that broke off leaves: the decoder would
+/// fill in gray what is missing. Reads from the start again afterwards.
+fn check_jpeg_end(file: &mut BufReader<File>, path: &Path) -> Result<(), DataError> {
+    let io_error = || DataError::io("cannot read image", path);
+    let (mut start, mut end) = (Vec::new(), Vec::new());
+    file.take(2).read_to_end(&mut start).map_err(io_error())?;
+    if start == [0xff, 0xd8] {
+        let length = file.seek(SeekFrom::End(0)).map_err(io_error())?;
+        let tail = JPEG_TAIL.min(i64::try_from(length).unwrap_or(JPEG_TAIL));
+        file.seek(SeekFrom::End(-tail)).map_err(io_error())?;
+        file.read_to_end(&mut end).map_err(io_error())?;
+        if !end.windows(2).any(|pair| pair == [0xff, 0xd9]) {
+            let reason = "the JPEG file is cut short: it has no end of image".to_owned();
+            return Err(image_error(path, reason));
+        }
+    }
+    file.rewind().map_err(io_error())
+}
+
 #[cfg(feature = "dicom")]
 use crate::dicom::{decode_dicom, inspect_dicom};
 
@@ -235,6 +258,22 @@ mod tests {
         let (_folder, path) = written("broken.png", b"\x89PNG\r\n\x1a\nnothing");
         let error = decode_image(&path).unwrap_err().to_string();
         assert!(error.contains("broken.png"), "{error}");
+    }
+
+    #[test]
+    fn a_jpeg_cut_short_is_refused_and_padding_is_not() {
+        let (_folder, path) = written("whole.jpg", b"");
+        image::GrayImage::from_fn(64, 64, |x, y| image::Luma([(x * 31 + y * 17) as u8]))
+            .save(&path)
+            .expect("written");
+        let whole = std::fs::read(&path).expect("readable");
+        std::fs::write(&path, [&whole[..], &[0; 100]].concat()).expect("written");
+        assert!(decode_image(&path).is_ok());
+        for kept in [whole.len() / 2, whole.len() - 2] {
+            std::fs::write(&path, &whole[..kept]).expect("written");
+            let error = decode_image(&path).unwrap_err().to_string();
+            assert!(error.contains("cut short"), "{error}");
+        }
     }
 
     #[test]

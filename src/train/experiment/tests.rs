@@ -5,6 +5,7 @@ use std::path::Path;
 use ithn_backbone::ResNetConfig;
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn_decoder::search::SearchConfig;
+use ithn_metrics::evaluation::read_ranked;
 
 use super::*;
 use crate::config::{GeneratorKind, ModelConfig, Preset};
@@ -77,6 +78,8 @@ fn every_generator_trains_ranks_and_writes_from_its_checkpoint() {
         let ranking = results.ranking.expect("it ranks");
         assert_eq!(ranking.near_twins.expect("drawn as such").studies, 2);
         assert!(ranking.retrieval.expect("trained").median_rank >= 1.0);
+        let ranked = read_ranked(&options.out.join("retrieval.csv")).expect("left behind");
+        assert_eq!(RankingScores::of(&ranked).expect("finite"), ranking);
 
         let best = options.out.join("best.ithn");
         let writer = ReportWriter::load(&best, &options.device).expect("any generator");

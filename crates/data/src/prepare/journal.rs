@@ -82,7 +82,7 @@ impl Journal {
             number += 1;
             if number == 1 {
                 let begun: Value = parse(&self.path, &line, number)?;
-                if begun != *fingerprint {
+                if !may_continue(begun, fingerprint) {
                     return Err(DataError::PreparedOtherwise {
                         path: folder.to_owned(),
                     });
@@ -152,6 +152,18 @@ impl Journal {
     }
 }
 
+/// Whether what was begun is what is wanted now. A preparation that stops at broken studies may go on
+/// skipping them: that is what someone does whom one has stopped.
+fn may_continue(mut begun: Value, fingerprint: &Value) -> bool {
+    const MODE: &str = "/options/on_bad_study";
+    if let (Some(mode), Some(wanted)) = (begun.pointer_mut(MODE), fingerprint.pointer(MODE))
+        && *mode == "stop"
+    {
+        *mode = wanted.clone();
+    }
+    begun == *fingerprint
+}
+
 fn parse<'a, T: Deserialize<'a>>(path: &Path, line: &'a [u8], number: u64) -> Result<T, DataError> {
     serde_json::from_slice(line).map_err(|error| DataError::Json {
         path: path.to_owned(),
@@ -191,6 +203,17 @@ mod tests {
         let records: Result<Vec<_>, _> = journal.records().expect("readable").collect();
         assert_eq!(records.expect("readable"), [record("s1"), record("s2")]);
         assert_eq!(journal.len(), 2);
+    }
+
+    #[test]
+    fn one_that_stopped_at_a_broken_study_may_skip_it_but_not_the_reverse() {
+        let fingerprint = |mode: &str| serde_json::json!({"options": {"on_bad_study": mode}});
+        for (begun, wanted, continues) in [("stop", "skip", true), ("skip", "stop", false)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            Journal::open(folder.path(), &fingerprint(begun)).expect("new");
+            let again = Journal::open(folder.path(), &fingerprint(wanted));
+            assert_eq!(again.is_ok(), continues, "{begun} to {wanted}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod error;
 mod labels;
 mod mesh;
 mod output;
+mod ranked;
 mod records;
 mod studies;
 
@@ -15,6 +16,7 @@ pub use error::EvaluationError;
 pub use labels::{LabelFile, Statuses};
 pub use mesh::{ClassAgreement, TaggedReport, agreement, findings_of_tags, read_tagged_reports};
 pub use output::{write_json, write_study_scores};
+pub use ranked::{NearTwins, RankedStudy, Ranking, RankingTask, rank, ranked_table, read_ranked};
 pub use studies::{ReportFiles, ScoredStudy, read_studies};
 
 use crate::{

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    ClassAgreement, ClassFindings, Evaluation, EvaluationError, Overlap, Protocol, ScoredStudy,
-    Versus,
+    ClassAgreement, ClassFindings, Evaluation, EvaluationError, Overlap, Protocol, Ranking,
+    ScoredStudy, Versus,
 };
 use crate::{
     findings::Prf,
@@ -189,6 +189,36 @@ impl fmt::Display for Versus {
                 metric.interval.low,
                 metric.interval.high
             )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Ranking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(found) = &self.retrieval {
+            writeln!(
+                f,
+                "own report among others: recall@1 {:.3} (guessing {:.3}), @5 {:.3}, @10 {:.3}, median rank {:.1} ({} studies)",
+                found.recall_at_1,
+                found.chance_at_1,
+                found.recall_at_5,
+                found.recall_at_10,
+                found.median_rank,
+                found.queries
+            )?;
+        }
+        for (by, twins) in [
+            ("alignment", &self.near_twin),
+            ("likelihood", &self.near_twin_likelihood),
+        ] {
+            if let Some(twins) = twins {
+                writeln!(
+                    f,
+                    "own report against its near-twin, by {by}: accuracy {:.3} ({} studies)",
+                    twins.accuracy, twins.studies
+                )?;
+            }
         }
         Ok(())
     }
