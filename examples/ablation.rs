@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ithn::ablation::{AblationConfig, AblationReport, Arm, run_ablation};
-use ithn::config::GeneratorKind;
+use ithn::config::{ConfigError, GeneratorKind, Setting};
 use ithn::device::DeviceName;
 use ithn::train::{RunFolder, TrainError};
 
@@ -45,6 +45,11 @@ struct Arguments {
     #[arg(long, value_name = "N")]
     train: Option<usize>,
 
+    /// A value of the base configuration, by its name in a run's config.json, such as
+    /// ithn.weights.contrastive=0.2; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Setting>,
+
     /// cpu, cuda:N, wgpu or ndarray
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
@@ -73,7 +78,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<AblationReport, TrainError> {
     let device = arguments.device.open()?;
-    let report = run_ablation(&arguments.config(), &arguments.out, &device, |progress| {
+    let report = run_ablation(&arguments.config()?, &arguments.out, &device, |progress| {
         let cell = &progress.result.cell;
         println!(
             "{:>4}/{} {:<10} {:<9} seed {:<3} {}",
@@ -96,7 +101,7 @@ fn run(arguments: &Arguments) -> Result<AblationReport, TrainError> {
 }
 
 impl Arguments {
-    fn config(&self) -> AblationConfig {
+    fn config(&self) -> Result<AblationConfig, ConfigError> {
         let mut config = if self.quick {
             AblationConfig::quick()
         } else {
@@ -117,6 +122,7 @@ impl Arguments {
         if let Some(train) = self.train {
             config.studies.train = train;
         }
-        config
+        config.base = config.base.with_settings(&self.set)?;
+        Ok(config)
     }
 }

@@ -3,6 +3,7 @@
 mod kind;
 mod model;
 mod preset;
+mod setting;
 mod sizes;
 
 use std::fs;
@@ -17,6 +18,7 @@ use thiserror::Error;
 pub use kind::GeneratorKind;
 pub use model::{GeneratorConfig, GeneratorTask, ModelConfig};
 pub use preset::Preset;
+pub use setting::Setting;
 
 use crate::plugin::IthnConfig;
 use crate::train::{Guards, OptimizerConfig, Records};

@@ -58,13 +58,14 @@ fn draw_study(study: &Study, size: u32) -> Result<usize, DataError> {
     Ok(drawn)
 }
 
-/// What a report states, as far as a phantom can show it. A missing side is drawn on the right, a
-/// missing size small, a missing lobe lower.
+/// What a report states or suspects, as far as a phantom can show it: what may be there was seen, and
+/// [`FindingsReader::Rules14`](crate::train::FindingsReader::Rules14) expects it of a prediction. A
+/// missing side is drawn on the right, a missing size small, a missing lobe lower.
 pub fn stated_findings(report: &str) -> PhantomFindings {
     let labels = label(report);
     let mut findings = PhantomFindings::normal();
     for mention in &labels.mentions {
-        if mention.status == Status::Positive {
+        if mention.status != Status::Negative {
             for side in sides(mention) {
                 if let Some(finding) = drawable(mention, side, &report[mention.span.clone()]) {
                     findings.insert(finding);
@@ -149,9 +150,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stated_findings_are_drawn_and_denied_ones_are_not() {
+    fn stated_and_suspected_findings_are_drawn_and_denied_ones_are_not() {
         let findings = stated_findings(
-            "Moderate left pleural effusion. No pneumothorax. The heart is mildly enlarged.",
+            "Moderate left pleural effusion. No pneumothorax. The heart is mildly enlarged. \
+             Possible pulmonary edema.",
         );
         let expected = [
             PhantomFinding::new(
@@ -161,8 +163,9 @@ mod tests {
                 Some(Size::Moderate),
             ),
             PhantomFinding::new(FindingKind::Cardiomegaly, None, None, Some(Size::Small)),
+            PhantomFinding::new(FindingKind::Edema, None, None, Some(Size::Small)),
         ];
-        assert_eq!(findings.len(), 2);
+        assert_eq!(findings.len(), expected.len());
         for finding in expected {
             assert!(findings.contains(finding.expect("complete")));
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use ithn::checkpoint::CheckpointHeader;
-use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, TrainingConfig};
+use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, Setting, TrainingConfig};
 use ithn::data::OnBadStudy;
 use ithn::device::DeviceName;
 use ithn::train::{
@@ -118,6 +118,11 @@ pub struct TrainArguments {
     #[arg(long, value_name = "MINUTES")]
     save_every_minutes: Option<f64>,
 
+    /// Any other value, by its name in config.json, such as ithn.weights.contrastive=0.2; may be
+    /// repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Setting>,
+
     /// Only warnings and the final table
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -127,7 +132,7 @@ pub struct TrainArguments {
     verbose: bool,
 
     /// Continue the run in --out, with its own configuration
-    #[arg(long, requires = "out", conflicts_with_all = ["preset", "generator", "batch_size", "seed", "negatives"])]
+    #[arg(long, requires = "out", conflicts_with_all = ["preset", "generator", "batch_size", "seed", "negatives", "set"])]
     resume: bool,
 
     /// Folder of the run [default: the first free runs/<preset>-N]
@@ -223,7 +228,7 @@ impl TrainArguments {
                 NegativesArgument::Off => Negatives::Off,
             };
         }
-        Ok(config)
+        Ok(config.with_settings(&self.set)?)
     }
 
     fn apply_training_options(&self, training: &mut TrainingConfig) {
