@@ -104,7 +104,7 @@ fn alignment(criterion: &mut Criterion) {
             let embeddings = Similarities {
                 images: images.clone(),
                 reports: reports.clone(),
-                negative_images: negative_images.clone(),
+                negative_images: Some(negative_images.clone()),
                 negative_reports: negative_reports.clone(),
                 hardened,
             };

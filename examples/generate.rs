@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use ithn::decoder::search::{SearchConfig, Strategy};
 use ithn::device::DeviceName;
 use ithn::report::ReportPage;
 use ithn::train::TrainError;
@@ -30,6 +31,11 @@ struct Arguments {
     /// Beams [default: as the run was evaluated]
     #[arg(long, value_name = "N")]
     beam: Option<usize>,
+
+    /// How words are chosen, as decoding.strategy of config.json, such as
+    /// {"method":"sampling","temperature":0.8,"top_p":0.9,"seed":1} [default: as the run was evaluated]
+    #[arg(long, value_name = "JSON", conflicts_with = "beam", value_parser = strategy)]
+    strategy: Option<Strategy>,
 
     /// Reports per study, best first, with their scores
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -65,8 +71,18 @@ fn main() -> ExitCode {
 fn generate(arguments: &Arguments) -> Result<(), TrainError> {
     let device = arguments.device.open()?;
     let studies = find_studies(&arguments.images)?;
-    let writer = ReportWriter::load(&arguments.checkpoint, &device)?
-        .with_beams(arguments.beam, arguments.n_best)?;
+    let writer = ReportWriter::load(&arguments.checkpoint, &device)?;
+    let writer = match &arguments.strategy {
+        None => writer.with_beams(arguments.beam, arguments.n_best)?,
+        Some(strategy) => {
+            let search = SearchConfig {
+                strategy: strategy.clone(),
+                returned: arguments.n_best,
+                ..writer.search().clone()
+            };
+            writer.with_search(search)?
+        }
+    };
     let began = Instant::now();
     for batch in studies.chunks(usize::from(arguments.batch_size)) {
         for (images, reports) in batch.iter().zip(writer.write_batch(batch)?) {
@@ -86,6 +102,10 @@ fn generate(arguments: &Arguments) -> Result<(), TrainError> {
         eprintln!("open {} to see where each word looked", path.display());
     }
     Ok(())
+}
+
+fn strategy(json: &str) -> Result<Strategy, String> {
+    serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
 fn print(arguments: &Arguments, images: &[PathBuf], reports: &[WrittenReport], studies: usize) {

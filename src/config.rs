@@ -98,6 +98,10 @@ pub struct TrainingConfig {
     /// batch alone, so this is not the same as a larger batch.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// Times at most that an epoch sees a study with rare findings, which come up as often as common
+    /// ones as far as this allows (read by `rules-14`); 1 sees every study once.
+    #[serde(default = "one")]
+    pub repeats_at_most: usize,
     /// What training does about gradients that are too large or no numbers.
     #[serde(default)]
     pub guards: Guards,
@@ -193,6 +197,7 @@ impl ExperimentConfig {
         positive("image size", self.images.size)?;
         positive("loader threads", self.training.loader_threads)?;
         positive("accumulated batches", self.training.accumulate)?;
+        positive("repeats at most", self.training.repeats_at_most)?;
         positive("kept epochs", self.training.records.keep_epochs)?;
         let optimizer = &self.training.optimizer;
         optimizer.schedule.validate().map_err(ConfigError)?;

@@ -60,7 +60,7 @@ fn draw_study(study: &Study, size: u32) -> Result<usize, DataError> {
 
 /// What a report states or suspects, as far as a phantom can show it: what may be there was seen, and
 /// [`FindingsReader::Rules14`](crate::train::FindingsReader::Rules14) expects it of a prediction. A
-/// missing side is drawn on the right, a missing size small, a missing lobe lower.
+/// missing side is drawn on the right, a missing size moderate, a missing lobe lower.
 pub fn stated_findings(report: &str) -> PhantomFindings {
     let labels = label(report);
     let mut findings = PhantomFindings::normal();
@@ -87,9 +87,9 @@ fn sides(mention: &Mention) -> Vec<Side> {
 fn drawable(mention: &Mention, side: Side, words: &str) -> Option<PhantomFinding> {
     let kind = kind(mention.class, words)?;
     let size = match mention.size {
-        Some(ithn_metrics::Size::Moderate) => Size::Moderate,
+        Some(ithn_metrics::Size::Small) => Size::Small,
         Some(ithn_metrics::Size::Large) => Size::Large,
-        Some(ithn_metrics::Size::Small) | None => Size::Small,
+        Some(ithn_metrics::Size::Moderate) | None => Size::Moderate,
     };
     let lobe = match (mention.lobe, side) {
         (Some(ithn_metrics::Lobe::Upper), _) => Lobe::Upper,
@@ -163,7 +163,7 @@ mod tests {
                 Some(Size::Moderate),
             ),
             PhantomFinding::new(FindingKind::Cardiomegaly, None, None, Some(Size::Small)),
-            PhantomFinding::new(FindingKind::Edema, None, None, Some(Size::Small)),
+            PhantomFinding::new(FindingKind::Edema, None, None, Some(Size::Moderate)),
         ];
         assert_eq!(findings.len(), expected.len());
         for finding in expected {

@@ -42,6 +42,9 @@ impl Default for LossWeights {
 pub enum TextPath {
     /// The report's own image, as published: `u_i = u(image i, report i)`.
     WithImage,
+    /// The image of the study that it is compared with, a negative too: `u_i = u(image i, report i)`
+    /// and `u⁻_i = u(image i, negative report i)`. What a negative has seen no longer gives it away.
+    SameImage,
     /// Nothing: `u_i = u(report i)`, decoded in the generator's imageless context.
     ReportAlone,
 }
@@ -58,6 +61,10 @@ pub struct IthnConfig {
     pub text_path: TextPath,
     /// Which hidden states make a report embedding.
     pub pooling: Pooling,
+    /// Whether alignment holds the hidden states behind report embeddings fixed, so that it trains
+    /// the image side and the projections alone.
+    #[serde(default)]
+    pub hold_report_states: bool,
     /// How negatives are hardened.
     pub hardening: HardeningConfig,
     /// Where the hardened negative enters the loss.
@@ -74,6 +81,7 @@ impl Default for IthnConfig {
             projection_width: 512,
             text_path: TextPath::WithImage,
             pooling: Pooling::ReportTokens,
+            hold_report_states: false,
             hardening: HardeningConfig::default(),
             placement: HardNegativePlacement::DiagonalPenalty,
             temperatures: TemperatureConfig::default(),
@@ -91,6 +99,11 @@ impl IthnConfig {
             hardening: HardeningConfig::released(),
             ..IthnConfig::default()
         }
+    }
+
+    /// Whether training looks at the negatives' own images.
+    fn compares_negative_images(&self) -> bool {
+        self.weights.separation != 0.0 || self.placement.compares_negative_images()
     }
 
     /// Puts the plug-in around a generator.
@@ -150,7 +163,7 @@ pub struct LossTerms {
 pub struct AlignmentTerms {
     /// `L_cp`.
     pub contrastive: Tensor<1>,
-    /// `L_cs`.
+    /// `L_cs`; 0 if neither its weight nor the placement asks for the negatives' images.
     pub separation: Tensor<1>,
     /// Mean `z·u`, image with its own report.
     pub positive_similarity: Tensor<1>,
@@ -218,30 +231,39 @@ impl<G: ReportGenerator> Ithn<G> {
     ) -> AlignmentTerms {
         let [_, length] = negatives.tokens.dims();
         let negative_inputs = negatives.tokens.narrow(1, 0, length - 1);
-        let (hidden, negative_hidden, negative_pooled) = match self.config.text_path {
+        let states = |context: &G::Context| {
+            self.generator
+                .hidden_states(context, negative_inputs.clone())
+        };
+        let pooled = |images: Tensor<5>| {
+            let needed = self.config.compares_negative_images();
+            needed.then(|| self.generator.pooled(images))
+        };
+        let (mut hidden, mut negative_hidden, negative_pooled) = match self.config.text_path {
             TextPath::WithImage => {
                 let negative = self.generator.encode(negatives.images);
-                let states = self
-                    .generator
-                    .hidden_states(&negative.context, negative_inputs.clone());
-                (hidden, states, negative.pooled)
+                (hidden, states(&negative.context), Some(negative.pooled))
             }
+            TextPath::SameImage => (hidden, states(&encoded.context), pooled(negatives.images)),
             TextPath::ReportAlone => {
                 let [positive, negative] =
                     self.states_alone([inputs.clone(), negative_inputs.clone()]);
-                let pooled = self.generator.pooled(negatives.images);
-                (positive, negative, pooled)
+                (positive, negative, pooled(negatives.images))
             }
         };
 
+        if self.config.hold_report_states {
+            hidden = hidden.detach();
+            negative_hidden = negative_hidden.detach();
+        }
         let images = self.heads.embed_images(encoded.pooled);
         let reports = self.embed_reports(hidden, inputs);
-        let negative_images = self.heads.embed_images(negative_pooled);
+        let negative_images = negative_pooled.map(|pooled| self.heads.embed_images(pooled));
         let negative_reports = self.embed_reports(negative_hidden, negative_inputs);
         let fixed = Similarities {
             images: images.clone().inner(),
             reports: reports.clone().inner(),
-            negative_images: negative_images.clone().inner(),
+            negative_images: negative_images.clone().map(Tensor::inner),
             negative_reports: negative_reports.clone().inner(),
             hardened: negative_reports.clone().inner(),
         };
@@ -255,7 +277,10 @@ impl<G: ReportGenerator> Ithn<G> {
             positive_similarity: similarity(&reports),
             negative_similarity: similarity(&negative_reports),
             hardened_similarity: similarity(&hardened),
-            separation: image_separation_loss(images.clone(), negative_images.clone()),
+            separation: match &negative_images {
+                Some(negatives) => image_separation_loss(images.clone(), negatives.clone()),
+                None => Tensor::zeros([1], &images.device()),
+            },
             contrastive: contrastive_loss(
                 Similarities {
                     images: images.clone(),
@@ -340,7 +365,7 @@ impl<G: ReportGenerator> Ithn<G> {
         let images = self.heads.embed_images(encoded.pooled.clone());
         let reports = match self.config.text_path {
             TextPath::ReportAlone => self.embed_reports_alone(tokens),
-            TextPath::WithImage => {
+            TextPath::WithImage | TextPath::SameImage => {
                 let [_, length] = tokens.dims();
                 let inputs = tokens.narrow(1, 0, length - 1);
                 let hidden = self

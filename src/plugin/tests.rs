@@ -39,12 +39,17 @@ fn configs() -> Vec<IthnConfig> {
     let placements = [
         HardNegativePlacement::DiagonalPenalty,
         HardNegativePlacement::Candidate,
+        HardNegativePlacement::Pair,
         HardNegativePlacement::Absent,
     ];
     let mut configs = Vec::new();
     for hardening in hardenings {
         for placement in placements {
-            for text_path in [TextPath::WithImage, TextPath::ReportAlone] {
+            for text_path in [
+                TextPath::WithImage,
+                TextPath::SameImage,
+                TextPath::ReportAlone,
+            ] {
                 configs.push(IthnConfig {
                     projection_width: 4,
                     hardening,

@@ -9,6 +9,7 @@ use ithn_data::{
 };
 use ithn_negatives::mine::{MiningStudy, TfIdfConfig, mine};
 
+use super::balance::repeats;
 use super::error::TrainError;
 use super::findings::FindingsReader;
 use crate::config::{ExperimentConfig, Negatives};
@@ -186,6 +187,8 @@ pub struct PreparedData {
     pub training: Arc<Vec<EncodedStudy>>,
     /// Training studies and their first negatives, as indices into [`training`](Self::training).
     pub members: Vec<BatchMember>,
+    /// What an epoch sees, before it is shuffled: indices into [`members`](Self::members).
+    pub turns: Vec<usize>,
     /// Validation studies.
     pub validation: EvaluationSplit,
     /// Test studies.
@@ -259,6 +262,12 @@ impl PreparedData {
                     .collect()
             }
         };
+        let reports = train.iter().map(|study| study.report.as_str());
+        let turns = repeats(reports, config.training.repeats_at_most)
+            .into_iter()
+            .enumerate()
+            .flat_map(|(member, times)| std::iter::repeat_n(member, times))
+            .collect();
         let evaluation = |split: Split| -> Result<EvaluationSplit, TrainError> {
             let studies: Vec<EncodedStudy> =
                 dataset.split(split).map(encode).collect::<Result<_, _>>()?;
@@ -285,6 +294,7 @@ impl PreparedData {
             findings: dataset.findings,
             training: Arc::new(training),
             members,
+            turns,
             tokenizer,
         })
     }

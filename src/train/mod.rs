@@ -5,6 +5,7 @@
 //! for a generator of one's own.
 
 mod amsgrad;
+mod balance;
 mod batch;
 mod console;
 mod dataset;

@@ -147,7 +147,7 @@ impl<G: ReportGenerator> Ranker<'_, G> {
         }
         let alone = match self.model.text_path() {
             TextPath::ReportAlone => Some(self.embed_reports_alone()),
-            TextPath::WithImage => None,
+            TextPath::WithImage | TextPath::SameImage => None,
         };
         let mut scored = Vec::with_capacity(ranked.len());
         for (studies, drawn) in ranked

@@ -210,7 +210,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     /// Where the last step of an epoch stood.
     fn last_point(&self, epoch: usize) -> TrainingPoint {
         let training = &self.config.training;
-        let batches = self.data.members.len().div_ceil(training.batch_size);
+        let batches = self.data.turns.len().div_ceil(training.batch_size);
         TrainingPoint {
             epoch,
             step: self.progress.step.saturating_sub(1),

@@ -15,8 +15,8 @@
 //! let temperatures = TemperatureConfig::default().init(&device);
 //! let random = |width| Tensor::<2>::random([4, width], Distribution::Default, &device);
 //! let (images, reports) = (heads.embed_images(random(64)), heads.embed_reports(random(32)));
-//! let (negative_images, negative_reports) =
-//!     (heads.embed_images(random(64)), heads.embed_reports(random(32)));
+//! let negative_images = Some(heads.embed_images(random(64)));
+//! let negative_reports = heads.embed_reports(random(32));
 //! let hardened = negative_reports.clone();
 //! let loss = contrastive_loss(
 //!     Similarities { images, reports, negative_images, negative_reports, hardened },

@@ -1,4 +1,4 @@
-use burn::tensor::activation::log_softmax;
+use burn::tensor::activation::{log_softmax, softplus};
 use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,21 @@ pub enum HardNegativePlacement {
     DiagonalPenalty,
     /// One more candidate in its row's softmax, the usual place of a hard negative.
     Candidate,
+    /// The only other candidate: `softplus(e^{τ3} (z_i·ũ_i − z_i·u_i))`. Other studies of the batch
+    /// do not count, so nothing is learnt that tells images apart and not reports.
+    Pair,
     /// Left out: plain contrastive learning on both pairs.
     Absent,
+}
+
+impl HardNegativePlacement {
+    /// Whether the negatives' own images enter the loss.
+    pub fn compares_negative_images(self) -> bool {
+        matches!(
+            self,
+            HardNegativePlacement::DiagonalPenalty | HardNegativePlacement::Absent
+        )
+    }
 }
 
 /// Unit embeddings of a batch of studies and of their negatives, each `[batch, projection_width]`.
@@ -23,8 +36,9 @@ pub struct Similarities {
     pub images: Tensor<2>,
     /// Their reports `u`.
     pub reports: Tensor<2>,
-    /// Images of the negatives `z⁻`.
-    pub negative_images: Tensor<2>,
+    /// Images of the negatives `z⁻`, for placements that [compare
+    /// them](HardNegativePlacement::compares_negative_images).
+    pub negative_images: Option<Tensor<2>>,
     /// Reports of the negatives `u⁻`.
     pub negative_reports: Tensor<2>,
     /// Hardened negative reports `ũ`.
@@ -38,6 +52,10 @@ pub struct Similarities {
 /// - [`Candidate`](HardNegativePlacement::Candidate): `e^{τ1} Z Uᵀ`, so that the candidate, which the
 ///   loss adds, competes with the study's own report alone
 /// - [`Absent`](HardNegativePlacement::Absent): `(e^{τ1} Z Uᵀ + e^{τ1} Z⁻ U⁻ᵀ) / 2`
+///
+/// # Panics
+///
+/// If the placement compares the negatives' images and there are none.
 pub fn contrastive_scores(
     embeddings: &Similarities,
     temperatures: &Temperatures,
@@ -47,7 +65,13 @@ pub fn contrastive_scores(
         images.clone().matmul(reports.clone().transpose()) * temperatures.pair_scale()
     };
     let positive = pairs(&embeddings.images, &embeddings.reports);
-    let negative = || pairs(&embeddings.negative_images, &embeddings.negative_reports);
+    let negative = || {
+        let images = embeddings.negative_images.as_ref();
+        pairs(
+            images.expect("the placement compares the negatives' images"),
+            &embeddings.negative_reports,
+        )
+    };
     match placement {
         HardNegativePlacement::DiagonalPenalty => {
             let [batch, _] = positive.dims();
@@ -56,7 +80,7 @@ pub fn contrastive_scores(
                 .mask_fill(off_diagonal(batch, &positive), 0.0);
             (positive + negative() - penalty) / 3.0
         }
-        HardNegativePlacement::Candidate => positive,
+        HardNegativePlacement::Candidate | HardNegativePlacement::Pair => positive,
         HardNegativePlacement::Absent => (positive + negative()) / 2.0,
     }
 }
@@ -70,15 +94,25 @@ pub fn contrastive_loss(
     temperatures: &Temperatures,
     placement: HardNegativePlacement,
 ) -> Tensor<1> {
+    if placement == HardNegativePlacement::Pair {
+        return pair_loss(&embeddings, temperatures);
+    }
     let scores = contrastive_scores(&embeddings, temperatures, placement);
     let candidates = match placement {
         HardNegativePlacement::Candidate => {
             let hardened = hardened_scores(&embeddings, temperatures);
             Tensor::cat(vec![scores.clone(), hardened], 1)
         }
-        HardNegativePlacement::DiagonalPenalty | HardNegativePlacement::Absent => scores.clone(),
+        _ => scores.clone(),
     };
     (diagonal_cross_entropy(candidates) + diagonal_cross_entropy(scores.transpose())) / 2.0
+}
+
+/// `mean_i softplus(e^{τ3} (z_i·ũ_i − z_i·u_i))`, `[1]`.
+fn pair_loss(embeddings: &Similarities, temperatures: &Temperatures) -> Tensor<1> {
+    let advantage = embeddings.hardened.clone() - embeddings.reports.clone();
+    let scores = (embeddings.images.clone() * advantage).sum_dim(1) * temperatures.hardened_scale();
+    softplus(scores, 1.0).mean()
 }
 
 /// `mean_i |cos(z_i, z⁻_i)|`, the loss `L_cs`, `[1]`; both arguments `[batch, width]`, unit rows.
@@ -122,7 +156,7 @@ mod tests {
         Similarities {
             images: random(),
             reports: random(),
-            negative_images: random(),
+            negative_images: Some(random()),
             negative_reports: random(),
             hardened: random(),
         }
@@ -139,6 +173,7 @@ mod tests {
         for placement in [
             HardNegativePlacement::DiagonalPenalty,
             HardNegativePlacement::Candidate,
+            HardNegativePlacement::Pair,
         ] {
             let mut easy = embeddings(4, &device);
             easy.hardened = easy.images.clone().neg();
@@ -167,6 +202,7 @@ mod tests {
         for placement in [
             HardNegativePlacement::DiagonalPenalty,
             HardNegativePlacement::Candidate,
+            HardNegativePlacement::Pair,
             HardNegativePlacement::Absent,
         ] {
             assert!(loss(embeddings(1, &device), placement).is_finite());

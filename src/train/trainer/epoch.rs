@@ -67,12 +67,12 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
     /// The batches of an epoch, in its order.
     fn batches(&self, epoch: usize) -> Vec<Vec<BatchMember>> {
         let training = &self.config.training;
-        shuffled_order(self.data.members.len(), training.seed, epoch)
+        shuffled_order(self.data.turns.len(), training.seed, epoch)
             .chunks(training.batch_size)
             .map(|batch| {
                 batch
                     .iter()
-                    .map(|&index| self.data.members[index])
+                    .map(|&turn| self.data.members[self.data.turns[turn]])
                     .collect()
             })
             .collect()

@@ -129,6 +129,10 @@ impl Inputs {
         })
     }
 
+    fn negative_images(&self) -> Tensor<2> {
+        self.heads.embed_images(self.fc_neg.clone())
+    }
+
     /// The embeddings, with the first negatives in the place of the hardened ones.
     fn embed(&self) -> Similarities {
         let reports = |hidden: &Tensor<3>| {
@@ -141,7 +145,7 @@ impl Inputs {
         Similarities {
             images: self.heads.embed_images(self.fc_pos.clone()),
             reports: reports(&self.rep_out_pos),
-            negative_images: self.heads.embed_images(self.fc_neg.clone()),
+            negative_images: Some(self.negative_images()),
             hardened: negative_reports.clone(),
             negative_reports,
         }
@@ -195,23 +199,20 @@ fn common(fixture: &Fixture) -> Result<Vec<Check>, FixtureError> {
             HardNegativePlacement::Candidate,
         )
     };
-    let separation = image_separation_loss(
-        embeddings.images.clone(),
-        embeddings.negative_images.clone(),
-    );
+    let separation = image_separation_loss(embeddings.images.clone(), inputs.negative_images());
     let check = |name: &str, actual: Tensor<2>| {
         let golden = fixture.data(name)?;
         Ok::<_, FixtureError>(Check::tensor(FAMILY, name, actual, golden, VALUES))
     };
     Ok(vec![
         check("common.pos_img_embeds", embeddings.images.clone())?,
-        check("common.neg_img_embeds", embeddings.negative_images.clone())?,
+        check("common.neg_img_embeds", inputs.negative_images())?,
         check("common.pos_rep_embeds", embeddings.reports.clone())?,
         check("common.neg_rep_embeds", embeddings.negative_reports.clone())?,
         check("common.sim", pairs(&embeddings.images, &embeddings.reports))?,
         check(
             "common.n_sim",
-            pairs(&embeddings.negative_images, &embeddings.negative_reports),
+            pairs(&inputs.negative_images(), &embeddings.negative_reports),
         )?,
         Check::tensor(
             FAMILY,
@@ -243,10 +244,7 @@ fn case(
     };
     let projected = harden_at(0.0);
     embeddings.hardened = harden_at(lambda);
-    let separation = image_separation_loss(
-        embeddings.images.clone(),
-        embeddings.negative_images.clone(),
-    );
+    let separation = image_separation_loss(embeddings.images.clone(), inputs.negative_images());
     let placement = HardNegativePlacement::DiagonalPenalty;
     let contrastive = contrastive_loss(embeddings.clone(), &inputs.temperatures, placement);
 
