@@ -108,14 +108,14 @@ impl Corpus {
         }
         // Words are numbered in turn, so that numbers do not depend on threads; the rest is a
         // report's own affair.
-        let count =
-            |scratch: &mut Vec<Ngram>, (hypothesis, references): (Numbers, Vec<Numbers>)| Study {
-                hypothesis: Report::new(hypothesis, scratch),
-                references: references
-                    .into_iter()
-                    .map(|numbers| Report::new(numbers, scratch))
-                    .collect(),
-            };
+        let count = |scratch: &mut Vec<Ngram>,
+                     (hypothesis, references): (Numbers, Vec<Numbers>)| Study {
+            hypothesis: Report::new(hypothesis, scratch),
+            references: references
+                .into_iter()
+                .map(|numbers| Report::new(numbers, scratch))
+                .collect(),
+        };
         Ok(Self {
             studies: numbered.into_par_iter().map_init(Vec::new, count).collect(),
         })
