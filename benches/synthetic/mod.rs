@@ -8,7 +8,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use ithn::generators::{R2GenCmn, R2GenCmnConfig};
 use ithn::negatives::TrainingPoint;
-use ithn::plugin::{Ithn, IthnConfig, NegativeBatch, TrainingBatch};
+use ithn::plugin::{Ithn, IthnConfig, LossTerms, NegativeBatch, TrainingBatch};
 use ithn::train::OptimizerConfig;
 use ithn_backbone::{ResNet, ResNetConfig};
 use ithn_decoder::TransformerConfig;
@@ -136,7 +136,8 @@ impl GenerationRun {
 
 /// ITHN around the whole generator, in training.
 pub struct TrainingRun {
-    model: Ithn<R2GenCmn>,
+    /// There between steps, so that a step changes its weights in place, as in training.
+    model: Option<Ithn<R2GenCmn>>,
     optimizer: ModuleOptimizer,
     config: OptimizerConfig,
     batch: TrainingBatch,
@@ -149,7 +150,7 @@ impl TrainingRun {
         let config = OptimizerConfig::default();
         let images = || normal([batch, 1, 3, 224, 224], &device);
         TrainingRun {
-            model: IthnConfig::released().init(published_generator(&device), &device),
+            model: Some(IthnConfig::released().init(published_generator(&device), &device)),
             optimizer: config.init(),
             config,
             batch: TrainingBatch {
@@ -166,14 +167,18 @@ impl TrainingRun {
 
     /// Losses, gradients and one step of the optimiser.
     pub fn step(&mut self) {
-        let losses = self.model.losses(self.batch.clone(), 0.99);
-        let gradients = GradientsParams::from_grads(losses.total.backward(), &self.model);
+        let model = self.model.take().expect("a step puts the model back");
+        let LossTerms {
+            total, language, ..
+        } = model.losses(self.batch.clone(), 0.99);
+        let language = language.detach();
+        let gradients = GradientsParams::from_grads(total.backward(), &model);
         let policy = self.config.policy(TrainingPoint {
             epoch: 1,
             step: 0,
             total_steps: 1,
         });
-        self.model = self.optimizer.step(policy, self.model.clone(), gradients);
-        std::hint::black_box(losses.language.into_data());
+        self.model = Some(self.optimizer.step(policy, model, gradients));
+        std::hint::black_box(language.into_data());
     }
 }

@@ -26,6 +26,9 @@ use crate::config::{ExperimentConfig, MonitoredMetric};
 use crate::plugin::Ithn;
 use saving::fingerprint;
 
+/// Why the model is there: only a step takes it, and puts it back or ends the run.
+const BETWEEN_STEPS: &str = "a step puts the model back";
+
 /// A generator in training: whatever implements the two traits.
 pub trait TrainableGenerator: Module + ModuleDisplay + ReportGenerator + StepDecoder {}
 
@@ -41,7 +44,8 @@ pub struct Trainer<'a, G> {
     data: &'a PreparedData,
     folder: &'a RunFolder,
     device: Device,
-    model: Ithn<G>,
+    /// There between steps; a step takes it out, so that its weights are changed in place.
+    model: Option<Ithn<G>>,
     optimizer: ModuleOptimizer,
     progress: TrainingProgress,
     training_images: Arc<ImageLoader>,
@@ -62,7 +66,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     ) -> Self {
         Trainer {
             optimizer: config.training.optimizer.init(),
-            model,
+            model: Some(model),
             config,
             data,
             folder,
@@ -97,7 +101,8 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         {
             return Err(TrainError::OtherData(self.folder.root().to_owned()));
         }
-        self.model = checkpoint.restore_model(self.model)?;
+        let model = self.model.take().expect(BETWEEN_STEPS);
+        self.model = Some(checkpoint.restore_model(model)?);
         self.optimizer = checkpoint.restore_optimizer(self.optimizer)?;
         self.progress = TrainingProgress {
             data: self.progress.data,
@@ -135,12 +140,16 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             let record = self.end_epoch(epoch, &mut log, observer)?;
             observer.epoch_ends(&record);
         }
-        Ok(self.model)
+        Ok(self.model.expect(BETWEEN_STEPS))
     }
 
     /// Loader of evaluation images, shared with whoever evaluates after training.
     pub fn evaluation_images(&self) -> Arc<ImageLoader> {
         Arc::clone(&self.evaluation_images)
+    }
+
+    fn model(&self) -> &Ithn<G> {
+        self.model.as_ref().expect(BETWEEN_STEPS)
     }
 
     fn uses_negatives(&self) -> bool {
@@ -179,7 +188,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             learning_rates: training.optimizer.learning_rates(self.last_point(epoch)),
             losses: sums.losses(),
             alignment: self.uses_negatives().then(|| {
-                let temperatures = &self.model.temperatures;
+                let temperatures = &self.model().temperatures;
                 let tau_1 = temperatures.pairs.val().into_scalar();
                 sums.alignment(tau_1, temperatures.hardened.val().into_scalar())
             }),
@@ -221,7 +230,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     /// Scores on the validation split; none if interrupted.
     fn validate(&self, observer: &mut dyn Observer) -> Result<Option<SplitScores>, TrainError> {
         let split = &self.data.validation;
-        let generator = self.model.generator.valid();
+        let generator = self.model().generator.valid();
         let writing = self.writing(&self.device);
         let total = split.studies.len();
         let reports = write_reports_while(&generator, split, &writing, |done| {

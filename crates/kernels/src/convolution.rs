@@ -238,6 +238,13 @@ mod tests {
     }
 
     #[test]
+    fn filters_are_turned_whatever_their_number() {
+        check([4, 5], [32, 48], 1, 2);
+        check([5, 4], [17, 19], 3, 2);
+        check([5, 4], [48, 7], 3, 2);
+    }
+
+    #[test]
     fn winograds_algorithm_is_the_convolution() {
         check([8, 10], [16, 32], 3, 1);
     }

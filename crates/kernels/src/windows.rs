@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use crate::cpu::vectorised;
 use crate::gemm::{Matrix, Target, Threads, multiply, product};
 use crate::geometry::Geometry;
 
@@ -11,12 +12,14 @@ use crate::geometry::Geometry;
 /// `[batch, height, width, filters]`.
 pub(crate) fn forward(input: &[f32], weights: &[f32], geometry: &Geometry) -> Vec<f32> {
     let (filters, window) = (geometry.filters, geometry.window_len());
-    let weights = channels_last(weights, geometry);
-    let weights = Matrix::rows(&weights, [filters, window]).transposed();
     if geometry.is_pointwise() {
         let pixels = geometry.batch * geometry.positions();
+        let weights = Matrix::rows(weights, [filters, window]).transposed();
         return product(Matrix::rows(input, [pixels, window]), weights, Threads::All);
     }
+    // Every image's product reads them: better turned once here than by each.
+    let weights = by_filter(weights, geometry);
+    let weights = Matrix::rows(&weights, [window, filters]);
     let positions = geometry.positions();
     let mut output = vec![0.0; geometry.batch * positions * filters];
     let mut windows = vec![0.0; positions * window];
@@ -150,6 +153,47 @@ fn fold(windows: &[f32], geometry: &Geometry, image: &mut [f32]) {
             }
         }
     });
+}
+
+/// `[filters, channels, taps]` to `[taps, channels, filters]`: the filters of an output position side
+/// by side, as a product reads them.
+///
+/// Tile by tile: every line of memory is then read once, however the strides fall into the cache.
+fn by_filter(weights: &[f32], geometry: &Geometry) -> Vec<f32> {
+    const SIDE: usize = 16;
+    let (filters, channels) = (geometry.filters, geometry.channels);
+    let taps = geometry.kernel * geometry.kernel;
+    let mut out = vec![0.0; weights.len()];
+    let blocks = out.par_chunks_mut(SIDE * filters).enumerate();
+    blocks.for_each(|(block, out)| {
+        let height = out.len() / filters;
+        let mut places = [0; SIDE];
+        for (row, place) in places.iter_mut().take(height).enumerate() {
+            let row = block * SIDE + row;
+            *place = row % channels * taps + row / channels;
+        }
+        let mut tile = [[0.0; SIDE]; SIDE];
+        vectorised(|| {
+            for first in (0..filters).step_by(SIDE) {
+                let width = SIDE.min(filters - first);
+                let rows = weights[first * channels * taps..].chunks_exact(channels * taps);
+                for (tile, weights) in tile.iter_mut().zip(rows.take(width)) {
+                    if taps == 1 && height == SIDE {
+                        tile.copy_from_slice(&weights[places[0]..places[0] + SIDE]);
+                    } else {
+                        for (value, &place) in tile.iter_mut().zip(&places).take(height) {
+                            *value = weights[place];
+                        }
+                    }
+                }
+                for (row, out) in out.chunks_exact_mut(filters).enumerate() {
+                    let column: [f32; SIDE] = std::array::from_fn(|filter| tile[filter][row]);
+                    out[first..first + width].copy_from_slice(&column[..width]);
+                }
+            }
+        });
+    });
+    out
 }
 
 /// `[filters, channels, taps]` to `[filters, taps, channels]`.

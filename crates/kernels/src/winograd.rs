@@ -20,6 +20,9 @@ const TILES: usize = 4096;
 /// Tiles under which the products are too thin to gain anything.
 const FEWEST_TILES: usize = 24;
 
+/// Rows of a matrix of filters that a thread transforms at once.
+const BLOCK: usize = Lanes::COUNT;
+
 /// Where row or column `i` of a transformed filter lies in that of the filter turned by 180°.
 const TURNED: [usize; 4] = [3, 1, 2, 0];
 
@@ -38,26 +41,17 @@ fn tiles([height, width]: [usize; 2]) -> usize {
 
 /// `input` `[batch, height, width, channels]` by `weights` `[filters, channels, 3, 3]`.
 pub(crate) fn forward(input: &[f32], weights: &[f32], geometry: &Geometry) -> Vec<f32> {
-    let Geometry {
-        channels, filters, ..
-    } = *geometry;
-    let transformed = transform_filters(weights, filters, channels);
-    convolve(input, geometry.input, [channels, filters], |place| {
-        let place = &transformed[place * channels..];
-        Matrix::strided(place, [filters, channels], PLACES * channels).transposed()
-    })
+    let sizes = [geometry.channels, geometry.filters];
+    let filters = transform_filters(weights, sizes, [9, 9 * geometry.channels]);
+    convolve(input, geometry.input, sizes, &filters, |place| place)
 }
 
 /// Gradient of the input: the gradient of the output convolved with the filters turned by 180°.
 pub(crate) fn input_gradient(gradient: &[f32], weights: &[f32], geometry: &Geometry) -> Vec<f32> {
-    let Geometry {
-        channels, filters, ..
-    } = *geometry;
-    let transformed = transform_filters(weights, filters, channels);
-    convolve(gradient, geometry.input, [filters, channels], |place| {
-        let place = TURNED[place / 4] * 4 + TURNED[place % 4];
-        let place = &transformed[place * channels..];
-        Matrix::strided(place, [filters, channels], PLACES * channels)
+    let sizes = [geometry.filters, geometry.channels];
+    let filters = transform_filters(weights, sizes, [9 * geometry.channels, 9]);
+    convolve(gradient, geometry.input, sizes, &filters, |place| {
+        TURNED[place / 4] * 4 + TURNED[place % 4]
     })
 }
 
@@ -78,15 +72,12 @@ pub(crate) fn weight_gradient(input: &[f32], gradient: &[f32], geometry: &Geomet
         let count = input.len() / (PLACES * channels);
         transformed
             .par_chunks_exact_mut(filters * channels)
-            .enumerate()
-            .for_each(|(place, out)| {
-                let of_place = |values, width| {
-                    let values: &[f32] = values;
-                    Matrix::strided(&values[place * width..], [count, width], PLACES * width)
-                };
+            .zip(gradient.par_chunks_exact(count * filters))
+            .zip(input.par_chunks_exact(count * channels))
+            .for_each(|((out, gradient), input)| {
                 multiply(
-                    of_place(&gradient, filters).transposed(),
-                    of_place(&input, channels),
+                    Matrix::rows(gradient, [count, filters]).transposed(),
+                    Matrix::rows(input, [count, channels]),
                     out,
                     channels,
                     Target::Add,
@@ -101,13 +92,14 @@ fn images_at_once(size: [usize; 2]) -> usize {
     (TILES / tiles(size)).max(1)
 }
 
-/// Transforms, multiplies place by place and transforms back; `filters(place)` is
-/// `[from, to]`.
-fn convolve<'a>(
+/// Transforms, multiplies place by place and transforms back; `filters` are `[PLACES, from, to]`, of
+/// which `named(place)` belong to a place.
+fn convolve(
     input: &[f32],
     size: [usize; 2],
     [from, to]: [usize; 2],
-    filters: impl Fn(usize) -> Matrix<'a> + Sync,
+    filters: &[f32],
+    named: impl Fn(usize) -> usize + Sync,
 ) -> Vec<f32> {
     let [height, width] = size;
     let pixels = height * width;
@@ -119,12 +111,16 @@ fn convolve<'a>(
     {
         let transformed = transform(input, size, from, input_tile);
         let count = transformed.len() / (PLACES * from);
-        let places: Vec<Vec<f32>> = (0..PLACES)
-            .into_par_iter()
-            .map(|place| {
-                let values = &transformed[place * from..];
-                let values = Matrix::strided(values, [count, from], PLACES * from);
-                product(values, filters(place), Threads::One)
+        let places: Vec<Vec<f32>> = transformed
+            .par_chunks_exact(count * from)
+            .enumerate()
+            .map(|(place, values)| {
+                let filters = &filters[named(place) * from * to..][..from * to];
+                product(
+                    Matrix::rows(values, [count, from]),
+                    Matrix::rows(filters, [from, to]),
+                    Threads::One,
+                )
             })
             .collect();
         let per_image = tiles(size);
@@ -172,7 +168,26 @@ impl Tile<'_> {
     }
 }
 
-/// All tiles of all images: `[tiles, PLACES, channels]`.
+/// Parts of every place that threads write apart from one another: part `i` has the `i`-th `length`
+/// values of all `[PLACES, _]`.
+///
+/// Places lie apart, though a tile is transformed to all of them at once: rows of one place then
+/// follow each other, where a matrix product that strode over the others would always hit the same
+/// lines of its cache.
+fn parts_of_places(values: &mut [f32], length: usize) -> Vec<Vec<&mut [f32]>> {
+    let place = values.len() / PLACES;
+    let mut parts: Vec<Vec<&mut [f32]>> = (0..place.div_ceil(length))
+        .map(|_| Vec::with_capacity(PLACES))
+        .collect();
+    for place in values.chunks_exact_mut(place) {
+        for (part, values) in parts.iter_mut().zip(place.chunks_mut(length)) {
+            part.push(values);
+        }
+    }
+    parts
+}
+
+/// All tiles of all images: `[PLACES, tiles, channels]`.
 fn transform(
     images: &[f32],
     size: [usize; 2],
@@ -184,12 +199,13 @@ fn transform(
     let image_len = height * width * channels;
     let count = images.len() / image_len;
     let mut out = vec![0.0; count * rows * columns * PLACES * channels];
-    out.par_chunks_exact_mut(columns * PLACES * channels)
+    parts_of_places(&mut out, columns * channels)
+        .into_par_iter()
         .enumerate()
-        .for_each(|(row, out)| {
+        .for_each(|(row, mut out)| {
             let image = &images[row / rows * image_len..][..image_len];
             vectorised(|| {
-                for (column, out) in out.chunks_exact_mut(PLACES * channels).enumerate() {
+                for column in 0..columns {
                     let place = Tile {
                         image,
                         size,
@@ -198,8 +214,8 @@ fn transform(
                     };
                     for channel in (0..channels).step_by(Lanes::COUNT) {
                         let lanes = tile(&place, channel);
-                        for (place, lanes) in lanes.into_iter().enumerate() {
-                            lanes.store(out, place * channels + channel);
+                        for (out, lanes) in out.iter_mut().zip(lanes) {
+                            lanes.store(out, column * channels + channel);
                         }
                     }
                 }
@@ -279,27 +295,33 @@ fn output_row(places: &[Vec<f32>], first: usize, width: usize, channels: usize, 
     }
 }
 
-/// `G g Gᵀ` of all filters: `[filters, PLACES, channels]`.
-fn transform_filters(weights: &[f32], filters: usize, channels: usize) -> Vec<f32> {
+/// `G g Gᵀ` of all filters as `[PLACES, from, to]`, which a product takes as it is; the nine taps
+/// from one channel to another begin at `from · strides[0] + to · strides[1]` of `weights`.
+fn transform_filters(weights: &[f32], [from, to]: [usize; 2], strides: [usize; 2]) -> Vec<f32> {
     let line = |[a, b, c]: [Lanes; 3]| {
         let (outer, middle) = ((a + c) * 0.5, b * 0.5);
         [a, outer + middle, outer - middle, c]
     };
-    let mut out = vec![0.0; filters * PLACES * channels];
-    out.par_chunks_exact_mut(PLACES * channels)
-        .zip(weights.par_chunks_exact(9 * channels))
-        .for_each_init(
-            || vec![0.0; 9 * channels],
-            |taps, (out, weights)| {
-                vectorised(|| {
-                    for (channel, weights) in weights.chunks_exact(9).enumerate() {
-                        for (tap, &weight) in weights.iter().enumerate() {
-                            taps[tap * channels + channel] = weight;
+    let mut out = vec![0.0; PLACES * from * to];
+    parts_of_places(&mut out, BLOCK * to)
+        .into_par_iter()
+        .enumerate()
+        .for_each(|(block, mut out)| {
+            let mut taps = [0.0; BLOCK * 9 * Lanes::COUNT];
+            vectorised(|| {
+                for first in (0..to).step_by(Lanes::COUNT) {
+                    for lane in 0..Lanes::COUNT {
+                        for row in 0..BLOCK {
+                            let at =
+                                (block * BLOCK + row) * strides[0] + (first + lane) * strides[1];
+                            for (tap, &weight) in weights[at..at + 9].iter().enumerate() {
+                                taps[(row * 9 + tap) * Lanes::COUNT + lane] = weight;
+                            }
                         }
                     }
-                    for channel in (0..channels).step_by(Lanes::COUNT) {
+                    for row in 0..BLOCK {
                         let tap = |y: usize, x: usize| {
-                            Lanes::load(taps, (y * 3 + x) * channels + channel)
+                            Lanes::load(&taps, (row * 9 + y * 3 + x) * Lanes::COUNT)
                         };
                         let taps = [
                             [tap(0, 0), tap(0, 1), tap(0, 2)],
@@ -307,13 +329,13 @@ fn transform_filters(weights: &[f32], filters: usize, channels: usize) -> Vec<f3
                             [tap(2, 0), tap(2, 1), tap(2, 2)],
                         ];
                         let lanes = both_ways(taps, line);
-                        for (place, lanes) in lanes.into_iter().enumerate() {
-                            lanes.store(out, place * channels + channel);
+                        for (out, lanes) in out.iter_mut().zip(lanes) {
+                            lanes.store(out, row * to + first);
                         }
                     }
-                });
-            },
-        );
+                }
+            });
+        });
     out
 }
 

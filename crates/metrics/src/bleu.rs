@@ -2,6 +2,7 @@
 
 use std::ops::AddAssign;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::{Corpus, MAX_ORDER, Ngram, Study, join};
@@ -79,7 +80,7 @@ pub fn bleu(corpus: &Corpus) -> Bleu {
 /// The counts of each study: what a significance test over studies resamples
 /// (see [`approximate_randomization`](crate::approximate_randomization)).
 pub fn bleu_counts(corpus: &Corpus) -> Vec<BleuCounts> {
-    corpus.studies.iter().map(count_study).collect()
+    corpus.studies.par_iter().map(count_study).collect()
 }
 
 fn count_study(study: &Study) -> BleuCounts {

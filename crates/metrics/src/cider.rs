@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+use rayon::prelude::*;
+
 use crate::corpus::{Corpus, MAX_ORDER, Ngram, Report, Study, join};
 
 /// Width of the Gaussian penalty on the difference in length.
@@ -28,7 +31,7 @@ pub fn cider(corpus: &Corpus) -> Cider {
     let weights = InverseFrequencies::new(corpus);
     let per_study: Vec<f64> = corpus
         .studies
-        .iter()
+        .par_iter()
         .map(|study| score_study(study, &weights))
         .collect();
     Cider {
@@ -49,25 +52,34 @@ fn score_study(study: &Study, weights: &InverseFrequencies) -> f64 {
 
 /// ln(studies / document frequency) of the n-grams that occur in references.
 struct InverseFrequencies {
-    by_order: [HashMap<Ngram, f64>; MAX_ORDER],
-    /// Weight of an n-gram that no reference has: as if one had it.
-    unseen: f64,
+    /// The n-grams that several studies share: few, so that looking them up stays in cache.
+    shared: Vec<HashMap<Ngram, f64, RandomState>>,
+    /// Weight of an n-gram that one study's references have, or none's.
+    rare: f64,
 }
 
 impl InverseFrequencies {
     fn new(corpus: &Corpus) -> Self {
-        let unseen = (corpus.len() as f64).ln();
-        let by_order = std::array::from_fn(|k| {
-            let documents = document_frequencies(&corpus.studies, k);
-            let weigh = |(ngram, documents)| (ngram, unseen - f64::from(documents).ln());
-            documents.into_iter().map(weigh).collect()
-        });
-        Self { by_order, unseen }
+        let rare = (corpus.len() as f64).ln();
+        let of_order = |k| {
+            document_frequencies(&corpus.studies, k)
+                .into_iter()
+                .filter(|&(_, documents)| documents > 1)
+                .map(|(ngram, documents)| (ngram, rare - f64::from(documents).ln()))
+                .collect()
+        };
+        let shared = (0..MAX_ORDER).into_par_iter().map(of_order).collect();
+        Self { shared, rare }
+    }
+
+    /// Weight of an n-gram of order `k + 1`.
+    fn weight(&self, k: usize, ngram: &Ngram) -> f64 {
+        *self.shared[k].get(ngram).unwrap_or(&self.rare)
     }
 }
 
-fn document_frequencies(studies: &[Study], k: usize) -> HashMap<Ngram, u32> {
-    let mut documents: HashMap<Ngram, u32> = HashMap::new();
+fn document_frequencies(studies: &[Study], k: usize) -> HashMap<Ngram, u32, RandomState> {
+    let mut documents: HashMap<Ngram, u32, RandomState> = HashMap::default();
     let mut in_study: Vec<Ngram> = Vec::new();
     for study in studies {
         in_study.clear();
@@ -97,10 +109,9 @@ struct Vectors {
 impl Vectors {
     fn new(report: &Report, weights: &InverseFrequencies) -> Self {
         let values: [Vec<(Ngram, f64)>; MAX_ORDER] = std::array::from_fn(|k| {
-            let weight = |ngram| weights.by_order[k].get(ngram).unwrap_or(&weights.unseen);
             report.ngrams[k]
                 .iter()
-                .map(|(ngram, count)| (*ngram, f64::from(*count) * weight(ngram)))
+                .map(|(ngram, count)| (*ngram, f64::from(*count) * weights.weight(k, ngram)))
                 .collect()
         });
         let norm = |vector: &Vec<(Ngram, f64)>| {

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+use rayon::prelude::*;
+
 use crate::error::{MetricsError, check_paired};
 
 /// Longest n-gram any of the metrics counts.
@@ -86,25 +89,36 @@ impl Corpus {
         pairs: impl IntoIterator<Item = P>,
     ) -> Result<Self, MetricsError> {
         let mut vocabulary = Vocabulary::default();
-        let mut studies = Vec::new();
+        let mut numbered = Vec::new();
         for (index, pair) in pairs.into_iter().enumerate() {
             let pair = pair.into();
             if pair.references.is_empty() {
                 return Err(MetricsError::NoReference { index });
             }
-            studies.push(Study {
-                hypothesis: vocabulary.report(pair.hypothesis),
-                references: pair
-                    .references
-                    .iter()
-                    .map(|text| vocabulary.report(text))
-                    .collect(),
-            });
+            let references = pair.references.iter();
+            numbered.push((
+                vocabulary.number(pair.hypothesis),
+                references
+                    .map(|text| vocabulary.number(text))
+                    .collect::<Vec<_>>(),
+            ));
         }
-        if studies.is_empty() {
+        if numbered.is_empty() {
             return Err(MetricsError::Empty { what: "the corpus" });
         }
-        Ok(Self { studies })
+        // Words are numbered in turn, so that numbers do not depend on threads; the rest is a
+        // report's own affair.
+        let count = |scratch: &mut Vec<Ngram>,
+                     (hypothesis, references): (Numbers, Vec<Numbers>)| Study {
+            hypothesis: Report::new(hypothesis, scratch),
+            references: references
+                .into_iter()
+                .map(|numbers| Report::new(numbers, scratch))
+                .collect(),
+        };
+        Ok(Self {
+            studies: numbered.into_par_iter().map_init(Vec::new, count).collect(),
+        })
     }
 
     /// Number of studies, at least 1.
@@ -135,9 +149,26 @@ pub(crate) struct Report {
 /// Up to four word numbers of 32 bits, so two n-grams are equal exactly when these are.
 pub(crate) type Ngram = u128;
 
+impl Report {
+    fn new(numbers: Numbers, scratch: &mut Vec<Ngram>) -> Self {
+        let Numbers { words, spaced } = numbers;
+        Report {
+            length: words.len(),
+            spaced,
+            ngrams: std::array::from_fn(|order| count_ngrams(&words, order + 1, scratch)),
+        }
+    }
+}
+
+/// The words of a report by number, cut in both ways.
+struct Numbers {
+    words: Vec<u32>,
+    spaced: Vec<u32>,
+}
+
 #[derive(Default)]
 struct Vocabulary<'a> {
-    ids: HashMap<&'a str, u32>,
+    ids: HashMap<&'a str, u32, RandomState>,
 }
 
 impl<'a> Vocabulary<'a> {
@@ -146,12 +177,10 @@ impl<'a> Vocabulary<'a> {
         *self.ids.entry(word).or_insert(next)
     }
 
-    fn report(&mut self, text: &'a str) -> Report {
-        let words: Vec<u32> = words(text).map(|word| self.id(word)).collect();
-        Report {
-            length: words.len(),
+    fn number(&mut self, text: &'a str) -> Numbers {
+        Numbers {
+            words: words(text).map(|word| self.id(word)).collect(),
             spaced: text.split(' ').map(|word| self.id(word)).collect(),
-            ngrams: std::array::from_fn(|order| count_ngrams(&words, order + 1)),
         }
     }
 }
@@ -162,18 +191,17 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-fn count_ngrams(words: &[u32], order: usize) -> Vec<(Ngram, u32)> {
-    let mut ngrams: Vec<Ngram> = words
-        .windows(order)
-        .map(|window| {
-            window
-                .iter()
-                .fold(0, |packed, &word| packed << 32 | Ngram::from(word))
-        })
-        .collect();
-    ngrams.sort_unstable();
-    let mut counts: Vec<(Ngram, u32)> = Vec::with_capacity(ngrams.len());
-    for ngram in ngrams {
+/// Counts sorted by n-gram; `scratch` saves its allocation from call to call.
+fn count_ngrams(words: &[u32], order: usize, scratch: &mut Vec<Ngram>) -> Vec<(Ngram, u32)> {
+    scratch.clear();
+    scratch.extend(words.windows(order).map(|window| {
+        window
+            .iter()
+            .fold(0, |packed, &word| packed << 32 | Ngram::from(word))
+    }));
+    scratch.sort_unstable();
+    let mut counts: Vec<(Ngram, u32)> = Vec::with_capacity(scratch.len());
+    for &ngram in scratch.iter() {
         match counts.last_mut() {
             Some((last, count)) if *last == ngram => *count += 1,
             _ => counts.push((ngram, 1)),

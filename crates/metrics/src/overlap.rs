@@ -88,4 +88,25 @@ mod tests {
         assert_eq!(scores.corpus.rouge_l, rouge_l(&corpus).corpus);
         assert_eq!(scores.per_study[1].cider, cider(&corpus).per_study[1]);
     }
+    #[test]
+    fn threads_do_not_change_a_bit() {
+        let words = ["heart", "lung", "is", "not", "clear", "."];
+        let report = |seed: usize| {
+            let word = |at: usize| words[(seed * seed + at * (seed % 7 + 1)) % words.len()];
+            (0..3 + seed % 11).map(word).collect::<Vec<_>>().join(" ")
+        };
+        let (generated, references): (Vec<String>, Vec<String>) = (0..200)
+            .map(|seed| (report(seed), report(seed + 3)))
+            .unzip();
+        let scores = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build()
+                .unwrap()
+                .install(|| score_corpus(Pair::zip(&generated, &references).unwrap()).unwrap())
+        };
+        let alone = scores(1);
+        for threads in [2, 3] {
+            assert_eq!(scores(threads), alone);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! ROUGE-L (Lin, 2004), as pycocoevalcap 1.2 computes it.
 
+use rayon::prelude::*;
+
 use crate::corpus::{Corpus, Report, Study};
 
 /// Weight of recall against precision, pycocoevalcap's.
@@ -20,11 +22,10 @@ pub struct RougeL {
 /// longest common subsequence; with several references the best p and the best r are taken, possibly from
 /// different ones. Words are what stands between *single* spaces, so a double space counts as a word.
 pub fn rouge_l(corpus: &Corpus) -> RougeL {
-    let mut row = Vec::new();
     let per_study: Vec<f64> = corpus
         .studies
-        .iter()
-        .map(|study| score_study(study, &mut row))
+        .par_iter()
+        .map_init(Vec::new, |row, study| score_study(study, row))
         .collect();
     RougeL {
         corpus: per_study.iter().sum::<f64>() / per_study.len() as f64,

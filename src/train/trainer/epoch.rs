@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use ithn_data::{BatchLoader, BatchMember, DataError, LoadedBatch, shuffled_order};
 use ithn_negatives::TrainingPoint;
 
-use super::{TrainableGenerator, Trainer};
+use super::{BETWEEN_STEPS, TrainableGenerator, Trainer};
 use crate::checkpoint::Exact;
 use crate::train::batch::training_batch;
 use crate::train::error::TrainError;
@@ -89,20 +89,20 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let members: Vec<Vec<BatchMember>> =
             group.iter().map(|batch| batch.members.clone()).collect();
         // Running statistics move in the forward pass: this is the model to go back to.
-        let before = self.model.valid();
+        let before = self.model().valid();
         let lambda = self.config.lambda(point);
         let learnt = catch_out_of_memory(|| self.learn(group, point.epoch, lambda))?;
         if let Some(found) = learnt.values.non_finite() {
-            self.model = before.train();
+            self.model = Some(before.train());
             return self.leave_out(found, &learnt.values, &members, point, log, observer);
         }
 
+        // Whoever else held the weights would make the step copy them before it changes them.
+        drop(before);
+        let model = self.model.take().expect(BETWEEN_STEPS);
         let optimizer = &self.config.training.optimizer;
-        self.model = self.optimizer.step(
-            optimizer.policy(point),
-            self.model.clone(),
-            learnt.gradients,
-        );
+        let policy = optimizer.policy(point);
+        self.model = Some(self.optimizer.step(policy, model, learnt.gradients));
         self.progress.step += 1;
         let partial = &mut self.progress.partial;
         for (values, members) in learnt.values.batches.iter().zip(&members) {
@@ -132,6 +132,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         lambda: f64,
     ) -> Result<Learnt, TrainError> {
         let device = self.device.clone().autodiff();
+        let model = self.model();
         let count = group.len();
         let mut values = Vec::with_capacity(count);
         let mut sum = GradientsAccumulator::new();
@@ -140,19 +141,19 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             let seed = self.config.training.seed;
             self.device
                 .seed(batch_seed(seed, epoch, self.progress.batch + index));
-            let terms = self.model.losses(training_batch(batch, &device), lambda);
+            let terms = model.losses(training_batch(batch, &device), lambda);
             values.push(batch_values(&terms));
             let share = match count {
                 1 => terms.total,
                 _ => terms.total.div_scalar(count as f64),
             };
-            let gradients = GradientsParams::from_grads(share.backward(), &self.model);
-            sum.accumulate(&self.model, gradients);
+            let gradients = GradientsParams::from_grads(share.backward(), model);
+            sum.accumulate(model, gradients);
         }
         let gradients = sum.grads();
-        let norm: Tensor<1> = gradient_norm(&self.model, &gradients, &self.device);
+        let norm: Tensor<1> = gradient_norm(model, &gradients, &self.device);
         let gradients = match self.config.training.guards.largest_gradient_norm {
-            Some(largest) => clip_gradients(&self.model, gradients, norm.clone(), largest),
+            Some(largest) => clip_gradients(model, gradients, norm.clone(), largest),
             None => gradients,
         };
         Ok(Learnt {

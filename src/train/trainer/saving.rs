@@ -45,7 +45,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let path = self.folder.last_checkpoint();
         Ok(Checkpoint::collect(
             header,
-            &self.model,
+            self.model(),
             &self.optimizer,
             &path,
         )?)
