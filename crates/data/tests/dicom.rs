@@ -8,6 +8,8 @@ use ithn_data::{DecodedImage, decode_image, inspect_image};
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
 const RLE: &str = "1.2.840.10008.1.2.5";
+const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
+const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
 
 /// A secondary capture of one frame; what is `None` is left out.
 struct Film<'a> {
@@ -223,6 +225,28 @@ fn jpeg_inside_is_decoded() {
     assert_eq!((row[0], row[31]), (0, 255));
 }
 
+fn twelve_bits<'a>(syntax: &'a str, fragment: &'a [u8]) -> Film<'a> {
+    Film {
+        syntax,
+        columns: Some(56),
+        rows: Some(40),
+        pixels: Pixels::Encapsulated(fragment),
+        ..sixteen_bits("MONOCHROME1", 0, &[])
+    }
+}
+
+const J2K: &[u8] = include_bytes!("fixtures/codestreams/12_bits.j2k");
+const JLS: &[u8] = include_bytes!("fixtures/codestreams/12_bits.jls");
+
+#[test]
+fn jpeg_2000_and_jpeg_ls_give_the_same_film() {
+    let film = twelve_bits(JPEG_2000, J2K).decoded();
+    assert_eq!(film, twelve_bits(JPEG_LS, JLS).decoded());
+    // The shutter holds the greatest values: in MONOCHROME1 they are black.
+    assert!(film.pixels[..56 * 6].iter().all(|&value| value == 0));
+    assert!(film.pixels.contains(&255));
+}
+
 #[test]
 fn broken_files_are_named_and_do_not_panic() {
     let sound = sixteen_bits("MONOCHROME2", 0, &[1; 16]).bytes();
@@ -305,6 +329,48 @@ fn broken_files_are_named_and_do_not_panic() {
             "",
         ),
         (
+            "JPEG 2000 of another size",
+            Film {
+                rows: Some(41),
+                ..twelve_bits(JPEG_2000, J2K)
+            }
+            .bytes(),
+            "56×40",
+        ),
+        (
+            "JPEG-LS of another size",
+            Film {
+                rows: Some(41),
+                ..twelve_bits(JPEG_LS, JLS)
+            }
+            .bytes(),
+            "56×40",
+        ),
+        (
+            "JPEG 2000 called JPEG-LS",
+            twelve_bits(JPEG_LS, J2K).bytes(),
+            "no frame header",
+        ),
+        (
+            "JPEG-LS called JPEG 2000",
+            twelve_bits(JPEG_2000, JLS).bytes(),
+            "no JPEG 2000 codestream",
+        ),
+        (
+            "JPEG 2000 without fragments",
+            Film {
+                pixels: Pixels::Native(J2K),
+                ..twelve_bits(JPEG_2000, J2K)
+            }
+            .bytes(),
+            "",
+        ),
+        (
+            "a transfer syntax without a decoder",
+            twelve_bits("1.2.840.10008.1.2.4.201", J2K).bytes(),
+            "gdcmconv --raw",
+        ),
+        (
             "JPEG of another size",
             compressed(8, 8, &jpeg).bytes(),
             "32×16",
@@ -345,6 +411,8 @@ fn every_cut_of_a_file_is_an_error_and_no_panic() {
     for whole in [
         sixteen_bits("MONOCHROME2", 0, &[7; 16]).bytes(),
         compressed(32, 16, &jpeg).bytes(),
+        twelve_bits(JPEG_2000, J2K).bytes(),
+        twelve_bits(JPEG_LS, JLS).bytes(),
     ] {
         let (_folder, path) = written(&whole);
         for cut in (1..whole.len() - 20).step_by(13) {
