@@ -1,9 +1,14 @@
 //! DICOM files, made here: MIMIC-CXR-JPG's conversion, and what broken files come to.
 #![cfg(feature = "dicom")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ithn_data::{DecodedImage, decode_image, inspect_image};
+use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
+use ithn_data::prepare::prepare_mimic;
+use ithn_data::{
+    DecodedImage, ImageCheck, MimicOptions, decode_image, inspect_image, read_annotation,
+    read_mimic,
+};
 
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
@@ -245,6 +250,63 @@ fn jpeg_2000_and_jpeg_ls_give_the_same_film() {
     // The shutter holds the greatest values: in MONOCHROME1 they are black.
     assert!(film.pixels[..56 * 6].iter().all(|&value| value == 0));
     assert!(film.pixels.contains(&255));
+}
+
+/// MIMIC-CXR's films in place of MIMIC-CXR-JPG's images, read as they lie and prepared.
+#[test]
+fn a_folder_of_films_reads_as_one_of_jpegs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+    let phantoms = PhantomConfig {
+        train: 3,
+        validation: 1,
+        test: 1,
+        near_twin_share: 0.0,
+        image_size: 24,
+        seed: 5,
+    };
+    write_phantom_dataset(&data, &phantoms).expect("written");
+    let options = MimicOptions {
+        image_check: ImageCheck::Decode,
+        ..MimicOptions::default()
+    };
+    let jpegs = read_mimic(&data, &options).expect("sound").studies;
+    for image in jpegs.iter().flat_map(|study| &study.images) {
+        let decoded = decode_image(image).expect("decodable");
+        let film = Film {
+            columns: Some(24),
+            rows: Some(24),
+            bits: 8,
+            ..sixteen_bits("MONOCHROME2", 0, &decoded.pixels)
+        };
+        std::fs::write(image.with_extension("dcm"), film.bytes()).expect("written");
+        std::fs::remove_file(image).expect("removed");
+    }
+    let mut films = read_mimic(&data, &options).expect("sound").studies;
+    prepare_mimic(&data, &out, &options, |_, _| {}).expect("sound");
+    let prepared = read_annotation(&out.join("annotation.json"), &data.join("files"));
+    for study in prepared.expect("sound") {
+        let film = films.iter().find(|film| film.id == study.id);
+        assert_eq!(film.map(|film| &film.images), Some(&study.images));
+    }
+    for image in films.iter_mut().flat_map(|study| &mut study.images) {
+        assert!(image.set_extension("jpg"));
+    }
+    assert_eq!(films, jpegs);
+}
+
+/// However pydicom wrote a film, it is the same one; see `fixtures/dicom`.
+#[test]
+fn films_of_pydicom_are_the_same_in_every_encoding() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dicom");
+    let decoded = |name: &str| decode_image(&fixtures.join(name)).expect(name);
+    let plain = decoded("explicit.dcm");
+    assert_eq!((plain.width, plain.height, plain.channels), (28, 20, 1));
+    for name in ["implicit.dcm", "rle.dcm", "jpeg_2000.dcm", "jpeg_ls.dcm"] {
+        assert!(decoded(name) == plain, "{name}");
+    }
+    let inverted = decoded("jpeg_inverted.dcm");
+    assert!(inverted.pixels[0] < 10 && plain.pixels[0] == 255);
 }
 
 #[test]
