@@ -454,7 +454,7 @@ fn broken_files_are_named_and_do_not_panic() {
                 ..compressed(32, 16, &[0xFF; 80])
             }
             .bytes(),
-            "",
+            "not in 1 segments",
         ),
     ];
     for (name, bytes, says) in cases {

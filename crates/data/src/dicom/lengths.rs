@@ -11,6 +11,12 @@ const PIXEL_DATA: (u16, u16) = (0x7FE0, 0x0010);
 const ITEM: (u16, u16) = (0xFFFE, 0xE000);
 const SEQUENCE_END: (u16, u16) = (0xFFFE, 0xE0DD);
 
+/// Value representations whose length has 16 bits; any other, known or not, has 32 (PS3.5, 7.1.2).
+const SHORT_KINDS: &[&[u8; 2]] = &[
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN",
+    b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
+];
+
 /// An element without its value.
 struct Header {
     tag: (u16, u16),
@@ -109,27 +115,11 @@ fn read_header(file: &mut impl Read, tag: (u16, u16), implicit: bool) -> io::Res
         });
     }
     let kind = [four[0], four[1]];
-    let is_long = matches!(
-        &kind,
-        b"OB"
-            | b"OD"
-            | b"OF"
-            | b"OL"
-            | b"OV"
-            | b"OW"
-            | b"SQ"
-            | b"SV"
-            | b"UC"
-            | b"UN"
-            | b"UR"
-            | b"UT"
-            | b"UV"
-    );
-    let length = if is_long {
+    let length = if SHORT_KINDS.contains(&&kind) {
+        u32::from(half(&four[2..]))
+    } else {
         file.read_exact(&mut four)?;
         u32::from_le_bytes(four)
-    } else {
-        u32::from(half(&four[2..]))
     };
     Ok(Header { tag, kind, length })
 }

@@ -4,6 +4,9 @@ use dicom_pixeldata::{DecodedPixelData, PixelDecoder};
 use super::jpeg::JpegFrame;
 use super::{PIXEL_DATA, PixelHeader, jpeg_ls, jpeg2000, with_causes};
 
+/// The transfer syntax of run lengths.
+const RUN_LENGTHS: &str = "1.2.840.10008.1.2.5";
+
 /// The raw values of a film, `height · width` of them, whatever they are wrapped in.
 pub(super) fn read(object: &DefaultDicomObject, header: &PixelHeader) -> Result<Vec<i32>, String> {
     let syntax = object.meta().transfer_syntax.trim_end_matches(['\0', ' ']);
@@ -20,8 +23,12 @@ pub(super) fn read(object: &DefaultDicomObject, header: &PixelHeader) -> Result<
         }
         _ => {
             let start = fragments.and_then(|all| all.first());
-            if let Some(start) = start.filter(|it| it.starts_with(&[0xFF, 0xD8])) {
-                JpegFrame::read(start, header)?;
+            match start {
+                Some(start) if syntax == RUN_LENGTHS => check_segments(start, header)?,
+                Some(start) if start.starts_with(&[0xFF, 0xD8]) => {
+                    JpegFrame::read(start, header)?;
+                }
+                _ => {}
             }
             let pixels = object.decode_pixel_data_frame(0).map_err(|error| {
                 format!(
@@ -31,6 +38,23 @@ pub(super) fn read(object: &DefaultDicomObject, header: &PixelHeader) -> Result<
             })?;
             unpacked(&pixels, header)
         }
+    }
+}
+
+/// Refuses run lengths (PS3.5, annex G) that are not one segment for every byte of a value: a decoder
+/// makes room for as many segments as the header claims.
+fn check_segments(data: &[u8], header: &PixelHeader) -> Result<(), String> {
+    let word = |index: usize| {
+        let bytes = data.get(4 * index..4 * index + 4)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    };
+    let segments = header.bits_allocated / 8;
+    let begins =
+        |index: usize| word(index).is_some_and(|at| (64..data.len()).contains(&(at as usize)));
+    if word(0) == Some(segments) && (1..=segments as usize).all(begins) {
+        Ok(())
+    } else {
+        Err(format!("its run lengths are not in {segments} segments"))
     }
 }
 
