@@ -1,5 +1,8 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_object::{StandardDataDictionary, Tag};
+
 /// Sequences that a file may have, nested or not: a radiograph has some dozens.
 const MAX_SEQUENCES: usize = 512;
 
@@ -73,6 +76,13 @@ pub(super) fn check_lengths(file: &mut (impl Read + Seek)) -> Result<(), String>
                 header.tag.0, header.tag.1, header.length
             ));
         }
+        let unit = unit(&header.kind);
+        if header.length % unit != 0 {
+            return Err(format!(
+                "element ({:04X},{:04X}) has {} bytes, not a multiple of {unit}",
+                header.tag.0, header.tag.1, header.length
+            ));
+        }
         if header.tag == TRANSFER_SYNTAX {
             let mut uid = vec![0; header.length as usize];
             file.read_exact(&mut uid).map_err(said)?;
@@ -110,7 +120,7 @@ fn read_header(file: &mut impl Read, tag: (u16, u16), implicit: bool) -> io::Res
     if implicit || tag.0 == 0xFFFE {
         return Ok(Header {
             tag,
-            kind: *b"  ",
+            kind: known_kind(tag),
             length: u32::from_le_bytes(four),
         });
     }
@@ -122,6 +132,24 @@ fn read_header(file: &mut impl Read, tag: (u16, u16), implicit: bool) -> io::Res
         u32::from_le_bytes(four)
     };
     Ok(Header { tag, kind, length })
+}
+
+/// The value representation of an element that does not say it.
+fn known_kind(tag: (u16, u16)) -> [u8; 2] {
+    match StandardDataDictionary.by_tag(Tag(tag.0, tag.1)) {
+        Some(entry) => entry.vr().relaxed().to_bytes(),
+        None => *b"UN",
+    }
+}
+
+/// Bytes of one number: a parser reads whole ones, and would take what is left for an element.
+fn unit(kind: &[u8; 2]) -> u32 {
+    match kind {
+        b"US" | b"SS" | b"OW" => 2,
+        b"AT" | b"UL" | b"SL" | b"FL" | b"OF" | b"OL" => 4,
+        b"FD" | b"OD" | b"OV" | b"SV" | b"UV" => 8,
+        _ => 1,
+    }
 }
 
 fn half(bytes: &[u8]) -> u16 {
