@@ -58,6 +58,9 @@ pub(super) fn check_lengths(file: &mut (impl Read + Seek)) -> Result<(), String>
             PIXEL_DATA => header.length == UNDEFINED,
             _ => header.kind == *b"SQ" || (implicit && header.length == UNDEFINED),
         };
+        if header.tag.0 == 0xFFFE && header.tag != ITEM && header.length != 0 {
+            return Err(format!("a delimiter at byte {at} has a length"));
+        }
         if header.tag == SEQUENCE_END {
             in_pixels = false;
         }
