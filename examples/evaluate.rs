@@ -5,6 +5,8 @@
 //!     --retrieval runs/phantom-1/retrieval.csv
 //! cargo run --release --example evaluate -- res.csv --references gts.csv \
 //!     --full-references annotation.json --meteor-data pycocoevalcap/meteor --versus other/res.csv
+//! cargo run --release --example evaluate -- predictions.json --full-references annotation.json \
+//!     --r2gen-vocabulary annotation.json --r2gen-text mimic-cxr
 //! ```
 //!
 //! What files may look like and what each number means: `docs/evaluation.md`.
@@ -13,10 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use ithn::data::{Annotation, Cleaning, DataError, Tokenizer};
 use ithn::metrics::evaluation::{
     Evaluation, EvaluationError, EvaluationOptions, ExternalLabels, LabelFile, Protocol, Ranking,
     ReportFiles, ScoredStudy, Statuses, Versus, align_studies, compare_evaluations, evaluate, rank,
-    read_ranked, read_studies, write_json, write_study_scores,
+    read_ranked, read_studies, read_untouched_studies, write_json, write_study_scores,
 };
 use ithn::metrics::{Meteor, Uncertain};
 
@@ -34,6 +37,19 @@ struct Arguments {
     /// What the references are: cleaned and cut as R2Gen does, or untouched
     #[arg(long, default_value = "r2gen")]
     protocol: ProtocolArgument,
+    /// Derives the references of the protocol `r2gen` from untouched ones: cleaned, cut, and words that
+    /// are rare in this annotation's training split replaced by <unk>
+    #[arg(long, value_name = "FILE", conflicts_with = "protocol")]
+    r2gen_vocabulary: Option<PathBuf>,
+    /// Whose cleaning and defaults that follows: 3 occurrences and 60 tokens, or 10 and 100
+    #[arg(long, default_value = "iu-xray", requires = "r2gen_vocabulary")]
+    r2gen_text: TextArgument,
+    /// Occurrences below which a word is rare
+    #[arg(long, value_name = "N", requires = "r2gen_vocabulary")]
+    r2gen_occurrences: Option<usize>,
+    /// Tokens kept of a reference, the beginning included
+    #[arg(long, value_name = "N", requires = "r2gen_vocabulary")]
+    r2gen_tokens: Option<usize>,
     /// METEOR 1.5's data (the folder with meteor-1.5.jar and data/); without it METEOR-es is computed
     #[arg(long, value_name = "DIR")]
     meteor_data: Option<PathBuf>,
@@ -81,6 +97,12 @@ enum ProtocolArgument {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum TextArgument {
+    IuXray,
+    MimicCxr,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum UncertainArgument {
     Positive,
     Negative,
@@ -108,12 +130,20 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let derive = match &arguments.r2gen_vocabulary {
+        Some(path) => Some(r2gen_reference(path, arguments)?),
+        None => None,
+    };
     let read = |predictions| {
-        read_studies(ReportFiles {
+        let files = ReportFiles {
             predictions,
             references: arguments.references.as_deref(),
             full_references: arguments.full_references.as_deref(),
-        })
+        };
+        match &derive {
+            Some(derive) => read_untouched_studies(files, derive),
+            None => read_studies(files),
+        }
     };
     let studies = read(&arguments.predictions)?;
     let other = match &arguments.versus {
@@ -181,6 +211,23 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         write_json(path, &report)?;
     }
     Ok(())
+}
+
+/// From an untouched report to R2Gen's.
+fn r2gen_reference(
+    annotation: &Path,
+    arguments: &Arguments,
+) -> Result<impl Fn(&str) -> String + use<>, DataError> {
+    let (cleaning, occurrences, tokens) = match arguments.r2gen_text {
+        TextArgument::IuXray => (Cleaning::IuXray, 3, 60),
+        TextArgument::MimicCxr => (Cleaning::MimicCxr, 10, 100),
+    };
+    let occurrences = arguments.r2gen_occurrences.unwrap_or(occurrences);
+    let tokens = arguments.r2gen_tokens.unwrap_or(tokens);
+    let training = Annotation::read(annotation)?.train;
+    let reports = training.iter().map(|entry| entry.report.as_str());
+    let tokenizer = Tokenizer::fit(reports, cleaning, occurrences)?;
+    Ok(move |report: &str| tokenizer.reference(report, tokens))
 }
 
 fn labels_of(path: &Path, studies: &[ScoredStudy]) -> Result<Vec<Statuses>, EvaluationError> {

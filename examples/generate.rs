@@ -1,9 +1,10 @@
-//! Writes reports of images, PNG or JPEG, from a checkpoint alone.
+//! Writes reports of images, PNG or JPEG (or DICOM with the feature `dicom`), from a checkpoint alone.
 //!
 //! ```text
 //! cargo run --release --example generate -- --checkpoint runs/phantom-1/best.ithn chest.png
 //! cargo run --release --example generate -- --checkpoint best.ithn --n-best 3 --json images/
 //! cargo run --release --example generate -- --checkpoint best.ithn --explain out.html a.png b.png
+//! cargo run --release --features dicom --example generate -- --checkpoint best.ithn film.dcm
 //! ```
 
 use std::path::PathBuf;

@@ -6,6 +6,9 @@
 //! cargo run --release --example train_mimic -- --annotation prepared/annotation.json \
 //!     --images /data/mimic-cxr-jpg/files
 //! ```
+//!
+//! With `--features dicom`, `--data` may be MIMIC-CXR's folder of DICOM films with MIMIC-CXR-JPG's tables
+//! beside them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,9 +1,8 @@
-//! Files from outside that were altered: an error, never a panic, and nothing larger than the file
-//! is allocated. `ITHN_MUTATIONS` is how many alterations of each file are tried (200).
+//! Weights and checkpoints from outside that were altered: an error, never a panic, and no more memory
+//! than they are worth. See `ithn_fuzzing` for what is tried and for how long.
 
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -14,68 +13,43 @@ use ithn::data::Tokenizer;
 use ithn::decoder::TransformerConfig;
 use ithn::import::NamedTensors;
 use ithn::memory::CrossModalMemoryConfig;
+use ithn_fuzzing::{CountedMemory, Target};
 
-/// SplitMix64: the same alterations everywhere.
-struct Random(u64);
+#[global_allocator]
+static MEMORY: CountedMemory = CountedMemory;
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let value = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        value ^ (value >> 31)
-    }
+/// Bytes that reading one of these small files may take: a model as small as they are.
+const LITTLE: usize = 64 << 20;
 
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    /// A few bytes changed, cut off, repeated or blown up, mostly near the beginning and the end,
-    /// where formats keep their lengths.
-    fn alter(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut altered = bytes.to_vec();
-        for _ in 0..=self.below(3) {
-            let window = altered.len().min(4096);
-            let at = match self.below(4) {
-                0 => self.below(altered.len()),
-                1 => altered.len() - 1 - self.below(window),
-                _ => self.below(window),
-            };
-            match self.below(5) {
-                0 => altered.truncate(at),
-                1 => altered[at] ^= 1 << self.below(8),
-                2 => altered[at] = [0, 0x7F, 0x80, 0xFF][self.below(4)],
-                3 => {
-                    let end = (at + 8).min(altered.len());
-                    altered[at..end].fill(0xFF);
-                }
-                _ => {
-                    let end = (at + self.below(64)).min(altered.len());
-                    let copy = altered[at..end].to_vec();
-                    altered.splice(at..at, copy);
-                }
-            }
-            if altered.is_empty() {
-                break;
-            }
-        }
-        altered
+fn target<'a>(name: &'a str, file: &'a str, seed: Vec<u8>, words: &'a [&'a str]) -> Target<'a> {
+    Target {
+        name,
+        file,
+        seeds: vec![seed],
+        words,
+        mend: None,
+        corpus: Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus")),
+        memory: LITTLE,
     }
 }
 
-fn mutations() -> usize {
-    std::env::var("ITHN_MUTATIONS").map_or(200, |count| count.parse().expect("a number"))
-}
-
-/// Feeds `read` alterations of `bytes`; tells which one panicked.
-fn try_alterations(name: &str, bytes: &[u8], mut read: impl FnMut(&[u8])) {
-    let mut random = Random(crc32fast::hash(name.as_bytes()).into());
-    for number in 0..mutations() {
-        let altered = random.alter(bytes);
-        let survived = catch_unwind(AssertUnwindSafe(|| read(&altered)));
-        assert!(survived.is_ok(), "{name}, alteration {number} panicked");
-    }
-}
+/// Words of headers and of safetensors.
+const WORDS: &[&str] = &[
+    "\"shape\":",
+    "\"dtype\":",
+    "\"F32\"",
+    "\"BF16\"",
+    "\"data_offsets\":",
+    "\"__metadata__\"",
+    "\"version\":",
+    "\"epoch\":",
+    "\"words\":",
+    "[0,4]",
+    "[1,1,1,1,1,1,1,1,1]",
+    "null",
+    "[]",
+    "{}",
+];
 
 fn small() -> ExperimentConfig {
     let mut config = Preset::Phantom.config();
@@ -139,16 +113,14 @@ fn assemble(sections: &[Vec<u8>; 3]) -> Vec<u8> {
 #[test]
 fn altered_checkpoints_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("small.ithn");
-    let whole = checkpoint(&path);
+    let whole = checkpoint(&folder.path().join("small.ithn"));
     assert_eq!(assemble(&sections(&whole)), whole);
-    let load = |bytes: &[u8]| {
-        fs::write(&path, bytes).expect("writable");
-        let loaded = Checkpoint::load(&path);
-        assert_eq!(loaded.is_ok(), bytes == whole);
-    };
-    load(&whole);
-    try_alterations("checkpoint", &whole, load);
+    target("checkpoint", "altered.ithn", whole.clone(), &["ITHNCKPT"]).run(
+        folder.path(),
+        |path, bytes| {
+            assert_eq!(Checkpoint::load(path).is_ok(), bytes == whole);
+        },
+    );
 }
 
 /// Even where checksums are right: the file came from someone else.
@@ -157,7 +129,7 @@ fn forged_headers_are_refused_or_understood() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("small.ithn");
     let parts = sections(&checkpoint(&path));
-    try_alterations("header", &parts[0], |header| {
+    target("header", "header.json", parts[0].clone(), WORDS).run(folder.path(), |_, header| {
         let mut forged = parts.clone();
         forged[0] = header.to_vec();
         fs::write(&path, assemble(&forged)).expect("writable");
@@ -172,37 +144,49 @@ fn forged_weights_are_refused_or_fit() {
     let path = folder.path().join("small.ithn");
     let parts = sections(&checkpoint(&path));
     let config = small();
-    try_alterations("weights", &parts[1], |weights| {
-        let mut forged = parts.clone();
-        forged[1] = weights.to_vec();
-        fs::write(&path, assemble(&forged)).expect("writable");
-        let loaded = Checkpoint::load(&path).expect("the checksums are right");
-        if let Err(error) = loaded.restore_model(model(&config, 7)) {
-            assert!(error.to_string().contains("small.ithn"), "{error}");
-        }
-    });
+    target("weights", "weights.safetensors", parts[1].clone(), WORDS).run(
+        folder.path(),
+        |_, weights| {
+            let mut forged = parts.clone();
+            forged[1] = weights.to_vec();
+            fs::write(&path, assemble(&forged)).expect("writable");
+            let loaded = Checkpoint::load(&path).expect("the checksums are right");
+            if let Err(error) = loaded.restore_model(model(&config, 7)) {
+                assert!(error.to_string().contains("small.ithn"), "{error}");
+            }
+        },
+    );
 }
 
 #[test]
 fn altered_weight_files_are_refused_or_read() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let folder = tempfile::tempdir().expect("a folder");
-    let files: [PathBuf; 2] = [
-        fixtures.join("small_ckpt/ithn_small.pth"),
-        fixtures.join("memory.safetensors"),
+    let pickle = [
+        "q\x00",
+        "X\x05\0\0\0",
+        "ctorch\n",
+        "FloatStorage\n",
+        "}q",
+        "(",
+        "tR",
+        "u.",
+        "PK\x01\x02",
+        "PK\x05\x06",
     ];
-    for file in files {
-        let bytes = fs::read(&file).expect("a fixture");
-        let name = file
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
-        let path = folder.path().join(&name);
-        try_alterations(&name, &bytes, |altered| {
-            fs::write(&path, altered).expect("writable");
-            if let Err(error) = NamedTensors::read(&path) {
-                assert!(error.to_string().contains(&name), "{error}");
+    for (file, words) in [
+        ("small_ckpt/ithn_small.pth", pickle.as_slice()),
+        ("memory.safetensors", WORDS),
+    ] {
+        let bytes = fs::read(fixtures.join(file)).expect("a fixture");
+        let name = file.rsplit('/').next().expect("a name");
+        let target = Target {
+            memory: LITTLE + 8 * bytes.len(),
+            ..target(name, name, bytes, words)
+        };
+        target.run(folder.path(), |path, _| {
+            if let Err(error) = NamedTensors::read(path) {
+                assert!(error.to_string().contains(name), "{error}");
             }
         });
     }

@@ -59,7 +59,7 @@ impl AblationConfig {
             studies: PhantomConfig {
                 train: 900,
                 validation: 8,
-                test: 240,
+                test: 480,
                 near_twin_share: 0.6,
                 image_size: 128,
                 ..PhantomConfig::default()

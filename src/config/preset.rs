@@ -1,6 +1,5 @@
 use std::str::FromStr;
 
-use ithn_alignment::HardNegativePlacement;
 use ithn_backbone::ResNetConfig;
 use ithn_data::Cleaning;
 use ithn_decoder::TransformerConfig;
@@ -13,7 +12,7 @@ use super::{
     Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig,
     MonitoredMetric, Negatives, TextConfig, TrainingConfig,
 };
-use crate::plugin::{IthnConfig, TextPath};
+use crate::plugin::IthnConfig;
 use crate::train::{Guards, LearningRateSchedule, OptimizerConfig, Records};
 
 /// Named configurations.
@@ -85,9 +84,6 @@ impl FromStr for Preset {
 
 /// A narrow network on small images without dropout, which so small a network cannot spare, and a
 /// hardness ramp that a training of minutes completes.
-///
-/// Reports are embedded without their image: seen with it, a batch of eight is told apart by
-/// exposure and pose, and the backbone learns those before it learns findings.
 fn phantom() -> ExperimentConfig {
     ExperimentConfig {
         preset: Preset::Phantom,
@@ -104,8 +100,6 @@ fn phantom() -> ExperimentConfig {
         },
         ithn: IthnConfig {
             projection_width: 64,
-            text_path: TextPath::ReportAlone,
-            placement: HardNegativePlacement::Candidate,
             ..IthnConfig::default()
         },
         negatives: Negatives::Ithn,
@@ -232,7 +226,8 @@ fn mimic_text() -> TextConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ithn_alignment::{Pooling, TemperatureTraining};
+    use crate::plugin::TextPath;
+    use ithn_alignment::{HardNegativePlacement, Pooling, TemperatureTraining};
     use ithn_negatives::{GradientFlow, HardeningRange, NegativeNorm, Projection};
 
     #[test]

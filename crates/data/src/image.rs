@@ -40,7 +40,9 @@ pub struct DecodedImage {
 /// 16-bit values are scaled to 8 bits (their high byte; Pillow would clip them at 255),
 /// transparency is dropped, palettes are resolved. A gray image stays gray. The orientation that a
 /// camera may have noted is not applied, as in Pillow. DICOM is converted as MIMIC-CXR-JPG was made:
-/// least value to 0 and greatest to 255, MONOCHROME1 inverted, histogram equalised.
+/// least value to 0 and greatest to 255, MONOCHROME1 inverted, histogram equalised. It may be compressed as
+/// RLE, JPEG, JPEG-LS or JPEG 2000; films in other transfer syntaxes (big-endian, deflated, HTJ2K, JPEG XL)
+/// are errors, and `gdcmconv --raw` rewrites them.
 ///
 /// # Errors
 ///

@@ -171,6 +171,23 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// What R2Gen's line scores a prediction against: the report as its first `max_tokens` tokens (the
+    /// leading 0 is one) decode, cleaned, cut, and rare words `<unk>`.
+    ///
+    /// ```
+    /// use ithn_data::{Cleaning, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::fit(["No effusion.", "No edema."], Cleaning::IuXray, 2)?;
+    /// assert_eq!(tokenizer.reference("No effusion.", 60), "no <unk> .");
+    /// assert_eq!(tokenizer.reference("No effusion.", 3), "no <unk>");
+    /// # Ok::<(), ithn_data::DataError>(())
+    /// ```
+    pub fn reference(&self, report: &str, max_tokens: usize) -> String {
+        let mut ids = self.encode(report);
+        ids.truncate(max_tokens);
+        self.decode(ids.get(1..).unwrap_or_default())
+    }
+
     /// Words joined by blanks, up to the first 0.
     pub fn decode(&self, ids: &[u32]) -> String {
         let words: Vec<&str> = ids

@@ -1,13 +1,20 @@
 //! DICOM files, made here: MIMIC-CXR-JPG's conversion, and what broken files come to.
 #![cfg(feature = "dicom")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ithn_data::{DecodedImage, decode_image, inspect_image};
+use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
+use ithn_data::prepare::prepare_mimic;
+use ithn_data::{
+    DecodedImage, ImageCheck, MimicOptions, decode_image, inspect_image, read_annotation,
+    read_mimic,
+};
 
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
 const RLE: &str = "1.2.840.10008.1.2.5";
+const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
+const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
 
 /// A secondary capture of one frame; what is `None` is left out.
 struct Film<'a> {
@@ -223,6 +230,85 @@ fn jpeg_inside_is_decoded() {
     assert_eq!((row[0], row[31]), (0, 255));
 }
 
+fn twelve_bits<'a>(syntax: &'a str, fragment: &'a [u8]) -> Film<'a> {
+    Film {
+        syntax,
+        columns: Some(56),
+        rows: Some(40),
+        pixels: Pixels::Encapsulated(fragment),
+        ..sixteen_bits("MONOCHROME1", 0, &[])
+    }
+}
+
+const J2K: &[u8] = include_bytes!("fixtures/codestreams/12_bits.j2k");
+const JLS: &[u8] = include_bytes!("fixtures/codestreams/12_bits.jls");
+
+#[test]
+fn jpeg_2000_and_jpeg_ls_give_the_same_film() {
+    let film = twelve_bits(JPEG_2000, J2K).decoded();
+    assert_eq!(film, twelve_bits(JPEG_LS, JLS).decoded());
+    // The shutter holds the greatest values: in MONOCHROME1 they are black.
+    assert!(film.pixels[..56 * 6].iter().all(|&value| value == 0));
+    assert!(film.pixels.contains(&255));
+}
+
+/// MIMIC-CXR's films in place of MIMIC-CXR-JPG's images, read as they lie and prepared.
+#[test]
+fn a_folder_of_films_reads_as_one_of_jpegs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+    let phantoms = PhantomConfig {
+        train: 3,
+        validation: 1,
+        test: 1,
+        near_twin_share: 0.0,
+        image_size: 24,
+        seed: 5,
+    };
+    write_phantom_dataset(&data, &phantoms).expect("written");
+    let options = MimicOptions {
+        image_check: ImageCheck::Decode,
+        ..MimicOptions::default()
+    };
+    let jpegs = read_mimic(&data, &options).expect("sound").studies;
+    for image in jpegs.iter().flat_map(|study| &study.images) {
+        let decoded = decode_image(image).expect("decodable");
+        let film = Film {
+            columns: Some(24),
+            rows: Some(24),
+            bits: 8,
+            ..sixteen_bits("MONOCHROME2", 0, &decoded.pixels)
+        };
+        std::fs::write(image.with_extension("dcm"), film.bytes()).expect("written");
+        std::fs::remove_file(image).expect("removed");
+    }
+    let mut films = read_mimic(&data, &options).expect("sound").studies;
+    prepare_mimic(&data, &out, &options, |_, _| {}).expect("sound");
+    let prepared = read_annotation(&out.join("annotation.json"), &data.join("files"));
+    for study in prepared.expect("sound") {
+        let film = films.iter().find(|film| film.id == study.id);
+        assert_eq!(film.map(|film| &film.images), Some(&study.images));
+    }
+    for image in films.iter_mut().flat_map(|study| &mut study.images) {
+        assert!(image.set_extension("jpg"));
+    }
+    assert_eq!(films, jpegs);
+}
+
+/// However pydicom wrote a film, it is the same one; see `fixtures/dicom`.
+#[test]
+fn films_of_pydicom_are_the_same_in_every_encoding() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dicom");
+    let decoded = |name: &str| decode_image(&fixtures.join(name)).expect(name);
+    let plain = decoded("explicit.dcm");
+    assert_eq!((plain.width, plain.height, plain.channels), (28, 20, 1));
+    for name in ["implicit.dcm", "rle.dcm", "jpeg_2000.dcm", "jpeg_ls.dcm"] {
+        assert!(decoded(name) == plain, "{name}");
+    }
+    let inverted = decoded("jpeg_inverted.dcm");
+    assert!(inverted.pixels[0] < 10 && plain.pixels[0] == 255);
+}
+
 #[test]
 fn broken_files_are_named_and_do_not_panic() {
     let sound = sixteen_bits("MONOCHROME2", 0, &[1; 16]).bytes();
@@ -305,6 +391,48 @@ fn broken_files_are_named_and_do_not_panic() {
             "",
         ),
         (
+            "JPEG 2000 of another size",
+            Film {
+                rows: Some(41),
+                ..twelve_bits(JPEG_2000, J2K)
+            }
+            .bytes(),
+            "56×40",
+        ),
+        (
+            "JPEG-LS of another size",
+            Film {
+                rows: Some(41),
+                ..twelve_bits(JPEG_LS, JLS)
+            }
+            .bytes(),
+            "56×40",
+        ),
+        (
+            "JPEG 2000 called JPEG-LS",
+            twelve_bits(JPEG_LS, J2K).bytes(),
+            "no frame header",
+        ),
+        (
+            "JPEG-LS called JPEG 2000",
+            twelve_bits(JPEG_2000, JLS).bytes(),
+            "no JPEG 2000 codestream",
+        ),
+        (
+            "JPEG 2000 without fragments",
+            Film {
+                pixels: Pixels::Native(J2K),
+                ..twelve_bits(JPEG_2000, J2K)
+            }
+            .bytes(),
+            "",
+        ),
+        (
+            "a transfer syntax without a decoder",
+            twelve_bits("1.2.840.10008.1.2.4.201", J2K).bytes(),
+            "gdcmconv --raw",
+        ),
+        (
             "JPEG of another size",
             compressed(8, 8, &jpeg).bytes(),
             "32×16",
@@ -326,7 +454,7 @@ fn broken_files_are_named_and_do_not_panic() {
                 ..compressed(32, 16, &[0xFF; 80])
             }
             .bytes(),
-            "",
+            "not in 1 segments",
         ),
     ];
     for (name, bytes, says) in cases {
@@ -345,6 +473,8 @@ fn every_cut_of_a_file_is_an_error_and_no_panic() {
     for whole in [
         sixteen_bits("MONOCHROME2", 0, &[7; 16]).bytes(),
         compressed(32, 16, &jpeg).bytes(),
+        twelve_bits(JPEG_2000, J2K).bytes(),
+        twelve_bits(JPEG_LS, JLS).bytes(),
     ] {
         let (_folder, path) = written(&whole);
         for cut in (1..whole.len() - 20).step_by(13) {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use ithn_metrics::evaluation::{
     Evaluation, EvaluationOptions, ExternalLabels, LabelFile, Protocol, RankedStudy, RankingTask,
     ReportFiles, ScoredStudy, agreement, align_studies, compare_evaluations, evaluate, rank,
-    ranked_table, read_ranked, read_studies, read_tagged_reports, write_json, write_study_scores,
+    ranked_table, read_ranked, read_studies, read_tagged_reports, read_untouched_studies,
+    write_json, write_study_scores,
 };
 use ithn_metrics::{FindingClass, Meteor, Uncertain, score_corpus};
 
@@ -201,6 +202,47 @@ fn studies_on_one_side_only_are_named() {
     })
     .unwrap();
     assert_eq!(studies[0].full_reference.as_deref(), Some("x"));
+}
+
+/// Wherever untouched references come from, those compared with are derived from them.
+#[test]
+fn references_are_derived_from_untouched_ones() {
+    let folder = Folder::new();
+    let predictions = folder.file("p.csv", "id,prediction\na,x\nb,x\n");
+    let own = folder.file(
+        "own.csv",
+        "id,prediction,reference\na,x,Clear.\nb,x,Edema.\n",
+    );
+    let raw = folder.file("raw.csv", "id,reference\nb,Edema.\na,Clear.\n");
+    let annotation = folder.file(
+        "annotation.json",
+        r#"{"train":[{"id":"c","report":"Third."}],
+            "test":[{"id":"a","report":"Clear."},{"id":"b","report":"Edema."}]}"#,
+    );
+    let cut = folder.file("cut.csv", "id,reference\na,cut\nb,cut\n");
+    let full = |file| ReportFiles {
+        full_references: Some(file),
+        ..alone(&predictions)
+    };
+    for files in [
+        alone(&own),
+        pair(&predictions, &raw),
+        pair(&predictions, &annotation),
+        full(&annotation),
+        ReportFiles {
+            references: Some(&cut),
+            ..full(&raw)
+        },
+    ] {
+        let studies = read_untouched_studies(files, &|report: &str| report.to_lowercase());
+        let studies = studies.unwrap();
+        assert_eq!(texts(&studies), [("x", "clear."), ("x", "edema.")]);
+        assert_eq!(studies[0].full_reference.as_deref(), Some("Clear."));
+    }
+    let none = read_untouched_studies(alone(&predictions), &str::to_lowercase).unwrap_err();
+    assert!(none.to_string().contains("no reference"), "{none}");
+    let scarce = read_studies(full(&annotation)).unwrap_err();
+    assert!(scarce.to_string().contains("no reference"), "{scarce}");
 }
 
 fn studies(pairs: &[(&str, &str)]) -> Vec<ScoredStudy> {

@@ -146,6 +146,8 @@ fn broken_data_files_are_named() {
         error.contains("line 1") && error.contains("UTF-8"),
         "{error}"
     );
+    let error = with("english.synsets", &[b'a'; (1 << 20) + 2]);
+    assert!(error.contains("a line of more than 1048576"), "{error}");
 
     let table = folder.path().join("data/paraphrase-en.gz");
     let bytes = fs::read(&table).unwrap();

@@ -1,5 +1,8 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_object::{StandardDataDictionary, Tag};
+
 /// Sequences that a file may have, nested or not: a radiograph has some dozens.
 const MAX_SEQUENCES: usize = 512;
 
@@ -10,6 +13,12 @@ const TRANSFER_SYNTAX: (u16, u16) = (0x0002, 0x0010);
 const PIXEL_DATA: (u16, u16) = (0x7FE0, 0x0010);
 const ITEM: (u16, u16) = (0xFFFE, 0xE000);
 const SEQUENCE_END: (u16, u16) = (0xFFFE, 0xE0DD);
+
+/// Value representations whose length has 16 bits; any other, known or not, has 32 (PS3.5, 7.1.2).
+const SHORT_KINDS: &[&[u8; 2]] = &[
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN",
+    b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
+];
 
 /// An element without its value.
 struct Header {
@@ -49,6 +58,9 @@ pub(super) fn check_lengths(file: &mut (impl Read + Seek)) -> Result<(), String>
             PIXEL_DATA => header.length == UNDEFINED,
             _ => header.kind == *b"SQ" || (implicit && header.length == UNDEFINED),
         };
+        if header.tag.0 == 0xFFFE && header.tag != ITEM && header.length != 0 {
+            return Err(format!("a delimiter at byte {at} has a length"));
+        }
         if header.tag == SEQUENCE_END {
             in_pixels = false;
         }
@@ -64,6 +76,13 @@ pub(super) fn check_lengths(file: &mut (impl Read + Seek)) -> Result<(), String>
         if u64::from(header.length) > left {
             return Err(format!(
                 "element ({:04X},{:04X}) claims {} bytes where {left} are left",
+                header.tag.0, header.tag.1, header.length
+            ));
+        }
+        let unit = unit(&header.kind);
+        if header.length % unit != 0 {
+            return Err(format!(
+                "element ({:04X},{:04X}) has {} bytes, not a multiple of {unit}",
                 header.tag.0, header.tag.1, header.length
             ));
         }
@@ -104,34 +123,36 @@ fn read_header(file: &mut impl Read, tag: (u16, u16), implicit: bool) -> io::Res
     if implicit || tag.0 == 0xFFFE {
         return Ok(Header {
             tag,
-            kind: *b"  ",
+            kind: known_kind(tag),
             length: u32::from_le_bytes(four),
         });
     }
     let kind = [four[0], four[1]];
-    let is_long = matches!(
-        &kind,
-        b"OB"
-            | b"OD"
-            | b"OF"
-            | b"OL"
-            | b"OV"
-            | b"OW"
-            | b"SQ"
-            | b"SV"
-            | b"UC"
-            | b"UN"
-            | b"UR"
-            | b"UT"
-            | b"UV"
-    );
-    let length = if is_long {
+    let length = if SHORT_KINDS.contains(&&kind) {
+        u32::from(half(&four[2..]))
+    } else {
         file.read_exact(&mut four)?;
         u32::from_le_bytes(four)
-    } else {
-        u32::from(half(&four[2..]))
     };
     Ok(Header { tag, kind, length })
+}
+
+/// The value representation of an element that does not say it.
+fn known_kind(tag: (u16, u16)) -> [u8; 2] {
+    match StandardDataDictionary.by_tag(Tag(tag.0, tag.1)) {
+        Some(entry) => entry.vr().relaxed().to_bytes(),
+        None => *b"UN",
+    }
+}
+
+/// Bytes of one number: a parser reads whole ones, and would take what is left for an element.
+fn unit(kind: &[u8; 2]) -> u32 {
+    match kind {
+        b"US" | b"SS" | b"OW" => 2,
+        b"AT" | b"UL" | b"SL" | b"FL" | b"OF" | b"OL" => 4,
+        b"FD" | b"OD" | b"OV" | b"SV" | b"UV" => 8,
+        _ => 1,
+    }
 }
 
 fn half(bytes: &[u8]) -> u16 {

@@ -39,6 +39,25 @@ pub struct ReportFiles<'a> {
 /// # Errors
 /// [`EvaluationError`] naming the file and row.
 pub fn read_studies(files: ReportFiles<'_>) -> Result<Vec<ScoredStudy>, EvaluationError> {
+    read(files, None)
+}
+
+/// Reads predictions and untouched references, those of [`ReportFiles::full_references`] if given, and makes the
+/// references that predictions are compared with by `derive`: R2Gen's from raw reports, for one.
+///
+/// # Errors
+/// As [`read_studies`].
+pub fn read_untouched_studies(
+    files: ReportFiles<'_>,
+    derive: &dyn Fn(&str) -> String,
+) -> Result<Vec<ScoredStudy>, EvaluationError> {
+    read(files, Some(derive))
+}
+
+fn read(
+    files: ReportFiles<'_>,
+    derive: Option<&dyn Fn(&str) -> String>,
+) -> Result<Vec<ScoredStudy>, EvaluationError> {
     let predictions = Records::read(files.predictions)?;
     unique(&predictions)?;
     let references = match files.references {
@@ -72,18 +91,28 @@ pub fn read_studies(files: ReportFiles<'_>) -> Result<Vec<ScoredStudy>, Evaluati
             .as_ref()
             .or(row.text.as_ref())
             .ok_or_else(|| missing("no prediction"))?;
-        let references = match &references {
-            Some(references) => references[at].clone(),
-            None if row.references.is_empty() => {
-                return Err(missing("no reference: give a file of references as well"));
+        let full = full.as_ref().map(|full| &full[at]);
+        let given = references.as_ref().map(|references| &references[at]);
+        let given = match derive {
+            Some(_) => full.or(given),
+            None => given,
+        };
+        let given = given.unwrap_or(&row.references);
+        let Some(first) = given.first() else {
+            return Err(missing("no reference: give a file of references as well"));
+        };
+        let (references, full_reference) = match derive {
+            Some(derive) => {
+                let derived = given.iter().map(|report| derive(report)).collect();
+                (derived, Some(first.clone()))
             }
-            None => row.references.clone(),
+            None => (given.clone(), full.and_then(|full| full.first().cloned())),
         };
         studies.push(ScoredStudy {
             id: row.id.clone().unwrap_or_else(|| row.row.to_string()),
             prediction: prediction.clone(),
             references,
-            full_reference: full.as_ref().and_then(|full| full[at].first().cloned()),
+            full_reference,
         });
     }
     Ok(studies)

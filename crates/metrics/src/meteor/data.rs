@@ -7,6 +7,12 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use zip::{ZipArchive, result::ZipError};
 
+/// Bytes that a file of the jar may have: thirty times what METEOR's have.
+const MAX_UNPACKED: u64 = 1 << 28;
+
+/// Bytes that a line may have.
+const MAX_LINE: u64 = 1 << 20;
+
 /// METEOR's data files could not be found or read.
 #[derive(Debug, thiserror::Error)]
 pub enum MeteorDataError {
@@ -143,10 +149,15 @@ impl DataFile {
         let read = || -> Result<Vec<u8>, ZipError> {
             let mut archive = ZipArchive::new(File::open(&jar)?)?;
             let mut bytes = Vec::new();
-            archive.by_name(name)?.read_to_end(&mut bytes)?;
+            let file = archive.by_name(name)?;
+            file.take(MAX_UNPACKED + 1).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
         match read() {
+            Ok(bytes) if bytes.len() as u64 > MAX_UNPACKED => Err(MeteorDataError::Archive {
+                path,
+                reason: format!("it unpacks to more than {MAX_UNPACKED} bytes"),
+            }),
             Ok(bytes) => Ok(Self {
                 path,
                 reader: Box::new(io::Cursor::new(bytes)),
@@ -169,7 +180,12 @@ impl DataFile {
         loop {
             for (at, line) in lines.iter_mut().enumerate() {
                 line.clear();
-                let bytes = match self.reader.read_line(line) {
+                let mut reader = self.reader.by_ref().take(MAX_LINE + 1);
+                let bytes = match reader.read_line(line) {
+                    Ok(bytes) if bytes as u64 > MAX_LINE => {
+                        let reason = format!("a line of more than {MAX_LINE} bytes");
+                        return Err(self.record(read + 1, reason));
+                    }
                     Ok(bytes) => bytes,
                     Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                         return Err(self.record(read + 1, error.to_string()));

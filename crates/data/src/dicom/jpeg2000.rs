@@ -1,0 +1,85 @@
+use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
+
+use super::PixelHeader;
+use super::codestream::Codestream;
+use super::samples::with_sign;
+
+/// Decodes JPEG 2000 data (ITU-T T.800), reversible or not, to `height · width` values.
+pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Vec<i32>, String> {
+    let codestream = Codestream::check(data, header.width, header.height)?;
+    let failed = |error| format!("its JPEG 2000 data is broken: {error}");
+    // Without `strict`, what was cut off is made up.
+    let settings = DecodeSettings {
+        strict: true,
+        ..DecodeSettings::default()
+    };
+    let mut context = DecoderContext::default();
+    let image = Image::new(data, &settings).map_err(failed)?;
+    let decoded = image.decode(&mut context).map_err(failed)?;
+    let samples = match decoded.components() {
+        [only] if only.samples().len() == header.width * header.height => only.samples(),
+        _ => return Err("its JPEG 2000 data decodes to another size than it claims".to_owned()),
+    };
+    // The decoder adds half the range to signed values too. What was quantised may overshoot.
+    let greatest = (1_i64 << codestream.precision) - 1;
+    let half = 1_i32 << (codestream.precision - 1);
+    Ok(samples
+        .iter()
+        .map(|sample| (sample.round() as i64).clamp(0, greatest) as i32)
+        .map(|value| match codestream.is_signed {
+            true => value - half,
+            false => with_sign(value, codestream.precision, header.is_signed),
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dicom::samples::film;
+
+    fn decoded(data: &[u8], is_signed: bool) -> Vec<i32> {
+        decode(data, &film::header(is_signed)).expect("decodable")
+    }
+
+    #[test]
+    fn what_openjpeg_wrote_without_loss_is_read_exactly() {
+        let film = film::values();
+        let twelve = include_bytes!("../../tests/fixtures/codestreams/12_bits.j2k");
+        assert!(decoded(twelve, false) == film, "one tile");
+        let tiles = include_bytes!("../../tests/fixtures/codestreams/8_bits_in_tiles.j2k");
+        let high: Vec<i32> = film.iter().map(|value| value >> 4).collect();
+        assert!(decoded(tiles, false) == high, "tiles");
+    }
+
+    #[test]
+    fn signed_values_are_read_exactly() {
+        let signed = include_bytes!("../../tests/fixtures/codestreams/16_bits_signed.j2k");
+        let wanted: Vec<i32> = film::values().iter().map(|value| value - 2048).collect();
+        assert!(decoded(signed, true) == wanted);
+    }
+
+    /// OpenJPEG itself is off by at most 18 of 4,095.
+    #[test]
+    fn lossy_values_are_as_near_as_openjpeg_reads_them() {
+        let lossy = include_bytes!("../../tests/fixtures/codestreams/12_bits_lossy.j2k");
+        let off = decoded(lossy, false)
+            .iter()
+            .zip(film::values())
+            .map(|(value, wanted)| (value - wanted).abs())
+            .max();
+        assert!(off <= Some(19), "{off:?}");
+    }
+
+    #[test]
+    fn data_cut_anywhere_is_an_error() {
+        let whole = include_bytes!("../../tests/fixtures/codestreams/12_bits.j2k");
+        for end in 0..whole.len() - 2 {
+            assert!(
+                decode(&whole[..end], &film::header(false)).is_err(),
+                "cut at {end} of {}",
+                whole.len()
+            );
+        }
+    }
+}
