@@ -243,7 +243,12 @@ impl GeneratorTask for Learns {
 #[test]
 fn every_generator_learns_with_and_without_the_plugin() {
     let device = Device::default().autodiff();
-    for text_path in [None, Some(TextPath::WithImage), Some(TextPath::ReportAlone)] {
+    for text_path in [
+        None,
+        Some(TextPath::WithImage),
+        Some(TextPath::SameImage),
+        Some(TextPath::ReportAlone),
+    ] {
         device.seed(7);
         let law = Learns {
             device: device.clone(),

@@ -21,7 +21,8 @@ fn generator(device: &Device) -> R2GenCmn {
     .init(device)
 }
 
-/// Every way to harden, every place for the hardened negative, either text path.
+/// Every way to harden, every place for the hardened negative, every text path, with all loss terms;
+/// and the default.
 fn configs() -> Vec<IthnConfig> {
     let ascent = |within| HardeningConfig {
         max_step: MaxStep::Ascent(AscentConfig {
@@ -42,7 +43,10 @@ fn configs() -> Vec<IthnConfig> {
         HardNegativePlacement::Pair,
         HardNegativePlacement::Absent,
     ];
-    let mut configs = Vec::new();
+    let mut configs = vec![IthnConfig {
+        projection_width: 4,
+        ..IthnConfig::default()
+    }];
     for hardening in hardenings {
         for placement in placements {
             for text_path in [
@@ -55,6 +59,8 @@ fn configs() -> Vec<IthnConfig> {
                     hardening,
                     placement,
                     text_path,
+                    hold_report_states: false,
+                    weights: LossWeights::published(),
                     ..IthnConfig::default()
                 });
             }
@@ -176,4 +182,79 @@ fn embeddings_may_be_zero() {
         model.heads.report.weight = model.heads.report.weight.map(zero);
         losses_and_gradients_are_finite(&model, batch(&REPORTS, &REPORTS, &device));
     }
+}
+
+/// Sum of absolute gradients that the alignment loss alone sends into a generator's backbone and into
+/// its decoder.
+fn alignment_gradients(config: &IthnConfig, batch: TrainingBatch, device: &Device) -> [f32; 2] {
+    let model = config.init(generator(device), device).materialize();
+    let alignment = model.losses(batch, 0.5).alignment.expect("negatives");
+    let gradients = alignment.contrastive.backward();
+    let mut backbone = AbsoluteGradients(&gradients, 0.0);
+    model.generator.backbone.visit(&mut backbone);
+    let mut decoder = AbsoluteGradients(&gradients, 0.0);
+    model.generator.decoder.visit(&mut decoder);
+    [backbone.1, decoder.1]
+}
+
+struct AbsoluteGradients<'a>(&'a Gradients, f32);
+
+impl ModuleVisitor for AbsoluteGradients<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad(self.0) {
+            self.1 += gradient.abs().sum().into_scalar::<f32>();
+        }
+    }
+}
+
+#[test]
+fn held_report_states_leave_the_decoder_to_the_language_loss() {
+    let device = Device::default().autodiff();
+    let negatives = [[0, 1, 3, 0], [0, 3, 2, 0], [0, 6, 0, 0]];
+    for text_path in [
+        TextPath::WithImage,
+        TextPath::SameImage,
+        TextPath::ReportAlone,
+    ] {
+        let config = |hold_report_states| IthnConfig {
+            projection_width: 4,
+            text_path,
+            hold_report_states,
+            ..IthnConfig::default()
+        };
+        let gradients = |hold| {
+            let batch = batch(&REPORTS, &negatives, &device);
+            alignment_gradients(&config(hold), batch, &device)
+        };
+        let [backbone, decoder] = gradients(true);
+        assert!(backbone > 0.0 && decoder == 0.0, "{backbone}, {decoder}");
+        let [backbone, decoder] = gradients(false);
+        assert!(backbone > 0.0 && decoder > 0.0, "{backbone}, {decoder}");
+    }
+}
+
+#[test]
+fn the_image_of_a_negative_is_seen_only_where_a_loss_compares_it() {
+    let device = Device::default().autodiff();
+    let unseen = |config: IthnConfig| {
+        let mut batch = batch(&REPORTS, &REPORTS, &device);
+        let negatives = batch.negatives.as_mut().expect("negatives");
+        negatives.images = negatives.images.full_like(f32::NAN);
+        let config = IthnConfig {
+            projection_width: 4,
+            ..config
+        };
+        let model = config.init(generator(&device), &device).materialize();
+        let total: f32 = model.losses(batch, 0.5).total.into_scalar();
+        total.is_finite()
+    };
+    assert!(unseen(IthnConfig::default()));
+    assert!(!unseen(IthnConfig {
+        weights: LossWeights::published(),
+        ..IthnConfig::default()
+    }));
+    assert!(!unseen(IthnConfig {
+        placement: HardNegativePlacement::Absent,
+        ..IthnConfig::default()
+    }));
 }
