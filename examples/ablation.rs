@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ithn::ablation::{AblationConfig, AblationReport, Arm, run_ablation};
+use ithn::checkpoint::write_atomically;
 use ithn::config::{ConfigError, GeneratorKind, Setting};
 use ithn::device::DeviceName;
 use ithn::train::{RunFolder, TrainError};
@@ -45,6 +46,10 @@ struct Arguments {
     #[arg(long, value_name = "N")]
     train: Option<usize>,
 
+    /// Test studies
+    #[arg(long, value_name = "N")]
+    test: Option<usize>,
+
     /// A value of the base configuration, by its name in a run's config.json, such as
     /// ithn.weights.contrastive=0.2; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
@@ -61,6 +66,10 @@ struct Arguments {
     /// Everything, every cell included, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+
+    /// Findings F1 and near-twin accuracy, seed by seed, drawn as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -97,6 +106,14 @@ fn run(arguments: &Arguments) -> Result<AblationReport, TrainError> {
     if let Some(path) = &arguments.json {
         RunFolder::write_report(path, &report)?;
     }
+    if let Some(path) = &arguments.plot {
+        write_atomically(path, report.to_svg().as_bytes()).map_err(|source| {
+            TrainError::Output {
+                path: path.clone(),
+                source,
+            }
+        })?;
+    }
     Ok(report)
 }
 
@@ -121,6 +138,9 @@ impl Arguments {
         }
         if let Some(train) = self.train {
             config.studies.train = train;
+        }
+        if let Some(test) = self.test {
+            config.studies.test = test;
         }
         config.base = config.base.with_settings(&self.set)?;
         Ok(config)

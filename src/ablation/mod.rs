@@ -9,6 +9,7 @@
 mod arm;
 mod cell;
 mod plan;
+mod plot;
 mod summary;
 mod table;
 

@@ -279,6 +279,9 @@ mod tests {
         let none = &wider.summaries[0];
         assert!(twins(none, crate::ablation::Metric::NearTwinAlignment).is_none());
         assert_eq!(wider.cells[1].hardness.len(), 1);
+        let dots = wider.to_svg().matches("<circle").count();
+        // Two arms and seeds of F1 and likelihood; alignment of the trained arm alone.
+        assert_eq!(dots, 4 + 4 + 2);
         let table = wider.to_string();
         assert!(
             table.contains("cnn_lstm") && table.contains("findings F1"),

@@ -160,6 +160,16 @@ impl AblationReport {
     }
 }
 
+impl AblationReport {
+    /// A metric of an arm in every seed that has it.
+    pub(super) fn values(&self, generator: GeneratorKind, arm: Arm, metric: Metric) -> Vec<f64> {
+        seeds(&self.cells, generator, arm, metric)
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect()
+    }
+}
+
 /// A metric of an arm over the seeds that have it.
 fn summarise(
     cells: &[CellResult],
