@@ -11,6 +11,7 @@ use ithn::checkpoint::{Checkpoint, CheckpointHeader, TrainingProgress};
 use ithn::config::{ExperimentConfig, GeneratorConfig, ModelConfig, Preset};
 use ithn::data::Tokenizer;
 use ithn::decoder::TransformerConfig;
+use ithn::generators::ImageFeature;
 use ithn::import::NamedTensors;
 use ithn::memory::CrossModalMemoryConfig;
 use ithn_fuzzing::{CountedMemory, Target};
@@ -60,6 +61,7 @@ fn small() -> ExperimentConfig {
             memory: CrossModalMemoryConfig::new(4, 4, 2, 2),
             transformer: TransformerConfig::new(4, 4, 2, 1),
             visual_dropout: 0.0,
+            image_feature: ImageFeature::Backbone,
         },
     };
     config.ithn.projection_width = 4;

@@ -4,7 +4,8 @@ use std::str::FromStr;
 use ithn_negatives::{AscentConfig, HardnessSchedule, MaxStep};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, ExperimentConfig, Negatives};
+use crate::config::{ConfigError, ExperimentConfig, GeneratorConfig, Negatives};
+use crate::generators::ImageFeature;
 use crate::plugin::IthnConfig;
 
 /// A way to train.
@@ -48,6 +49,10 @@ impl Arm {
             Arm::Released => {
                 config.negatives = Negatives::Ithn;
                 config.hardness = HardnessSchedule::PerEpoch { alpha: 0.01 };
+                if let GeneratorConfig::R2GenCmn { image_feature, .. } = &mut config.model.generator
+                {
+                    *image_feature = ImageFeature::Backbone;
+                }
                 config.ithn = IthnConfig {
                     projection_width: base.ithn.projection_width,
                     ..IthnConfig::released()

@@ -96,7 +96,8 @@ impl AblationConfig {
         for &generator in &self.generators {
             for &seed in &self.seeds {
                 for &arm in &self.arms {
-                    let mut config = arm.apply(&self.base).with_generator(generator);
+                    let base = self.base.clone().with_generator(generator);
+                    let mut config = arm.apply(&base);
                     config.training.seed = seed;
                     // Every cell trains to its end, so that none is lucky with its last epoch.
                     config.training.patience = config.training.epochs;

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::ConfigError;
 use super::kind::GeneratorKind;
 use crate::generators::{
-    AttentiveLstmConfig, CnnLstmConfig, LibraryGenerator, R2GenCmnConfig, R2GenConfig,
-    RelationalMemoryConfig,
+    AttentiveLstmConfig, CnnLstmConfig, ImageFeature, LibraryGenerator, R2GenCmnConfig,
+    R2GenConfig, RelationalMemoryConfig,
 };
 
 /// Which generator, how large, and what it is shown.
@@ -40,6 +40,9 @@ pub enum GeneratorConfig {
         transformer: TransformerConfig,
         /// Dropout after the visual embedding.
         visual_dropout: f64,
+        /// Features that studies are embedded by.
+        #[serde(default)]
+        image_feature: ImageFeature,
     },
     /// [`R2Gen`](crate::generators::R2Gen).
     #[serde(rename = "r2gen")]
@@ -135,6 +138,7 @@ impl ModelConfig {
             memory,
             transformer,
             visual_dropout,
+            image_feature,
         } = &self.generator
         else {
             return Err(ConfigError(format!(
@@ -146,7 +150,8 @@ impl ModelConfig {
         Ok(
             R2GenCmnConfig::new(backbone, memory.clone(), transformer, vocabulary)
                 .with_views(self.views)
-                .with_visual_dropout(*visual_dropout),
+                .with_visual_dropout(*visual_dropout)
+                .with_image_feature(*image_feature),
         )
     }
 
@@ -220,6 +225,7 @@ impl TryFrom<ModelFile> for ModelConfig {
                     memory,
                     transformer,
                     visual_dropout,
+                    image_feature: ImageFeature::Backbone,
                 }
             }
             _ => {
@@ -244,15 +250,16 @@ mod tests {
 
     #[test]
     fn the_earlier_form_is_an_r2gen_cmn() {
-        let model = Preset::Phantom.config().model;
+        let model = Preset::OfficialIuXray.config().model;
         let GeneratorConfig::R2GenCmn {
             backbone,
             memory,
             transformer,
             visual_dropout,
+            image_feature: _,
         } = &model.generator
         else {
-            panic!("the phantom preset is an R2GenCMN")
+            panic!("the preset is an R2GenCMN")
         };
         let earlier = serde_json::json!({
             "backbone": backbone, "memory": memory, "transformer": transformer,

@@ -12,6 +12,7 @@ use super::{
     Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig,
     MonitoredMetric, Negatives, TextConfig, TrainingConfig,
 };
+use crate::generators::ImageFeature;
 use crate::plugin::IthnConfig;
 use crate::train::{Guards, LearningRateSchedule, OptimizerConfig, Records};
 
@@ -96,6 +97,7 @@ fn phantom() -> ExperimentConfig {
                     .with_dropout(0.0)
                     .with_attention_dropout(0.0),
                 visual_dropout: 0.0,
+                image_feature: ImageFeature::Encoder,
             },
         },
         ithn: IthnConfig {
@@ -144,7 +146,7 @@ fn phantom() -> ExperimentConfig {
 }
 
 /// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.
-fn published_model(views: usize) -> ModelConfig {
+fn published_model(views: usize, image_feature: ImageFeature) -> ModelConfig {
     ModelConfig {
         views,
         generator: GeneratorConfig::R2GenCmn {
@@ -152,6 +154,7 @@ fn published_model(views: usize) -> ModelConfig {
             memory: CrossModalMemoryConfig::new(2048, 512, 8, 32),
             transformer: TransformerConfig::new(512, 512, 8, 3),
             visual_dropout: 0.5,
+            image_feature,
         },
     }
 }
@@ -161,7 +164,7 @@ fn published(preset: Preset) -> ExperimentConfig {
     let mimic = matches!(preset, Preset::MimicCxr | Preset::OfficialMimicCxr);
     ExperimentConfig {
         preset,
-        model: published_model(if mimic { 1 } else { 2 }),
+        model: published_model(if mimic { 1 } else { 2 }, ImageFeature::Encoder),
         ithn: IthnConfig::default(),
         negatives: Negatives::Ithn,
         hardness: HardnessSchedule::PerEpoch { alpha: 0.01 },
@@ -205,7 +208,7 @@ fn published(preset: Preset) -> ExperimentConfig {
 /// through it, pooling over padding, a search whose temperature skips the first word.
 fn released(preset: Preset) -> ExperimentConfig {
     let mut config = published(preset);
-    config.model.views = 1;
+    config.model = published_model(1, ImageFeature::Backbone);
     config.ithn = IthnConfig::released();
     config.images.augmentation = Augmentation::RandomCrop {
         shorter_side: 256,
@@ -268,7 +271,7 @@ mod tests {
             assert_eq!(config.ithn.projection_width, 512);
             assert_eq!(config.negatives, Negatives::Ithn);
             assert_eq!(config.hardness, HardnessSchedule::PerEpoch { alpha: 0.01 });
-            assert_eq!(config.model, published_model(1));
+            assert_eq!(config.model, published_model(1, ImageFeature::Backbone));
             assert_eq!(
                 config.images.augmentation,
                 Augmentation::RandomCrop {

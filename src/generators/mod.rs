@@ -25,7 +25,7 @@ pub use r2gen::{
     ConditionalNorm, MemoryDecoder, MemoryDecoderLayer, MemoryState, R2Gen, R2GenConfig,
     RelationalMemory, RelationalMemoryConfig,
 };
-pub use r2gen_cmn::{EncodedStudy, R2GenCmn, R2GenCmnConfig, WritingState};
+pub use r2gen_cmn::{EncodedStudy, ImageFeature, R2GenCmn, R2GenCmnConfig, WritingState};
 
 use crate::train::TrainableGenerator;
 

@@ -14,6 +14,7 @@ use ithn_generator::{
     token_column,
 };
 use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank};
+use serde::{Deserialize, Serialize};
 
 use super::views::join_views;
 
@@ -35,6 +36,21 @@ pub struct R2GenCmnConfig {
     /// Dropout after the visual embedding.
     #[config(default = 0.5)]
     pub visual_dropout: f64,
+    /// What [`EncodedImages::pooled`] holds.
+    #[config(default = "ImageFeature::Backbone")]
+    pub image_feature: ImageFeature,
+}
+
+/// Which features of its images a study is embedded by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageFeature {
+    /// The backbone's, averaged over each view and joined along the channels, as published.
+    #[default]
+    Backbone,
+    /// The encoder's output, averaged over all patches: what the decoder reads, so that what tells
+    /// images apart is learnt by all that lies before the decoder.
+    Encoder,
 }
 
 /// R2GenCMN (Chen et al., ACL-IJCNLP 2021): backbone, cross-modal memory, Transformer.
@@ -59,6 +75,8 @@ pub struct R2GenCmn {
     pub logits: Linear,
     views: usize,
     pooled_width: usize,
+    #[module(skip)]
+    image_feature: ImageFeature,
 }
 
 /// An encoded batch of studies.
@@ -103,7 +121,11 @@ impl R2GenCmnConfig {
             decoder: Decoder::init(&self.transformer, device),
             logits: LinearConfig::new(width, self.vocabulary).init(device),
             views: self.views,
-            pooled_width: self.views * channels,
+            pooled_width: match self.image_feature {
+                ImageFeature::Backbone => self.views * channels,
+                ImageFeature::Encoder => width,
+            },
+            image_feature: self.image_feature,
         }
     }
 }
@@ -156,14 +178,19 @@ impl ReportGenerator for R2GenCmn {
 
     fn encode(&self, images: Tensor<5>) -> EncodedImages<EncodedStudy> {
         let seen = self.look(images);
-        EncodedImages {
-            context: self.encode_patches(seen.patches),
-            pooled: seen.pooled,
-        }
+        let context = self.encode_patches(seen.patches);
+        let pooled = match self.image_feature {
+            ImageFeature::Backbone => seen.pooled,
+            ImageFeature::Encoder => context.patches.clone().mean_dim(1).squeeze_dim(1),
+        };
+        EncodedImages { context, pooled }
     }
 
     fn pooled(&self, images: Tensor<5>) -> Tensor<2> {
-        self.look(images).pooled
+        match self.image_feature {
+            ImageFeature::Backbone => self.look(images).pooled,
+            ImageFeature::Encoder => self.encode(images).pooled,
+        }
     }
 
     /// One patch of zeros per row: cross-attention adds the same to every word.

@@ -12,7 +12,9 @@ use ithn_negatives::TrainingPoint;
 
 use crate::config::GeneratorTask;
 use crate::config::{GeneratorConfig, ModelConfig};
-use crate::generators::{AttentiveLstmConfig, LibraryGenerator, RelationalMemoryConfig};
+use crate::generators::{
+    AttentiveLstmConfig, ImageFeature, LibraryGenerator, RelationalMemoryConfig,
+};
 use crate::plugin::{IthnConfig, NegativeBatch, TextPath, TrainingBatch};
 use crate::train::OptimizerConfig;
 
@@ -32,6 +34,14 @@ fn models(views: usize) -> Vec<ModelConfig> {
             memory: CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0),
             transformer: transformer(),
             visual_dropout: 0.0,
+            image_feature: ImageFeature::Backbone,
+        },
+        GeneratorConfig::R2GenCmn {
+            backbone: backbone(),
+            memory: CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0),
+            transformer: transformer(),
+            visual_dropout: 0.0,
+            image_feature: ImageFeature::Encoder,
         },
         GeneratorConfig::R2Gen {
             backbone: backbone(),

@@ -48,6 +48,7 @@ pub fn checkpoint_of_released(
             memory: sizes.generator.memory,
             transformer: sizes.generator.transformer,
             visual_dropout: sizes.generator.visual_dropout,
+            image_feature: sizes.generator.image_feature,
         },
     };
     config.ithn.projection_width = sizes.projection_width;

@@ -11,6 +11,7 @@ use ithn::data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn::decoder::TransformerConfig;
 use ithn::decoder::search::SearchConfig;
 use ithn::device::DeviceName;
+use ithn::generators::ImageFeature;
 use ithn::memory::CrossModalMemoryConfig;
 use ithn::train::{DataSource, ExperimentOptions, Records};
 
@@ -24,6 +25,7 @@ pub fn tiny() -> ExperimentConfig {
             memory: CrossModalMemoryConfig::new(16, 8, 2, 4),
             transformer: TransformerConfig::new(8, 16, 2, 1),
             visual_dropout: 0.3,
+            image_feature: ImageFeature::Encoder,
         },
     };
     config.ithn.projection_width = 8;
