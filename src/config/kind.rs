@@ -70,9 +70,14 @@ impl GeneratorKind {
 }
 
 impl ExperimentConfig {
-    /// The same experiment with a generator of this library, as large as its preset's.
+    /// The same experiment with a generator of this library, as large as the present one if that is
+    /// an R2GenCMN, else as its preset's.
     pub fn with_generator(mut self, kind: GeneratorKind) -> Self {
-        self.model.generator = kind.sized_like(self.preset.config().model.generator);
+        let model = match self.model.generator {
+            present @ GeneratorConfig::R2GenCmn { .. } => present,
+            _ => self.preset.config().model.generator,
+        };
+        self.model.generator = kind.sized_like(model);
         self
     }
 }
