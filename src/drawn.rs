@@ -163,7 +163,7 @@ mod tests {
                 Some(Size::Moderate),
             ),
             PhantomFinding::new(FindingKind::Cardiomegaly, None, None, Some(Size::Small)),
-            PhantomFinding::new(FindingKind::Edema, None, None, Some(Size::Moderate)),
+            PhantomFinding::new(FindingKind::Edema, None, None, None),
         ];
         assert_eq!(findings.len(), expected.len());
         for finding in expected {
