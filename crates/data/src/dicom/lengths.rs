@@ -64,6 +64,14 @@ pub(super) fn check_lengths(file: &mut (impl Read + Seek)) -> Result<(), String>
         if header.tag == SEQUENCE_END {
             in_pixels = false;
         }
+        // A sequence or an item may leave its length open; one that states it must have it.
+        let is_open = enters && header.length == UNDEFINED;
+        if !is_open && u64::from(header.length) > left {
+            return Err(format!(
+                "element ({:04X},{:04X}) claims {} bytes where {left} are left",
+                header.tag.0, header.tag.1, header.length
+            ));
+        }
         if enters {
             sequences += usize::from(header.tag.0 != 0xFFFE);
             in_pixels |= header.tag == PIXEL_DATA;
@@ -72,12 +80,6 @@ pub(super) fn check_lengths(file: &mut (impl Read + Seek)) -> Result<(), String>
             }
             at = start;
             continue;
-        }
-        if u64::from(header.length) > left {
-            return Err(format!(
-                "element ({:04X},{:04X}) claims {} bytes where {left} are left",
-                header.tag.0, header.tag.1, header.length
-            ));
         }
         let unit = unit(&header.kind);
         if header.length % unit != 0 {
