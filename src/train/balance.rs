@@ -9,9 +9,8 @@ pub(super) fn repeats<'a>(reports: impl Iterator<Item = &'a str>, at_most: usize
     if at_most <= 1 {
         return reports.map(|_| 1).collect();
     }
-    let classes: Vec<Vec<bool>> = reports
+    let classes: Vec<[bool; FindingClass::COUNT]> = reports
         .map(|report| label(report).positives(Uncertain::AsPositive))
-        .map(Vec::from)
         .collect();
     let count = |class: usize| classes.iter().filter(|positive| positive[class]).count();
     let counts: Vec<usize> = (0..FindingClass::COUNT).map(count).collect();

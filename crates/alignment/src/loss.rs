@@ -51,6 +51,7 @@ pub struct Similarities {
 ///   `(e^{τ1} Z Uᵀ + e^{τ1} Z⁻ U⁻ᵀ − diag(e^{τ3} z_i·ũ_i)) / 3`
 /// - [`Candidate`](HardNegativePlacement::Candidate): `e^{τ1} Z Uᵀ`, so that the candidate, which the
 ///   loss adds, competes with the study's own report alone
+/// - [`Pair`](HardNegativePlacement::Pair): the same, though its loss reads none of it
 /// - [`Absent`](HardNegativePlacement::Absent): `(e^{τ1} Z Uᵀ + e^{τ1} Z⁻ U⁻ᵀ) / 2`
 ///
 /// # Panics
@@ -103,7 +104,9 @@ pub fn contrastive_loss(
             let hardened = hardened_scores(&embeddings, temperatures);
             Tensor::cat(vec![scores.clone(), hardened], 1)
         }
-        _ => scores.clone(),
+        HardNegativePlacement::DiagonalPenalty
+        | HardNegativePlacement::Absent
+        | HardNegativePlacement::Pair => scores.clone(),
     };
     (diagonal_cross_entropy(candidates) + diagonal_cross_entropy(scores.transpose())) / 2.0
 }
