@@ -10,9 +10,9 @@ use ithn_decoder::{
     teacher_forcing_mask,
 };
 use ithn_generator::{
-    EncodedImages, MemoryEvidence, ReportEvidence, ReportGenerator, StepDecoder, row_indices,
-    token_column,
+    EncodedImages, MemoryEvidence, ReportEvidence, ReportGenerator, StepDecoder, token_column,
 };
+use ithn_kernels::linear;
 use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank};
 use serde::{Deserialize, Serialize};
 
@@ -147,7 +147,7 @@ impl R2GenCmn {
         let bank = self.memory.bank();
         let x = self
             .visual_dropout
-            .forward(relu(self.visual_embedding.forward(patches)));
+            .forward(relu(linear(&self.visual_embedding, patches)));
         let x = x.clone() + self.memory.respond(x, &bank);
         let x = self.visual_position.forward(x, 0);
         EncodedStudy {
@@ -210,7 +210,7 @@ impl ReportGenerator for R2GenCmn {
     }
 
     fn log_probs(&self, hidden: Tensor<3>) -> Tensor<3> {
-        log_softmax(self.logits.forward(hidden), 2)
+        log_softmax(linear(&self.logits, hidden), 2)
     }
 
     fn pooled_width(&self) -> usize {
@@ -237,7 +237,6 @@ impl StepDecoder for R2GenCmn {
     }
 
     fn reorder(&self, state: WritingState, rows: &[usize]) -> WritingState {
-        let rows = row_indices(rows, &self.logits.weight.device());
         WritingState {
             cache: state.cache.select(rows),
             bank: state.bank,

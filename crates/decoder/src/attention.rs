@@ -2,8 +2,10 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::activation::softmax;
-use burn::tensor::{Bool, Device, Int, Tensor, assert_shape};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
+use ithn_kernels::linear;
 
+use crate::cache::KeyValues;
 use crate::linear::xavier_linear;
 
 /// Score of a position that must not be seen.
@@ -38,33 +40,6 @@ pub struct MultiHeadAttention {
     heads: usize,
 }
 
-/// Projected keys and values, split by head.
-#[derive(Debug, Clone)]
-pub struct KeyValues {
-    /// `[batch, heads, length, d_head]`.
-    pub keys: Tensor<4>,
-    /// `[batch, heads, length, d_head]`.
-    pub values: Tensor<4>,
-}
-
-impl KeyValues {
-    /// These positions followed by `later` ones.
-    pub fn append(self, later: KeyValues) -> Self {
-        KeyValues {
-            keys: Tensor::cat(vec![self.keys, later.keys], 2),
-            values: Tensor::cat(vec![self.values, later.values], 2),
-        }
-    }
-
-    /// The rows named by `rows` (`[new_batch]`), in that order.
-    pub fn select(self, rows: Tensor<1, Int>) -> Self {
-        KeyValues {
-            keys: self.keys.select(0, rows.clone()),
-            values: self.values.select(0, rows),
-        }
-    }
-}
-
 impl MultiHeadAttentionConfig {
     /// Creates the module with Xavier-uniform projections.
     ///
@@ -94,8 +69,8 @@ impl MultiHeadAttention {
     /// Keys and values of `input`, `[batch, length, d_model]`.
     pub fn project(&self, input: Tensor<3>) -> KeyValues {
         KeyValues {
-            keys: self.split(self.key.forward(input.clone())),
-            values: self.split(self.value.forward(input)),
+            keys: self.split(linear(&self.key, input.clone())),
+            values: self.split(linear(&self.value, input)),
         }
     }
 
@@ -120,7 +95,7 @@ impl MultiHeadAttention {
             .matmul(attended.values.clone())
             .swap_dims(1, 2)
             .reshape(dims);
-        self.output.forward(joined)
+        linear(&self.output, joined)
     }
 
     /// Attention weights, `[batch, heads, length, attended length]`; arguments as for
@@ -134,7 +109,7 @@ impl MultiHeadAttention {
         let [batch, length, _] = queries.dims();
         let [_, _, attended_length, d_head] = attended.keys.dims();
         assert_shape!(attended.keys, [batch, self.heads, _, _]);
-        let queries = self.split(self.query.forward(queries) / (d_head as f64).sqrt());
+        let queries = self.split(linear(&self.query, queries) / (d_head as f64).sqrt());
         let scores = queries.matmul(attended.keys.clone().swap_dims(2, 3));
         let scores = match hidden {
             Some(hidden) => scores.mask_fill(

@@ -1,9 +1,10 @@
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 
 use crate::TransformerConfig;
-use crate::attention::{KeyValues, MultiHeadAttention, MultiHeadAttentionConfig};
+use crate::attention::{MultiHeadAttention, MultiHeadAttentionConfig};
+use crate::cache::LayerCache;
 use crate::feed_forward::FeedForward;
 use crate::norm::DeviationNorm;
 
@@ -44,30 +45,21 @@ pub struct DecoderCache {
     length: usize,
 }
 
-/// What earlier positions and the image left behind in one layer.
-#[derive(Debug, Clone)]
-pub struct LayerCache {
-    words: Option<KeyValues>,
-    patches: KeyValues,
-}
-
 impl DecoderCache {
     /// Positions decoded so far.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// The cache whose row `i` is row `rows[i]` of this one; `rows` is `[new_rows]`.
-    pub fn select(self, rows: Tensor<1, Int>) -> Self {
+    /// The cache whose row `i` is row `rows[i]` of this one.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    pub fn select(self, rows: &[usize]) -> Self {
+        let layers = self.layers.into_iter();
         DecoderCache {
-            layers: self
-                .layers
-                .into_iter()
-                .map(|layer| LayerCache {
-                    words: layer.words.map(|words| words.select(rows.clone())),
-                    patches: layer.patches.select(rows.clone()),
-                })
-                .collect(),
+            layers: layers.map(|layer| layer.select(rows)).collect(),
             length: self.length,
         }
     }
@@ -94,10 +86,7 @@ impl DecoderLayer {
 
     /// A cache that has seen the encoded patches, `[batch, patches, d_model]`, and no word.
     pub fn start(&self, encoded: Tensor<3>) -> LayerCache {
-        LayerCache {
-            words: None,
-            patches: self.cross_attention.project(encoded),
-        }
+        LayerCache::new(self.cross_attention.project(encoded))
     }
 
     /// The layer's part of [`Decoder::forward`], with the same shapes and before the final norm.
@@ -120,22 +109,16 @@ impl DecoderLayer {
     ) -> Tensor<3> {
         let normed = self.self_attention_norm.forward(x.clone());
         let newest = self.self_attention.project(normed.clone());
-        let words = match cache.words.take() {
-            Some(earlier) => earlier.append(newest),
-            None => newest,
-        };
-        let attended = self.self_attention.attend(normed, &words, hidden);
-        cache.words = Some(words);
+        let words = cache.append(newest);
+        let attended = self.self_attention.attend(normed, words, hidden);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.cross_attention_norm.forward(x.clone());
         if let Some(seen) = seen {
-            let weights = self
-                .cross_attention
-                .weights(normed.clone(), &cache.patches, None);
-            seen.push(weights);
+            let patches = cache.patches();
+            seen.push(self.cross_attention.weights(normed.clone(), patches, None));
         }
-        let attended = self.cross_attention.attend(normed, &cache.patches, None);
+        let attended = self.cross_attention.attend(normed, cache.patches(), None);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.feed_forward_norm.forward(x.clone());
@@ -220,7 +203,7 @@ impl Decoder {
 mod tests {
     use super::*;
     use crate::mask::teacher_forcing_mask;
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::{Distribution, Int, Tolerance};
 
     fn decoder(device: &Device) -> (Decoder, Tensor<3>, Tensor<3>) {
         let config = TransformerConfig::new(8, 12, 2, 2);
@@ -285,7 +268,7 @@ mod tests {
         let mut cache = decoder.start(patches);
         decoder.forward(words.clone().narrow(1, 0, 2), &mut cache, None);
         let swapped = Tensor::<1, Int>::from_data([1, 0, 1], &device);
-        let mut reordered = cache.clone().select(swapped.clone());
+        let mut reordered = cache.clone().select(&[1, 0, 1]);
         let next = words.narrow(1, 2, 1);
         let after = decoder.forward(next.clone(), &mut cache, None);
         let after_reordered =

@@ -2,6 +2,7 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
+use ithn_kernels::linear;
 
 use crate::TransformerConfig;
 use crate::linear::xavier_linear;
@@ -30,7 +31,7 @@ impl FeedForward {
     ///
     /// - input and output: `[batch, length, d_model]`
     pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        let hidden = self.dropout.forward(relu(self.inner.forward(input)));
-        self.outer.forward(hidden)
+        let hidden = self.dropout.forward(relu(linear(&self.inner, input)));
+        linear(&self.outer, hidden)
     }
 }

@@ -9,6 +9,7 @@
 //!   [`StepDecoder`](ithn_generator::StepDecoder).
 
 mod attention;
+mod cache;
 mod decoder;
 mod embedding;
 mod encoder;
@@ -19,8 +20,9 @@ mod norm;
 mod position;
 pub mod search;
 
-pub use attention::{KeyValues, MultiHeadAttention, MultiHeadAttentionConfig};
-pub use decoder::{Decoder, DecoderCache, DecoderLayer, LayerCache};
+pub use attention::{MultiHeadAttention, MultiHeadAttentionConfig};
+pub use cache::{KeyValues, LayerCache};
+pub use decoder::{Decoder, DecoderCache, DecoderLayer};
 pub use embedding::TokenEmbedding;
 pub use encoder::{Encoder, EncoderLayer};
 pub use feed_forward::FeedForward;

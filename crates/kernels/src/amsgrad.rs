@@ -95,7 +95,7 @@ mod fused {
     use rayon::prelude::*;
 
     use super::{AmsGradStep, AmsGradWeight, Tensor};
-    use crate::cpu::{Contiguous, owned, vectorised};
+    use crate::cpu::{Contiguous, Kernel, owned, vectorised};
 
     /// Values that a thread takes at once.
     const BLOCK: usize = 1 << 14;
@@ -150,10 +150,7 @@ mod fused {
             let gradient = Contiguous::new(gradient);
             let [mut weight, mut first, mut second, mut largest] =
                 [weight, first, second, largest].map(owned);
-            let [rate, epsilon] = step.corrected().map(|value| value as f32);
-            let [beta_1, beta_2] = step.betas.map(|value| value as f32);
-            let [rest_1, rest_2] = step.betas.map(|value| (1.0 - value) as f32);
-            let decay = step.decay as f32;
+            let factors = Factors::of(&step);
             weight
                 .storage_mut::<f32>()
                 .par_chunks_mut(BLOCK)
@@ -162,24 +159,78 @@ mod fused {
                 .zip(second.storage_mut::<f32>().par_chunks_mut(BLOCK))
                 .zip(largest.storage_mut::<f32>().par_chunks_mut(BLOCK))
                 .for_each(|((((weight, gradient), first), second), largest)| {
-                    vectorised(|| {
-                        let moments = first.iter_mut().zip(second).zip(largest);
-                        for ((weight, &gradient), ((first, second), largest)) in
-                            weight.iter_mut().zip(gradient).zip(moments)
-                        {
-                            let gradient = gradient + decay * *weight;
-                            *first = beta_1 * *first + rest_1 * gradient;
-                            *second = beta_2 * *second + rest_2 * gradient * gradient;
-                            *largest = if *second > *largest {
-                                *second
-                            } else {
-                                *largest
-                            };
-                            *weight -= rate * *first / (largest.sqrt() + epsilon);
-                        }
+                    vectorised(Block {
+                        factors,
+                        weight,
+                        gradient,
+                        first,
+                        second,
+                        largest,
                     });
                 });
             (weight, first, second, largest)
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    struct Factors {
+        rate: f32,
+        epsilon: f32,
+        betas: [f32; 2],
+        /// `1 − β`.
+        rests: [f32; 2],
+        decay: f32,
+    }
+
+    impl Factors {
+        fn of(step: &AmsGradStep) -> Self {
+            let [rate, epsilon] = step.corrected().map(|value| value as f32);
+            Factors {
+                rate,
+                epsilon,
+                betas: step.betas.map(|value| value as f32),
+                rests: step.betas.map(|value| (1.0 - value) as f32),
+                decay: step.decay as f32,
+            }
+        }
+    }
+
+    /// Some weights, what is known of them, and their gradients.
+    struct Block<'a> {
+        factors: Factors,
+        weight: &'a mut [f32],
+        gradient: &'a [f32],
+        first: &'a mut [f32],
+        second: &'a mut [f32],
+        largest: &'a mut [f32],
+    }
+
+    impl Kernel for Block<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run(self) {
+            let Factors {
+                rate,
+                epsilon,
+                betas: [beta_1, beta_2],
+                rests: [rest_1, rest_2],
+                decay,
+            } = self.factors;
+            let moments = self.first.iter_mut().zip(self.second).zip(self.largest);
+            for ((weight, &gradient), ((first, second), largest)) in
+                self.weight.iter_mut().zip(self.gradient).zip(moments)
+            {
+                let gradient = gradient + decay * *weight;
+                *first = beta_1 * *first + rest_1 * gradient;
+                *second = beta_2 * *second + rest_2 * gradient * gradient;
+                *largest = if *second > *largest {
+                    *second
+                } else {
+                    *largest
+                };
+                *weight -= rate * *first / (largest.sqrt() + epsilon);
+            }
         }
     }
 }

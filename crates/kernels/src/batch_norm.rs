@@ -422,13 +422,17 @@ mod fused {
         fn gradients(&self, gradient: FlexTensor) -> [FlexTensor; 4] {
             let shape = dims::<4>(&self.input);
             let [_, _, _, channels] = shape;
-            let gradient = Contiguous::new(gradient);
-            let output = Contiguous::new(self.output.clone());
             // Through the activation; that of the shortcut as it is.
             let joined = match self.activation {
-                Activation::Identity => gradient.values().to_vec(),
-                Activation::Relu => rows::rectified(gradient.values(), output.values()),
+                Activation::Identity => gradient.to_contiguous(),
+                Activation::Relu => {
+                    let gradient = Contiguous::new(gradient);
+                    let output = Contiguous::new(self.output.clone());
+                    let kept = rows::rectified(gradient.values(), output.values());
+                    tensor(kept, shape)
+                }
             };
+            let values = Contiguous::new(joined.clone());
             let (input, gamma) = (
                 Contiguous::new(self.input.clone()),
                 Contiguous::new(self.gamma.clone()),
@@ -439,12 +443,12 @@ mod fused {
                 mean: &self.mean,
                 inverse: &self.inverse,
             }
-            .of(&joined);
+            .of(values.values());
             [
                 tensor(found.input, shape),
                 tensor(found.gamma, [channels]),
                 tensor(found.beta, [channels]),
-                tensor(joined, shape),
+                joined,
             ]
         }
     }

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::cpu::vectorised;
+use crate::buffers::made_in_chunks;
+use crate::cpu::{Kernel, vectorised};
 
 /// Values that a thread takes at once: they stay in its cache from one loop to the next.
 const BLOCK: usize = 1 << 15;
@@ -12,6 +13,7 @@ fn block_len(channels: usize) -> usize {
 }
 
 /// `f(scale · x + shift + shortcut)`.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Affine<'a> {
     pub(crate) scale: &'a [f32],
     pub(crate) shift: &'a [f32],
@@ -22,87 +24,91 @@ pub(crate) struct Affine<'a> {
 
 impl Affine<'_> {
     pub(crate) fn apply(&self, input: &[f32]) -> Vec<f32> {
-        let mut output = input.to_vec();
-        self.apply_in_place(&mut output);
-        output
+        let block = block_len(self.scale.len());
+        made_in_chunks(input.len(), block, |index, output| {
+            let start = index * block;
+            output.copy_from_slice(&input[start..start + output.len()]);
+            self.apply_to_block(start, output);
+        })
     }
 
     pub(crate) fn apply_in_place(&self, values: &mut [f32]) {
-        let channels = self.scale.len();
-        let block = block_len(channels);
+        let block = block_len(self.scale.len());
+        let blocks = values.par_chunks_mut(block).enumerate();
+        blocks.for_each(|(index, values)| self.apply_to_block(index * block, values));
+    }
+
+    /// In place, to values that begin at `start` of the whole.
+    fn apply_to_block(&self, start: usize, values: &mut [f32]) {
+        let shortcut = self
+            .shortcut
+            .map(|shortcut| &shortcut[start..start + values.len()]);
+        vectorised(AffineBlock {
+            affine: Affine { shortcut, ..*self },
+            values,
+        });
+    }
+}
+
+/// Some rows, and the part of the shortcut that belongs to them.
+struct AffineBlock<'a> {
+    affine: Affine<'a>,
+    values: &'a mut [f32],
+}
+
+impl Kernel for AffineBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Affine {
+            scale,
+            shift,
+            shortcut,
+            rectify,
+        } = self.affine;
         // A NaN stays one.
-        let floor = if self.rectify { 0.0 } else { f32::NEG_INFINITY };
-        let above = |value: f32| if value < floor { floor } else { value };
-        values
-            .par_chunks_mut(block)
-            .enumerate()
-            .for_each(|(index, values)| {
-                vectorised(|| {
-                    let rows = values.chunks_exact_mut(channels);
-                    match self.shortcut {
-                        None => {
-                            for row in rows {
-                                let factors = self.scale.iter().zip(self.shift);
-                                for (value, (scale, shift)) in row.iter_mut().zip(factors) {
-                                    *value = above(*value * scale + shift);
-                                }
-                            }
-                        }
-                        Some(shortcut) => {
-                            let shortcut = &shortcut[index * block..];
-                            for (row, shortcut) in rows.zip(shortcut.chunks_exact(channels)) {
-                                let factors = self.scale.iter().zip(self.shift).zip(shortcut);
-                                for (value, ((scale, shift), shortcut)) in
-                                    row.iter_mut().zip(factors)
-                                {
-                                    *value = above(*value * scale + shift + shortcut);
-                                }
-                            }
-                        }
+        let floor = if rectify { 0.0 } else { f32::NEG_INFINITY };
+        let rows = self.values.chunks_exact_mut(scale.len());
+        match shortcut {
+            None => {
+                for row in rows {
+                    for (value, (scale, shift)) in row.iter_mut().zip(scale.iter().zip(shift)) {
+                        let result = *value * scale + shift;
+                        *value = if result < floor { floor } else { result };
                     }
-                });
-            });
+                }
+            }
+            Some(shortcut) => {
+                for (row, shortcut) in rows.zip(shortcut.chunks_exact(scale.len())) {
+                    let factors = scale.iter().zip(shift).zip(shortcut);
+                    for (value, ((scale, shift), shortcut)) in row.iter_mut().zip(factors) {
+                        let result = *value * scale + shift + shortcut;
+                        *value = if result < floor { floor } else { result };
+                    }
+                }
+            }
+        }
     }
 }
 
 /// Mean and biased variance of every channel: each block's own, then joined (Chan et al., 1983),
 /// which loses no digits however far the mean lies from 0.
 pub(crate) fn moments(values: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
-    let blocks: Vec<(usize, Vec<f32>, Vec<f32>)> = values
+    let blocks: Vec<Moments> = values
         .par_chunks(block_len(channels))
-        .map(|values| {
-            vectorised(|| {
-                let count = values.len() / channels;
-                let mut mean = vec![0.0; channels];
-                for row in values.chunks_exact(channels) {
-                    for (sum, value) in mean.iter_mut().zip(row) {
-                        *sum += value;
-                    }
-                }
-                for sum in &mut mean {
-                    *sum /= count as f32;
-                }
-                let mut squares = vec![0.0; channels];
-                for row in values.chunks_exact(channels) {
-                    for ((sum, value), mean) in squares.iter_mut().zip(row).zip(&mean) {
-                        let deviation = value - mean;
-                        *sum += deviation * deviation;
-                    }
-                }
-                (count, mean, squares)
-            })
-        })
+        .map(|values| vectorised(BlockMoments { values, channels }))
         .collect();
     let mut mean = vec![0.0; channels];
     let mut variance = vec![0.0; channels];
     for channel in 0..channels {
         let (mut count, mut average, mut squares) = (0.0, 0.0, 0.0);
-        for (block_count, block_mean, block_squares) in &blocks {
-            let added = *block_count as f64;
-            let step = f64::from(block_mean[channel]) - average;
+        for block in &blocks {
+            let added = block.count as f64;
+            let step = f64::from(block.mean[channel]) - average;
             let total = count + added;
             average += step * added / total;
-            squares += f64::from(block_squares[channel]) + step * step * count * added / total;
+            squares += f64::from(block.squares[channel]) + step * step * count * added / total;
             count = total;
         }
         mean[channel] = average as f32;
@@ -111,20 +117,77 @@ pub(crate) fn moments(values: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
     (mean, variance)
 }
 
+/// Rows, their mean, and the sum of squared deviations from it.
+struct Moments {
+    count: usize,
+    mean: Vec<f32>,
+    squares: Vec<f32>,
+}
+
+struct BlockMoments<'a> {
+    values: &'a [f32],
+    channels: usize,
+}
+
+impl Kernel for BlockMoments<'_> {
+    type Output = Moments;
+
+    #[inline(always)]
+    fn run(self) -> Moments {
+        let channels = self.channels;
+        let count = self.values.len() / channels;
+        let mut mean = vec![0.0; channels];
+        for row in self.values.chunks_exact(channels) {
+            for (sum, value) in mean.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+        for sum in &mut mean {
+            *sum /= count as f32;
+        }
+        let mut squares = vec![0.0; channels];
+        for row in self.values.chunks_exact(channels) {
+            for ((sum, value), mean) in squares.iter_mut().zip(row).zip(&mean) {
+                let deviation = value - mean;
+                *sum += deviation * deviation;
+            }
+        }
+        Moments {
+            count,
+            mean,
+            squares,
+        }
+    }
+}
+
 /// The gradient where the output is positive, 0 elsewhere.
 pub(crate) fn rectified(gradient: &[f32], output: &[f32]) -> Vec<f32> {
-    let mut kept = vec![0.0; gradient.len()];
-    kept.par_chunks_mut(BLOCK)
-        .zip(gradient.par_chunks(BLOCK))
-        .zip(output.par_chunks(BLOCK))
-        .for_each(|((kept, gradient), output)| {
-            vectorised(|| {
-                for ((kept, gradient), output) in kept.iter_mut().zip(gradient).zip(output) {
-                    *kept = if *output > 0.0 { *gradient } else { 0.0 };
-                }
-            });
+    made_in_chunks(gradient.len(), BLOCK, |index, kept| {
+        let block = index * BLOCK..index * BLOCK + kept.len();
+        vectorised(RectifiedBlock {
+            gradient: &gradient[block.clone()],
+            output: &output[block],
+            kept,
         });
-    kept
+    })
+}
+
+struct RectifiedBlock<'a> {
+    gradient: &'a [f32],
+    output: &'a [f32],
+    kept: &'a mut [f32],
+}
+
+impl Kernel for RectifiedBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let values = self.gradient.iter().zip(self.output);
+        for (kept, (gradient, output)) in self.kept.iter_mut().zip(values) {
+            *kept = if *output > 0.0 { *gradient } else { 0.0 };
+        }
+    }
 }
 
 /// What a gradient through batch normalisation needs of the forward pass.
@@ -151,38 +214,30 @@ impl NormGradient<'_> {
         let (beta, gamma) = self.sums(gradient);
         let count = (gradient.len() / channels) as f32;
         // The formula as a g + b x + c per channel.
-        let mut factors = vec![[0.0; 3]; channels];
-        for (channel, factors) in factors.iter_mut().enumerate() {
+        let mut factors = InputFactors {
+            outer: Vec::with_capacity(channels),
+            slope: Vec::with_capacity(channels),
+            constant: Vec::with_capacity(channels),
+        };
+        for channel in 0..channels {
             let inverse = self.inverse[channel];
             let outer = self.gamma[channel] * inverse;
             let slope = -outer * inverse * gamma[channel] / count;
+            factors.outer.push(outer);
+            factors.slope.push(slope);
             let constant = -outer * beta[channel] / count - slope * self.mean[channel];
-            *factors = [outer, slope, constant];
+            factors.constant.push(constant);
         }
-        let column = |index: usize| -> Vec<f32> { factors.iter().map(|f| f[index]).collect() };
-        let (outer, slope, constant) = (column(0), column(1), column(2));
-        let mut input = vec![0.0; gradient.len()];
         let block = block_len(channels);
-        input
-            .par_chunks_mut(block)
-            .zip(gradient.par_chunks(block))
-            .zip(self.input.par_chunks(block))
-            .for_each(|((out, gradient), input)| {
-                vectorised(|| {
-                    let rows = gradient
-                        .chunks_exact(channels)
-                        .zip(input.chunks_exact(channels));
-                    for (out, (gradient, input)) in out.chunks_exact_mut(channels).zip(rows) {
-                        let factors = outer.iter().zip(&slope).zip(&constant);
-                        let values = gradient.iter().zip(input).zip(factors);
-                        for (out, ((gradient, input), ((outer, slope), constant))) in
-                            out.iter_mut().zip(values)
-                        {
-                            *out = outer * gradient + (slope * input + constant);
-                        }
-                    }
-                });
+        let input = made_in_chunks(gradient.len(), block, |index, out| {
+            let block = index * block..index * block + out.len();
+            vectorised(InputGradientBlock {
+                factors: &factors,
+                gradient: &gradient[block.clone()],
+                input: &self.input[block],
+                out,
             });
+        });
         NormGradients { input, gamma, beta }
     }
 
@@ -194,21 +249,10 @@ impl NormGradient<'_> {
             .par_chunks(block)
             .zip(self.input.par_chunks(block))
             .map(|(gradient, input)| {
-                vectorised(|| {
-                    let (mut plain, mut weighted) = (vec![0.0; channels], vec![0.0; channels]);
-                    let rows = gradient
-                        .chunks_exact(channels)
-                        .zip(input.chunks_exact(channels));
-                    for (gradient, input) in rows {
-                        let sums = plain.iter_mut().zip(&mut weighted).zip(self.mean);
-                        for (((plain, weighted), mean), (gradient, input)) in
-                            sums.zip(gradient.iter().zip(input))
-                        {
-                            *plain += gradient;
-                            *weighted += gradient * (input - mean);
-                        }
-                    }
-                    (plain, weighted)
+                vectorised(BlockSums {
+                    gradient,
+                    input,
+                    mean: self.mean,
                 })
             })
             .collect();
@@ -223,5 +267,76 @@ impl NormGradient<'_> {
             values.sum::<f64>() as f32 * self.inverse[channel]
         });
         (plain.collect(), weighted.collect())
+    }
+}
+
+/// Per channel, what the gradient of the output, the input and 1 are multiplied by.
+struct InputFactors {
+    outer: Vec<f32>,
+    slope: Vec<f32>,
+    constant: Vec<f32>,
+}
+
+struct InputGradientBlock<'a> {
+    factors: &'a InputFactors,
+    gradient: &'a [f32],
+    input: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for InputGradientBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let InputFactors {
+            outer,
+            slope,
+            constant,
+        } = self.factors;
+        let channels = outer.len();
+        let rows = self
+            .gradient
+            .chunks_exact(channels)
+            .zip(self.input.chunks_exact(channels));
+        for (out, (gradient, input)) in self.out.chunks_exact_mut(channels).zip(rows) {
+            let factors = outer.iter().zip(slope).zip(constant);
+            let values = gradient.iter().zip(input).zip(factors);
+            for (out, ((gradient, input), ((outer, slope), constant))) in out.iter_mut().zip(values)
+            {
+                *out = outer * gradient + (slope * input + constant);
+            }
+        }
+    }
+}
+
+/// `Σ g` and `Σ g (x − mean)` of some rows.
+struct BlockSums<'a> {
+    gradient: &'a [f32],
+    input: &'a [f32],
+    mean: &'a [f32],
+}
+
+impl Kernel for BlockSums<'_> {
+    type Output = (Vec<f32>, Vec<f32>);
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let channels = self.mean.len();
+        let (mut plain, mut weighted) = (vec![0.0; channels], vec![0.0; channels]);
+        let rows = self
+            .gradient
+            .chunks_exact(channels)
+            .zip(self.input.chunks_exact(channels));
+        for (gradient, input) in rows {
+            let sums = plain.iter_mut().zip(&mut weighted).zip(self.mean);
+            for (((plain, weighted), mean), (gradient, input)) in
+                sums.zip(gradient.iter().zip(input))
+            {
+                *plain += gradient;
+                *weighted += gradient * (input - mean);
+            }
+        }
+        (plain, weighted)
     }
 }

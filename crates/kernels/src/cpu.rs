@@ -41,12 +41,31 @@ pub(crate) fn tensor<const D: usize>(values: Vec<f32>, dims: [usize; D]) -> Flex
     FlexTensor::from_data(TensorData::new(values, dims))
 }
 
-/// Runs `body` compiled for the widest vectors that the processor has.
+/// A loop that is compiled once per vector width.
 ///
-/// Only what is inlined into `body` is: functions called in it must be `#[inline(always)]`.
-#[inline(always)]
-pub(crate) fn vectorised<R>(body: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(body)
+/// `run` and all that it calls must be `#[inline(always)]`: whatever is not inlined is compiled
+/// for the narrowest vectors. That is why this is a trait and [`vectorised`] takes no closure: a
+/// closure is inlined only if the compiler finds it small.
+pub(crate) trait Kernel {
+    type Output;
+
+    fn run(self) -> Self::Output;
+}
+
+/// Runs a kernel compiled for the widest vectors that the processor has.
+pub(crate) fn vectorised<K: Kernel>(kernel: K) -> K::Output {
+    struct Call<K>(K);
+
+    impl<K: Kernel> pulp::NullaryFnOnce for Call<K> {
+        type Output = K::Output;
+
+        #[inline(always)]
+        fn call(self) -> K::Output {
+            self.0.run()
+        }
+    }
+
+    pulp::Arch::new().dispatch(Call(kernel))
 }
 
 /// The tensor in one run, ready to be written to: in place if nobody else holds it.

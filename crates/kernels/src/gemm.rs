@@ -1,5 +1,7 @@
-//! Products of strided matrices; the only unsafe code of this crate.
+//! Products of strided matrices.
 #![allow(unsafe_code)]
+
+use rayon::prelude::*;
 
 /// A matrix in a slice: entry `(i, j)` lies at `i · strides[0] + j · strides[1]`.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +26,12 @@ pub(crate) enum Target {
 }
 
 /// Products smaller than this do not pay for waking another thread.
-const SMALLEST_SHARED: usize = 96 * 96 * 96;
+const SMALLEST_SHARED: usize = 128 * 128 * 128;
+
+/// Rows and columns that a thread's share is a multiple of: those of the register tile, or of a cache
+/// line.
+const WHOLE_ROWS: usize = 6;
+const WHOLE_COLUMNS: usize = 64;
 
 impl<'a> Matrix<'a> {
     /// `dims[0]` contiguous rows of `dims[1]` values.
@@ -93,6 +100,48 @@ pub(crate) fn multiply(
     unsafe { multiply_raw(a, b, out.as_mut_ptr(), stride, target, threads) }
 }
 
+/// The part of a product that one thread writes: first row and column, rows and columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    first: [usize; 2],
+    dims: [usize; 2],
+}
+
+/// How threads divide a product of `dims`.
+///
+/// Every share packs one of the matrices anew, so rows are divided only where they are many: there
+/// packing the other matrix costs little beside multiplying by it.
+fn shares(dims: [usize; 2], threads: usize) -> Vec<Share> {
+    let [rows, columns] = dims;
+    let (axis, whole) = if rows > 2 * columns {
+        (0, WHOLE_ROWS)
+    } else {
+        (1, WHOLE_COLUMNS)
+    };
+    let length = dims[axis].div_ceil(threads).next_multiple_of(whole);
+    let share = |start: usize| {
+        let mut share = Share {
+            first: [0, 0],
+            dims,
+        };
+        share.first[axis] = start;
+        share.dims[axis] = length.min(dims[axis] - start);
+        share
+    };
+    (0..dims[axis]).step_by(length).map(share).collect()
+}
+
+/// Where a product is written: rows `stride` apart.
+#[derive(Clone, Copy)]
+struct Destination {
+    start: *mut f32,
+    stride: usize,
+}
+
+// SAFETY: threads write to disjoint shares of it.
+unsafe impl Send for Destination {}
+unsafe impl Sync for Destination {}
+
 /// # Safety
 ///
 /// `out` must be valid for writes of `a.dims[0]` rows of `b.dims[1]` values, `stride` apart, and for
@@ -107,28 +156,46 @@ unsafe fn multiply_raw(
 ) {
     let ([m, k], [k_b, n]) = (a.dims, b.dims);
     assert_eq!(k, k_b, "inner sizes of a product differ");
-    let parallelism = if threads == Threads::All && m * n * k >= SMALLEST_SHARED {
-        gemm::Parallelism::Rayon(0)
-    } else {
-        gemm::Parallelism::None
+    let out = Destination { start: out, stride };
+    let whole = Share {
+        first: [0, 0],
+        dims: [m, n],
     };
+    if threads == Threads::One || m * n * k < SMALLEST_SHARED {
+        // SAFETY: passed on from the caller.
+        return unsafe { multiply_share(a, b, out, whole, target) };
+    }
+    let shares = shares([m, n], rayon::current_num_threads());
+    shares
+        .into_par_iter()
+        // SAFETY: shares do not overlap, and lie in what the caller answers for.
+        .for_each(|share| unsafe { multiply_share(a, b, out, share, target) });
+}
+
+/// # Safety
+///
+/// As for [`multiply_raw`], for the part of the product that is `share`.
+unsafe fn multiply_share(a: Matrix, b: Matrix, out: Destination, share: Share, target: Target) {
+    let ([row, column], [m, n]) = (share.first, share.dims);
+    let k = a.dims[1];
+    assert!(row + m <= a.dims[0] && column + n <= b.dims[1]);
     let keep = target == Target::Add;
     let ([a_row, a_column], [b_row, b_column]) = (a.strides, b.strides);
-    // SAFETY: `Matrix` has checked that all entries it names lie in its slice; the caller answers
-    // for `out`.
+    // SAFETY: `Matrix` has checked that all entries it names lie in its slice, and the share lies in
+    // both matrices; the caller answers for `out`.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            out,
+            out.start.add(row * out.stride + column),
             1,
-            stride as isize,
+            out.stride as isize,
             keep,
-            a.values.as_ptr(),
+            a.values.as_ptr().add(row * a_row),
             a_column as isize,
             a_row as isize,
-            b.values.as_ptr(),
+            b.values.as_ptr().add(column * b_column),
             b_column as isize,
             b_row as isize,
             f32::from(u8::from(keep)),
@@ -136,7 +203,7 @@ unsafe fn multiply_raw(
             false,
             false,
             false,
-            parallelism,
+            gemm::Parallelism::None,
         );
     }
 }
@@ -167,6 +234,35 @@ mod tests {
                 assert_eq!(*value, expected + 1.0);
             }
             assert_eq!(row[5..], [1.0; 3]);
+        }
+    }
+
+    #[test]
+    fn shares_cover_a_product_once() {
+        for (dims, threads) in [([400, 64], 2), ([98, 512], 2), ([98, 130], 3), ([7, 1], 16)] {
+            let mut times = vec![0; dims[0] * dims[1]];
+            for Share { first, dims: part } in shares(dims, threads) {
+                for row in first[0]..first[0] + part[0] {
+                    for column in first[1]..first[1] + part[1] {
+                        times[row * dims[1] + column] += 1;
+                    }
+                }
+            }
+            assert!(times.iter().all(|&times| times == 1), "{dims:?}");
+            assert!(shares(dims, threads).len() <= threads);
+        }
+    }
+
+    #[test]
+    fn threads_make_the_same_product() {
+        let values: Vec<f32> = (0..300 * 160)
+            .map(|value| (value % 11) as f32 - 5.0)
+            .collect();
+        for dims in [[300, 100], [100, 300]] {
+            let a = Matrix::rows(&values[..dims[0] * 160], [dims[0], 160]);
+            let b = Matrix::rows(&values[..dims[1] * 160], [dims[1], 160]).transposed();
+            // Sums of whole numbers, so exact in any order.
+            assert_eq!(product(a, b, Threads::All), product(a, b, Threads::One));
         }
     }
 

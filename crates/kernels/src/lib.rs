@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`TopKAttention`] | scores, selection, softmax, dropout, weighted sum; a gradient that touches kept rows alone |
 //! | [`Convolution`] | channels-last: pointwise as one product, 3×3 by Winograd's algorithm |
+//! | [`linear`] | the bias into the product; a few rows without packing |
 //! | [`MaxPool`] | channels-last windows, all channels at once |
 //! | [`AmsGradStep`] | moments, penalty and weight in one pass, in place |
 //! | [`batch_norm_train`], [`scale_shift`] | statistics, normalisation, shortcut, ReLU |
@@ -29,6 +30,8 @@ mod agreement;
 mod amsgrad;
 mod batch_norm;
 #[cfg(feature = "flex")]
+mod buffers;
+#[cfg(feature = "flex")]
 mod channel_rows;
 mod convolution;
 #[cfg(feature = "flex")]
@@ -39,6 +42,7 @@ mod gemm;
 mod geometry;
 #[cfg(feature = "flex")]
 mod lanes;
+mod linear;
 mod max_pool;
 #[cfg(feature = "flex")]
 mod top_k;
@@ -51,6 +55,7 @@ mod winograd;
 pub use amsgrad::{AmsGradStep, AmsGradWeight};
 pub use batch_norm::{Activation, BatchNormOutput, batch_norm_train, scale_shift};
 pub use convolution::Convolution;
+pub use linear::linear;
 pub use max_pool::MaxPool;
 pub use top_k_attention::TopKAttention;
 

@@ -56,7 +56,8 @@ mod fused {
     use rayon::prelude::*;
 
     use super::{MaxPool, Tensor};
-    use crate::cpu::{Contiguous, dims, tensor, vectorised};
+    use crate::buffers::made_in_chunks;
+    use crate::cpu::{Contiguous, Kernel, dims, tensor, vectorised};
     use crate::geometry::Geometry;
 
     #[backend_extension(Flex, Autodiff)]
@@ -114,22 +115,12 @@ mod fused {
                 .for_each(|(row, (output, taps))| {
                     let image = row / height * geometry.input_len();
                     let image = &input.values()[image..][..geometry.input_len()];
-                    let cells = output
-                        .chunks_exact_mut(channels)
-                        .zip(taps.chunks_exact_mut(channels));
-                    vectorised(|| {
-                        for (column, (output, taps)) in cells.enumerate() {
-                            for_each_source(&geometry, row % height, column, |tap, source| {
-                                let values = &image[source..][..channels];
-                                for ((best, winner), &value) in
-                                    output.iter_mut().zip(&mut *taps).zip(values)
-                                {
-                                    let wins = value > *best || value.is_nan();
-                                    *best = if wins { value } else { *best };
-                                    *winner = if wins { tap as u32 } else { *winner };
-                                }
-                            });
-                        }
+                    vectorised(PoolRow {
+                        geometry: &geometry,
+                        row: row % height,
+                        image,
+                        output,
+                        taps,
                     });
                 });
             let winners = Winners {
@@ -144,47 +135,73 @@ mod fused {
             let channels = geometry.channels;
             let per_image = geometry.positions() * channels;
             let gradient = Contiguous::new(gradient);
-            let mut input = vec![0.0; geometry.batch * geometry.input_len()];
-            input
-                .par_chunks_exact_mut(geometry.input_len())
-                .zip(gradient.values().par_chunks_exact(per_image))
-                .zip(self.taps.par_chunks_exact(per_image))
-                .for_each(|((input, gradient), taps)| {
-                    let cells = gradient
-                        .chunks_exact(channels)
-                        .zip(taps.chunks_exact(channels));
-                    let [_, width] = geometry.output;
-                    for (position, (gradient, taps)) in cells.enumerate() {
-                        let (row, column) = (position / width, position % width);
-                        for_each_source(geometry, row, column, |tap, source| {
-                            let values = &mut input[source..][..channels];
-                            for ((value, gradient), &winner) in
-                                values.iter_mut().zip(gradient).zip(taps)
-                            {
-                                *value += if winner == tap as u32 { *gradient } else { 0.0 };
-                            }
-                        });
+            let (values, length) = (gradient.values(), geometry.input_len());
+            let input = made_in_chunks(geometry.batch * length, length, |image, input| {
+                let image = image * per_image..(image + 1) * per_image;
+                let cells = values[image.clone()]
+                    .chunks_exact(channels)
+                    .zip(self.taps[image].chunks_exact(channels));
+                let [_, width] = geometry.output;
+                for (position, (gradient, taps)) in cells.enumerate() {
+                    let (row, column) = (position / width, position % width);
+                    for tap in 0..geometry.kernel * geometry.kernel {
+                        let Some(source) = source(geometry, [row, column], tap) else {
+                            continue;
+                        };
+                        let values = &mut input[source..][..channels];
+                        for ((value, gradient), &winner) in
+                            values.iter_mut().zip(gradient).zip(taps)
+                        {
+                            *value += if winner == tap as u32 { *gradient } else { 0.0 };
+                        }
                     }
-                });
+                }
+            });
             let [height, width] = geometry.input;
             tensor(input, [geometry.batch, height, width, channels])
         }
     }
 
-    /// Taps of the window at an output position that see the image, and where its cell begins.
+    /// Where the cell of the image begins that a tap of the window at an output position sees.
     #[inline(always)]
-    fn for_each_source(
-        geometry: &Geometry,
-        row: usize,
-        column: usize,
-        mut visit: impl FnMut(usize, usize),
-    ) {
+    fn source(geometry: &Geometry, [row, column]: [usize; 2], tap: usize) -> Option<usize> {
         let [height, width] = geometry.input;
-        for tap in 0..geometry.kernel * geometry.kernel {
-            let y = geometry.source(row, tap / geometry.kernel, height);
-            let x = geometry.source(column, tap % geometry.kernel, width);
-            if let Some((y, x)) = y.zip(x) {
-                visit(tap, (y * width + x) * geometry.channels);
+        let y = geometry.source(row, tap / geometry.kernel, height)?;
+        let x = geometry.source(column, tap % geometry.kernel, width)?;
+        Some((y * width + x) * geometry.channels)
+    }
+
+    /// One row of windows of an image.
+    struct PoolRow<'a> {
+        geometry: &'a Geometry,
+        row: usize,
+        image: &'a [f32],
+        output: &'a mut [f32],
+        taps: &'a mut [u32],
+    }
+
+    impl Kernel for PoolRow<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run(self) {
+            let channels = self.geometry.channels;
+            let cells = self
+                .output
+                .chunks_exact_mut(channels)
+                .zip(self.taps.chunks_exact_mut(channels));
+            for (column, (output, taps)) in cells.enumerate() {
+                for tap in 0..self.geometry.kernel * self.geometry.kernel {
+                    let Some(source) = source(self.geometry, [self.row, column], tap) else {
+                        continue;
+                    };
+                    let values = &self.image[source..][..channels];
+                    for ((best, winner), &value) in output.iter_mut().zip(&mut *taps).zip(values) {
+                        let wins = value > *best || value.is_nan();
+                        *best = if wins { value } else { *best };
+                        *winner = if wins { tap as u32 } else { *winner };
+                    }
+                }
             }
         }
     }

@@ -100,7 +100,8 @@ mod fused {
     use rayon::prelude::*;
 
     use super::{Tensor, TopKAttention};
-    use crate::cpu::{Contiguous, dims, tensor, vectorised};
+    use crate::buffers::{Scratch, made_in_chunks};
+    use crate::cpu::{Contiguous, Kernel, dims, tensor, vectorised};
     use crate::gemm::{Matrix, Target, Threads, multiply};
     use crate::top_k::top_k;
 
@@ -226,6 +227,8 @@ mod fused {
             let d_head = width / heads;
             let shares = positions.div_ceil(rayon::current_num_threads().max(1));
             let block = shares.clamp(1, BLOCK);
+            // All heads of a few queries are scored in one pass over the keys.
+            let heads_at_once = if block <= FEW { heads } else { 1 };
             let mut response = vec![0.0; positions * width];
             let mut kept = vec![0; positions * heads * k];
             let mut weights = vec![0.0; positions * heads * k];
@@ -235,49 +238,47 @@ mod fused {
                 .zip(weights.par_chunks_mut(block * heads * k))
                 .enumerate()
                 .for_each_init(
-                    || (vec![0.0; block * rows], Vec::new()),
+                    || (Scratch::take(block * heads_at_once * rows), Vec::new()),
                     |(scores, candidates), (index, ((response, kept), weights))| {
                         let first = index * block;
                         let count = response.len() / width;
-                        for head in 0..heads {
-                            let column = head * d_head;
-                            let queries = &queries[first * width + column..];
-                            let keys = &keys[column..];
-                            if count <= FEW {
-                                vectorised(|| {
-                                    score_few(
-                                        &queries[..(count - 1) * width + d_head],
-                                        keys,
-                                        width,
-                                        scores,
-                                        d_head,
-                                    )
+                        let queries = &queries[first * width..][..count * width];
+                        for first_head in (0..heads).step_by(heads_at_once) {
+                            if heads_at_once == heads {
+                                vectorised(ScoreFew {
+                                    queries,
+                                    keys,
+                                    width,
+                                    d_head,
+                                    scores,
                                 });
                             } else {
+                                let column = first_head * d_head;
                                 multiply(
-                                    Matrix::strided(queries, [count, d_head], width),
-                                    Matrix::strided(keys, [rows, d_head], width).transposed(),
+                                    Matrix::strided(&queries[column..], [count, d_head], width),
+                                    Matrix::strided(&keys[column..], [rows, d_head], width)
+                                        .transposed(),
                                     scores,
                                     rows,
                                     Target::Replace,
                                     Threads::One,
                                 );
                             }
-                            for row in 0..count {
+                            let places = (0..heads_at_once)
+                                .flat_map(|head| (0..count).map(move |row| (head, row)));
+                            for ((head, row), scores) in places.zip(scores.chunks_exact(rows)) {
+                                let head = first_head + head;
+                                let column = head * d_head;
                                 let place = (row * heads + head) * k..(row * heads + head + 1) * k;
-                                let kept = &mut kept[place.clone()];
-                                let weights = &mut weights[place];
-                                vectorised(|| {
-                                    top_k(&scores[row * rows..][..rows], candidates, kept, weights);
-                                    softmax(weights);
-                                    let out = &mut response[row * width + column..][..d_head];
-                                    let scale = self.scales((first + row) * heads + head);
-                                    for (slot, (&kept, &weight)) in
-                                        kept.iter().zip(&*weights).enumerate()
-                                    {
-                                        let value = &values[kept as usize * width + column..];
-                                        add_scaled(out, weight * scale(slot), &value[..d_head]);
-                                    }
+                                vectorised(Respond {
+                                    pass: self,
+                                    place: (first + row) * heads + head,
+                                    scores,
+                                    values: &values[column..],
+                                    candidates,
+                                    kept: &mut kept[place.clone()],
+                                    weights: &mut weights[place],
+                                    out: &mut response[row * width + column..][..d_head],
                                 });
                             }
                         }
@@ -290,20 +291,23 @@ mod fused {
             (tensor(response, [positions, width]), kept)
         }
 
-        /// What dropout makes of the `slot`-th weight of a head of a query, numbered by `place`.
+        /// What dropout makes of the weights of a head of a query, numbered by `place`.
         #[inline(always)]
-        fn scales(&self, place: usize) -> impl Fn(usize) -> f32 {
-            let k = self.attention.top_k;
-            let dropout = self.dropout.map(|(probability, [low, high])| {
-                let seed = u64::from(low) | u64::from(high) << 32;
-                let scale = (1.0 / (1.0 - probability)) as f32;
-                let limit = (probability * u32::MAX as f64) as u32;
-                (seed, limit, scale)
-            });
-            move |slot| match dropout {
-                None => 1.0,
-                Some((seed, limit, scale)) if draw(seed, place * k + slot) >= limit => scale,
-                Some(_) => 0.0,
+        fn scales(&self, place: usize) -> Scales {
+            let first = place * self.attention.top_k;
+            let Some((probability, [low, high])) = self.dropout else {
+                return Scales {
+                    seed: 0,
+                    first,
+                    limit: 0,
+                    scale: 1.0,
+                };
+            };
+            Scales {
+                seed: u64::from(low) | u64::from(high) << 32,
+                first,
+                limit: (probability * u32::MAX as f64) as u32,
+                scale: (1.0 / (1.0 - probability)) as f32,
             }
         }
 
@@ -316,55 +320,78 @@ mod fused {
             let gradient = Contiguous::new(gradient.clone());
             let parts: Vec<[Vec<f32>; 3]> = (0..heads)
                 .into_par_iter()
-                .map(|head| vectorised(|| self.head_gradients(head, kept, gradient.values())))
+                .map(|head| {
+                    vectorised(HeadGradients {
+                        pass: self,
+                        head,
+                        kept,
+                        gradient: gradient.values(),
+                    })
+                })
                 .collect();
             let join = |part: usize, length: usize| {
-                let mut joined = vec![0.0; length * width];
-                joined
-                    .par_chunks_mut(width)
-                    .enumerate()
-                    .for_each(|(row, joined)| {
-                        let d_head = width / heads;
-                        for (head, out) in joined.chunks_exact_mut(d_head).enumerate() {
-                            out.copy_from_slice(&parts[head][part][row * d_head..][..d_head]);
-                        }
-                    });
+                let joined = made_in_chunks(length * width, width, |row, joined| {
+                    let d_head = width / heads;
+                    for (head, out) in joined.chunks_exact_mut(d_head).enumerate() {
+                        out.copy_from_slice(&parts[head][part][row * d_head..][..d_head]);
+                    }
+                });
                 tensor(joined, [length, width])
             };
             [join(0, positions), join(1, rows), join(2, rows)]
         }
+    }
+
+    /// Gradients of the queries, keys and values of one head.
+    struct HeadGradients<'a> {
+        pass: &'a Pass,
+        head: usize,
+        kept: &'a Kept,
+        /// Of the response.
+        gradient: &'a [f32],
+    }
+
+    impl Kernel for HeadGradients<'_> {
+        type Output = [Vec<f32>; 3];
 
         #[inline(always)]
-        fn head_gradients(&self, head: usize, kept: &Kept, gradient: &[f32]) -> [Vec<f32>; 3] {
-            let [positions, width] = dims(&self.queries);
-            let [rows, _] = dims(&self.keys);
+        fn run(self) -> [Vec<f32>; 3] {
+            let HeadGradients {
+                pass,
+                head,
+                kept,
+                gradient,
+            } = self;
+            let [positions, width] = dims(&pass.queries);
+            let [rows, _] = dims(&pass.keys);
             let TopKAttention {
                 heads, top_k: k, ..
-            } = self.attention;
+            } = pass.attention;
             let d_head = width / heads;
             let (queries, keys, values) = (
-                Contiguous::new(self.queries.clone()),
-                Contiguous::new(self.keys.clone()),
-                Contiguous::new(self.values.clone()),
+                Contiguous::new(pass.queries.clone()),
+                Contiguous::new(pass.keys.clone()),
+                Contiguous::new(pass.values.clone()),
             );
             let (queries, keys, values) = (queries.values(), keys.values(), values.values());
             let mut by_query = vec![0.0; positions * d_head];
             let mut by_key = vec![0.0; rows * d_head];
             let mut by_value = vec![0.0; rows * d_head];
             let mut by_weight = vec![0.0; k];
-            let of_head = |matrix, row: usize| part(matrix, row * width + head * d_head, d_head);
+            let column = head * d_head;
             for position in 0..positions {
                 let place = position * heads + head;
                 let chosen = &kept.rows[place * k..][..k];
                 let weights = &kept.weights[place * k..][..k];
-                let gradient = of_head(gradient, position);
-                let query = of_head(queries, position);
-                let scale = self.scales(place);
+                let gradient = part(gradient, position * width + column, d_head);
+                let query = part(queries, position * width + column, d_head);
+                let scales = pass.scales(place);
                 let mut mean = 0.0;
                 for slot in 0..k {
                     let row = chosen[slot] as usize;
-                    let scale = scale(slot);
-                    by_weight[slot] = scale * dot(gradient, of_head(values, row));
+                    let scale = scales.of(slot);
+                    by_weight[slot] =
+                        scale * dot(gradient, part(values, row * width + column, d_head));
                     mean += weights[slot] * by_weight[slot];
                     let by_value = &mut by_value[row * d_head..][..d_head];
                     add_scaled(by_value, weights[slot] * scale, gradient);
@@ -373,7 +400,7 @@ mod fused {
                 for slot in 0..k {
                     let row = chosen[slot] as usize;
                     let by_score = weights[slot] * (by_weight[slot] - mean);
-                    add_scaled(by_query, by_score, of_head(keys, row));
+                    add_scaled(by_query, by_score, part(keys, row * width + column, d_head));
                     let by_key = &mut by_key[row * d_head..][..d_head];
                     add_scaled(by_key, by_score, query);
                 }
@@ -417,18 +444,65 @@ mod fused {
         }
     }
 
-    /// Scores of a few queries: one pass over the keys. Rows of both are `width` apart.
-    #[inline(always)]
-    fn score_few(queries: &[f32], keys: &[f32], width: usize, scores: &mut [f32], d_head: usize) {
-        let rows = (keys.len() - d_head) / width + 1;
-        for (row, key) in keys.chunks(width).enumerate() {
-            for (query, scores) in queries.chunks(width).zip(scores.chunks_exact_mut(rows)) {
-                scores[row] = dot(&query[..d_head], &key[..d_head]);
+    /// Scores of a few queries, `[heads, queries, rows]`: one pass over the keys as they lie.
+    struct ScoreFew<'a> {
+        queries: &'a [f32],
+        keys: &'a [f32],
+        width: usize,
+        d_head: usize,
+        scores: &'a mut [f32],
+    }
+
+    impl Kernel for ScoreFew<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run(self) {
+            let (width, d_head) = (self.width, self.d_head);
+            let (rows, count) = (self.keys.len() / width, self.queries.len() / width);
+            for (row, key) in self.keys.chunks_exact(width).enumerate() {
+                for (head, key) in key.chunks_exact(d_head).enumerate() {
+                    for (place, query) in self.queries.chunks_exact(width).enumerate() {
+                        let score = dot(&query[head * d_head..][..d_head], key);
+                        self.scores[(head * count + place) * rows + row] = score;
+                    }
+                }
             }
         }
     }
 
-    /// Sixteen sums side by side, which vectors need and the order of a single sum forbids.
+    /// What one head of one query keeps and says.
+    struct Respond<'a> {
+        pass: &'a Pass,
+        /// Number of the head of the query.
+        place: usize,
+        scores: &'a [f32],
+        /// The head's first column of the values, and all after it.
+        values: &'a [f32],
+        candidates: &'a mut Vec<(f32, u32)>,
+        kept: &'a mut [u32],
+        weights: &'a mut [f32],
+        out: &'a mut [f32],
+    }
+
+    impl Kernel for Respond<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run(self) {
+            let [_, width] = dims(&self.pass.queries);
+            top_k(self.scores, self.candidates, self.kept, self.weights);
+            softmax(self.weights);
+            let scales = self.pass.scales(self.place);
+            for (slot, (&kept, &weight)) in self.kept.iter().zip(&*self.weights).enumerate() {
+                let value = part(self.values, kept as usize * width, self.out.len());
+                add_scaled(self.out, weight * scales.of(slot), value);
+            }
+        }
+    }
+
+    /// Sixteen sums side by side, which vectors need and the order of a single sum forbids; joined by
+    /// halves for the same reason.
     #[inline(always)]
     fn dot(a: &[f32], b: &[f32]) -> f32 {
         let mut sums = [0.0; 16];
@@ -440,7 +514,9 @@ mod fused {
                 *sum += a * b;
             }
         }
-        rest + sums.iter().sum::<f32>()
+        let sums: [f32; 8] = std::array::from_fn(|lane| sums[lane] + sums[lane + 8]);
+        let sums: [f32; 4] = std::array::from_fn(|lane| sums[lane] + sums[lane + 4]);
+        rest + (sums[0] + sums[2]) + (sums[1] + sums[3])
     }
 
     #[inline(always)]
@@ -453,6 +529,26 @@ mod fused {
         }
         for score in scores {
             *score /= total;
+        }
+    }
+
+    /// Factors that dropout gives to weights, one after the other.
+    struct Scales {
+        seed: u64,
+        first: usize,
+        /// Draws below it are dropped.
+        limit: u32,
+        scale: f32,
+    }
+
+    impl Scales {
+        #[inline(always)]
+        fn of(&self, slot: usize) -> f32 {
+            if self.limit > 0 && draw(self.seed, self.first + slot) < self.limit {
+                0.0
+            } else {
+                self.scale
+            }
         }
     }
 

@@ -2,9 +2,12 @@
 //!
 //! A pointwise convolution needs no windows: its rows are the pixels themselves.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
-use crate::cpu::vectorised;
+use crate::buffers::{Scratch, made_in_chunks};
+use crate::cpu::{Kernel, vectorised};
 use crate::gemm::{Matrix, Target, Threads, multiply, product};
 use crate::geometry::Geometry;
 
@@ -22,7 +25,7 @@ pub(crate) fn forward(input: &[f32], weights: &[f32], geometry: &Geometry) -> Ve
     let weights = Matrix::rows(&weights, [window, filters]);
     let positions = geometry.positions();
     let mut output = vec![0.0; geometry.batch * positions * filters];
-    let mut windows = vec![0.0; positions * window];
+    let mut windows = Scratch::take(positions * window);
     for (image, output) in input
         .chunks_exact(geometry.input_len())
         .zip(output.chunks_exact_mut(positions * filters))
@@ -75,7 +78,7 @@ pub(crate) fn weight_gradient(input: &[f32], gradient: &[f32], geometry: &Geomet
         );
     }
     let mut weights = vec![0.0; filters * window];
-    let mut windows = vec![0.0; positions * window];
+    let mut windows = Scratch::take(positions * window);
     for (image, gradient) in input
         .chunks_exact(geometry.input_len())
         .zip(gradient.chunks_exact(positions * filters))
@@ -90,7 +93,7 @@ pub(crate) fn weight_gradient(input: &[f32], gradient: &[f32], geometry: &Geomet
             Threads::All,
         );
     }
-    channels_first(&weights, geometry)
+    channels_first(&weights, geometry).into_owned()
 }
 
 /// Writes the window of every output position as a row: taps, then channels; padding is 0.
@@ -160,68 +163,89 @@ fn fold(windows: &[f32], geometry: &Geometry, image: &mut [f32]) {
 ///
 /// Tile by tile: every line of memory is then read once, however the strides fall into the cache.
 fn by_filter(weights: &[f32], geometry: &Geometry) -> Vec<f32> {
-    const SIDE: usize = 16;
-    let (filters, channels) = (geometry.filters, geometry.channels);
-    let taps = geometry.kernel * geometry.kernel;
-    let mut out = vec![0.0; weights.len()];
-    let blocks = out.par_chunks_mut(SIDE * filters).enumerate();
-    blocks.for_each(|(block, out)| {
-        let height = out.len() / filters;
+    let filters = geometry.filters;
+    made_in_chunks(weights.len(), SIDE * filters, |block, out| {
+        vectorised(TurnedRows {
+            weights,
+            geometry,
+            first: block * SIDE,
+            out,
+        });
+    })
+}
+
+/// Rows and columns of a tile.
+const SIDE: usize = 16;
+
+/// At most [`SIDE`] rows of what [`by_filter`] makes.
+struct TurnedRows<'a> {
+    weights: &'a [f32],
+    geometry: &'a Geometry,
+    first: usize,
+    out: &'a mut [f32],
+}
+
+impl Kernel for TurnedRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let (filters, channels) = (self.geometry.filters, self.geometry.channels);
+        let taps = self.geometry.kernel * self.geometry.kernel;
+        let height = self.out.len() / filters;
         let mut places = [0; SIDE];
         for (row, place) in places.iter_mut().take(height).enumerate() {
-            let row = block * SIDE + row;
+            let row = self.first + row;
             *place = row % channels * taps + row / channels;
         }
         let mut tile = [[0.0; SIDE]; SIDE];
-        vectorised(|| {
-            for first in (0..filters).step_by(SIDE) {
-                let width = SIDE.min(filters - first);
-                let rows = weights[first * channels * taps..].chunks_exact(channels * taps);
-                for (tile, weights) in tile.iter_mut().zip(rows.take(width)) {
-                    if taps == 1 && height == SIDE {
-                        tile.copy_from_slice(&weights[places[0]..places[0] + SIDE]);
-                    } else {
-                        for (value, &place) in tile.iter_mut().zip(&places).take(height) {
-                            *value = weights[place];
-                        }
+        for first in (0..filters).step_by(SIDE) {
+            let width = SIDE.min(filters - first);
+            let rows = self.weights[first * channels * taps..].chunks_exact(channels * taps);
+            for (tile, weights) in tile.iter_mut().zip(rows.take(width)) {
+                if taps == 1 && height == SIDE {
+                    tile.copy_from_slice(&weights[places[0]..places[0] + SIDE]);
+                } else {
+                    for (value, &place) in tile.iter_mut().zip(&places).take(height) {
+                        *value = weights[place];
                     }
                 }
-                for (row, out) in out.chunks_exact_mut(filters).enumerate() {
-                    let column: [f32; SIDE] = std::array::from_fn(|filter| tile[filter][row]);
-                    out[first..first + width].copy_from_slice(&column[..width]);
-                }
             }
-        });
-    });
-    out
+            for (row, out) in self.out.chunks_exact_mut(filters).enumerate() {
+                let mut column = [0.0; SIDE];
+                for (value, tile) in column.iter_mut().zip(&tile) {
+                    *value = tile[row];
+                }
+                out[first..first + width].copy_from_slice(&column[..width]);
+            }
+        }
+    }
 }
 
 /// `[filters, channels, taps]` to `[filters, taps, channels]`.
-fn channels_last(weights: &[f32], geometry: &Geometry) -> Vec<f32> {
+fn channels_last<'a>(weights: &'a [f32], geometry: &Geometry) -> Cow<'a, [f32]> {
     let taps = geometry.kernel * geometry.kernel;
     transposed(weights, geometry.channels, taps)
 }
 
 /// `[filters, taps, channels]` to `[filters, channels, taps]`.
-fn channels_first(weights: &[f32], geometry: &Geometry) -> Vec<f32> {
+fn channels_first<'a>(weights: &'a [f32], geometry: &Geometry) -> Cow<'a, [f32]> {
     let taps = geometry.kernel * geometry.kernel;
     transposed(weights, taps, geometry.channels)
 }
 
 /// Transposes each of the `[rows, columns]` matrices that follow one another.
-fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Cow<'_, [f32]> {
     if rows == 1 || columns == 1 {
-        return values.to_vec();
+        return Cow::Borrowed(values);
     }
-    let mut out = vec![0.0; values.len()];
-    out.par_chunks_exact_mut(rows * columns)
-        .zip(values.par_chunks_exact(rows * columns))
-        .for_each(|(out, values)| {
-            for (column, out) in out.chunks_exact_mut(rows).enumerate() {
-                for (row, out) in out.iter_mut().enumerate() {
-                    *out = values[row * columns + column];
-                }
+    let matrix = rows * columns;
+    Cow::Owned(made_in_chunks(values.len(), matrix, |index, out| {
+        let values = &values[index * matrix..][..matrix];
+        for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+            for (row, out) in out.iter_mut().enumerate() {
+                *out = values[row * columns + column];
             }
-        });
-    out
+        }
+    }))
 }

@@ -3,7 +3,7 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, assert_shape};
-use ithn_kernels::TopKAttention;
+use ithn_kernels::{TopKAttention, linear};
 
 /// Configuration of a [`CrossModalMemory`].
 #[derive(Config, Debug, PartialEq)]
@@ -121,8 +121,8 @@ impl CrossModalMemory {
     pub fn bank(&self) -> MemoryBank {
         let matrix = self.matrix.val();
         MemoryBank {
-            keys: self.key.forward(matrix.clone()),
-            values: self.value.forward(matrix),
+            keys: linear(&self.key, matrix.clone()),
+            values: linear(&self.value, matrix),
         }
     }
 
@@ -141,7 +141,7 @@ impl CrossModalMemory {
         };
         let queries = self.scaled_queries(queries, bank);
         let joined = attention.forward(queries, bank.keys.clone(), bank.values.clone());
-        self.output.forward(joined).reshape(dims)
+        linear(&self.output, joined).reshape(dims)
     }
 
     /// Like [`respond`](Self::respond), keeping which rows were used and how much.
@@ -169,9 +169,7 @@ impl CrossModalMemory {
         let [_, width] = bank.keys.dims();
         assert_shape!(queries, [_, _, width]);
         let scale = ((d_model / self.heads) as f64).sqrt();
-        self.query
-            .forward(queries.reshape([batch * length, d_model]))
-            / scale
+        linear(&self.query, queries.reshape([batch * length, d_model])) / scale
     }
 
     /// Scores of every row, `[heads, batch · length, rows]`.

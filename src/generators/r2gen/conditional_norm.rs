@@ -3,6 +3,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, assert_shape};
 use ithn_decoder::{standardise, xavier_linear};
+use ithn_kernels::linear;
 
 /// Bias at which the released MLPs start.
 const BIAS: f64 = 0.1;
@@ -47,7 +48,7 @@ impl MemoryPerceptron {
     }
 
     fn forward(&self, memory: Tensor<3>) -> Tensor<3> {
-        self.outer.forward(relu(self.inner.forward(memory)))
+        linear(&self.outer, relu(linear(&self.inner, memory)))
     }
 }
 

@@ -1,8 +1,8 @@
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use ithn_decoder::{
-    DeviationNorm, FeedForward, KeyValues, MultiHeadAttention, MultiHeadAttentionConfig,
+    DeviationNorm, FeedForward, LayerCache, MultiHeadAttention, MultiHeadAttentionConfig,
     TransformerConfig,
 };
 
@@ -42,12 +42,6 @@ pub(super) struct MemoryDecoderCache {
     length: usize,
 }
 
-#[derive(Debug, Clone)]
-struct LayerCache {
-    words: Option<KeyValues>,
-    patches: KeyValues,
-}
-
 impl MemoryDecoderCache {
     /// Positions decoded so far.
     pub(super) fn length(&self) -> usize {
@@ -55,17 +49,10 @@ impl MemoryDecoderCache {
     }
 
     /// The cache whose row `i` is row `rows[i]` of this one.
-    pub(super) fn select(self, rows: &Tensor<1, Int>) -> Self {
-        let select = |kept: KeyValues| kept.select(rows.clone());
+    pub(super) fn select(self, rows: &[usize]) -> Self {
+        let layers = self.layers.into_iter();
         MemoryDecoderCache {
-            layers: self
-                .layers
-                .into_iter()
-                .map(|layer| LayerCache {
-                    words: layer.words.map(select),
-                    patches: select(layer.patches),
-                })
-                .collect(),
+            layers: layers.map(|layer| layer.select(rows)).collect(),
             length: self.length,
         }
     }
@@ -99,16 +86,12 @@ impl MemoryDecoderLayer {
     ) -> Tensor<3> {
         let normed = self.self_attention_norm.forward(x.clone(), memory.clone());
         let newest = self.self_attention.project(normed.clone());
-        let words = match cache.words.take() {
-            Some(earlier) => earlier.append(newest),
-            None => newest,
-        };
-        let attended = self.self_attention.attend(normed, &words, hidden);
-        cache.words = Some(words);
+        let words = cache.append(newest);
+        let attended = self.self_attention.attend(normed, words, hidden);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.cross_attention_norm.forward(x.clone(), memory.clone());
-        let attended = self.cross_attention.attend(normed, &cache.patches, None);
+        let attended = self.cross_attention.attend(normed, cache.patches(), None);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.feed_forward_norm.forward(x.clone(), memory.clone());
@@ -129,9 +112,8 @@ impl MemoryDecoder {
 
     /// A cache that has seen the encoded patches, `[batch, patches, d_model]`, and no word.
     pub(super) fn start(&self, encoded: Tensor<3>) -> MemoryDecoderCache {
-        let start = |layer: &MemoryDecoderLayer| LayerCache {
-            words: None,
-            patches: layer.cross_attention.project(encoded.clone()),
+        let start = |layer: &MemoryDecoderLayer| {
+            LayerCache::new(layer.cross_attention.project(encoded.clone()))
         };
         MemoryDecoderCache {
             layers: self.layers.iter().map(start).collect(),

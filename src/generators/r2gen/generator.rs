@@ -8,6 +8,7 @@ use ithn_decoder::{
     Encoder, SinusoidalPosition, TokenEmbedding, TransformerConfig, teacher_forcing_mask,
 };
 use ithn_generator::{EncodedImages, ReportGenerator, StepDecoder, row_indices, token_column};
+use ithn_kernels::linear;
 
 use super::decoder::{MemoryDecoder, MemoryDecoderCache};
 use super::relational_memory::{RelationalMemory, RelationalMemoryConfig};
@@ -103,7 +104,7 @@ impl R2Gen {
 
     /// Encodes backbone patches, `[batch, patches, channels]` to `[batch, patches, d_model]`.
     pub fn encode_patches(&self, patches: Tensor<3>) -> Tensor<3> {
-        let embedded = relu(self.visual_embedding.forward(patches));
+        let embedded = relu(linear(&self.visual_embedding, patches));
         self.encoder.forward(self.visual_dropout.forward(embedded))
     }
 
@@ -161,7 +162,7 @@ impl ReportGenerator for R2Gen {
     }
 
     fn log_probs(&self, hidden: Tensor<3>) -> Tensor<3> {
-        log_softmax(self.logits.forward(hidden), 2)
+        log_softmax(linear(&self.logits, hidden), 2)
     }
 
     fn pooled_width(&self) -> usize {
@@ -187,10 +188,10 @@ impl StepDecoder for R2Gen {
     }
 
     fn reorder(&self, state: MemoryState, rows: &[usize]) -> MemoryState {
-        let rows = row_indices(rows, &self.logits.weight.device());
+        let indices = row_indices(rows, &self.logits.weight.device());
         MemoryState {
-            cache: state.cache.select(&rows),
-            slots: state.slots.select(0, rows),
+            cache: state.cache.select(rows),
+            slots: state.slots.select(0, indices),
         }
     }
 }

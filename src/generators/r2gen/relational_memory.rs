@@ -4,6 +4,7 @@ use burn::nn::Linear;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor, assert_shape};
 use ithn_decoder::{MultiHeadAttention, MultiHeadAttentionConfig, xavier_linear};
+use ithn_kernels::linear;
 
 /// Configuration of a [`RelationalMemory`].
 #[derive(Config, Debug, PartialEq)]
@@ -90,9 +91,10 @@ impl RelationalMemory {
             .attention
             .project(Tensor::cat(vec![slots.clone(), word.clone()], 1));
         let related = slots.clone() + self.attention.attend(slots.clone(), &seen, None);
-        let changed = related.clone() + relu(self.outer.forward(relu(self.inner.forward(related))));
+        let changed =
+            related.clone() + relu(linear(&self.outer, relu(linear(&self.inner, related))));
 
-        let gates = self.word_gates.forward(word) + self.slot_gates.forward(slots.clone().tanh());
+        let gates = linear(&self.word_gates, word) + linear(&self.slot_gates, slots.clone().tanh());
         let input = sigmoid(gates.clone().narrow(2, 0, width));
         let forget = sigmoid(gates.narrow(2, width, width));
         input * changed.tanh() + forget * slots
