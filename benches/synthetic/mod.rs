@@ -13,6 +13,7 @@ use ithn::train::OptimizerConfig;
 use ithn_backbone::{ResNet, ResNetConfig};
 use ithn_decoder::TransformerConfig;
 use ithn_decoder::search::{SearchConfig, search};
+use ithn_kernels::on_worker;
 use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig};
 
 /// Words of IU X-Ray at the published threshold, and token 0.
@@ -165,8 +166,12 @@ impl TrainingRun {
         }
     }
 
-    /// Losses, gradients and one step of the optimiser.
+    /// Losses, gradients and one step of the optimiser, as a run takes it.
     pub fn step(&mut self) {
+        on_worker(|| self.learn());
+    }
+
+    fn learn(&mut self) {
         let model = self.model.take().expect("a step puts the model back");
         let LossTerms {
             total, language, ..

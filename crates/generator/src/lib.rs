@@ -84,9 +84,9 @@ pub trait ReportGenerator {
 ///
 /// A *row* is one report in the making. Search starts with one row per study and reorders rows as
 /// its beams do: rows may be repeated, permuted or dropped.
-pub trait StepDecoder {
+pub trait StepDecoder: Sync {
     /// Everything that a step needs of the steps before it, row by row.
-    type State: Clone;
+    type State: Clone + Send;
 
     /// Encodes `images` (`[batch, views, 3, height, width]`) and returns the state of `batch` rows
     /// that have no word yet.

@@ -51,6 +51,7 @@ mod top_k_attention;
 mod windows;
 #[cfg(feature = "flex")]
 mod winograd;
+mod worker;
 
 pub use amsgrad::{AmsGradStep, AmsGradWeight};
 pub use batch_norm::{Activation, BatchNormOutput, batch_norm_train, scale_shift};
@@ -58,6 +59,7 @@ pub use convolution::Convolution;
 pub use linear::linear;
 pub use max_pool::MaxPool;
 pub use top_k_attention::TopKAttention;
+pub use worker::on_worker;
 
 use burn::tensor::Tensor;
 

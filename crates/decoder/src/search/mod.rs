@@ -35,6 +35,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 use ithn_generator::StepDecoder;
+use ithn_kernels::on_worker;
 use rand::rngs::StdRng;
 
 use beam::BeamRules;
@@ -73,7 +74,7 @@ pub fn search<D: StepDecoder>(
 ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
     config.validate()?;
     let studies = images.dims()[0];
-    search_from(decoder, decoder.start(images), 0..studies, config)
+    on_worker(|| search_from(decoder, decoder.start(images), 0..studies, config))
 }
 
 /// Writes reports from a `state` with one row per study and no word yet, as
@@ -99,58 +100,68 @@ pub fn search_from<D: StepDecoder>(
     if studies.is_empty() {
         return Ok(Vec::new());
     }
-    match config.strategy {
-        Strategy::Greedy => config.rollout().run(decoder, state, studies, |_, scores| {
-            greedy::most_probable(scores)
-        }),
-        Strategy::Beam {
-            width,
-            length_penalty,
-            temperature,
-        } => {
-            let search = GroupSearch {
-                groups: 1,
-                rules: config.beam_rules(width, length_penalty),
-                temperature,
-            };
-            search.run(decoder, state, studies)
-        }
-        Strategy::DiverseBeam {
-            groups,
-            width_per_group,
-            diversity,
-            ended_groups,
-            length_penalty,
-            temperature,
-        } => {
-            let search = GroupSearch {
-                groups,
-                rules: BeamRules {
-                    diversity,
-                    ended_groups,
-                    ..config.beam_rules(width_per_group, length_penalty)
-                },
-                temperature,
-            };
-            search.run(decoder, state, studies)
-        }
-        Strategy::Sampling {
-            temperature,
-            top_k,
-            top_p,
-            seed,
-        } => {
-            let sampler = Sampler {
-                temperature,
-                top_k,
-                top_p,
-            };
-            config.sample(&sampler, seed, decoder, state, studies)
-        }
-    }
+    on_worker(|| config.run(decoder, state, studies))
 }
 
 impl SearchConfig {
+    fn run<D: StepDecoder>(
+        &self,
+        decoder: &D,
+        state: D::State,
+        studies: Range<usize>,
+    ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
+        let config = self;
+        match config.strategy {
+            Strategy::Greedy => config.rollout().run(decoder, state, studies, |_, scores| {
+                greedy::most_probable(scores)
+            }),
+            Strategy::Beam {
+                width,
+                length_penalty,
+                temperature,
+            } => {
+                let search = GroupSearch {
+                    groups: 1,
+                    rules: config.beam_rules(width, length_penalty),
+                    temperature,
+                };
+                search.run(decoder, state, studies)
+            }
+            Strategy::DiverseBeam {
+                groups,
+                width_per_group,
+                diversity,
+                ended_groups,
+                length_penalty,
+                temperature,
+            } => {
+                let search = GroupSearch {
+                    groups,
+                    rules: BeamRules {
+                        diversity,
+                        ended_groups,
+                        ..config.beam_rules(width_per_group, length_penalty)
+                    },
+                    temperature,
+                };
+                search.run(decoder, state, studies)
+            }
+            Strategy::Sampling {
+                temperature,
+                top_k,
+                top_p,
+                seed,
+            } => {
+                let sampler = Sampler {
+                    temperature,
+                    top_k,
+                    top_p,
+                };
+                config.sample(&sampler, seed, decoder, state, studies)
+            }
+        }
+    }
+
     fn repeats(&self) -> RepeatRules {
         RepeatRules {
             repetition: self.repetition,

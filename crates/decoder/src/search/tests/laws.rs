@@ -127,8 +127,7 @@ fn a_cut_report_fills_its_tokens() {
             assert!(!study[0].finished);
             assert_eq!((study[0].tokens.len(), study[0].log_probs.len()), (7, 7));
         }
-        assert_eq!(script.steps.borrow().len(), 7);
-        script.steps.borrow_mut().clear();
+        assert_eq!(script.steps().len(), 7);
     }
 }
 
@@ -139,14 +138,14 @@ fn search_stops_when_nothing_can_change() {
     // The empty report has probability 1: no beam can overtake it.
     let found = run(&script, 3, &SearchConfig::beam(30, 3));
     assert!(found.iter().all(|study| study[0].tokens.is_empty()));
-    assert_eq!(*script.steps.borrow(), [3]);
+    assert_eq!(script.steps(), [3]);
 }
 
 #[test]
 fn studies_that_are_done_leave_the_batch() {
     let script = Script::new(3, 9);
     run(&script, 16, &SearchConfig::beam(30, 2));
-    let steps = script.steps.borrow();
+    let steps = script.steps();
     assert!(steps[1..].is_sorted_by(|a, b| a >= b), "{steps:?}");
     assert!(*steps.last().unwrap() < 16, "{steps:?}");
 }

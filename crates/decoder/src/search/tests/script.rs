@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ithn_generator::StepDecoder;
@@ -12,8 +12,8 @@ pub(super) struct Script {
     pub(super) ending: f32,
     /// Answers NaN to this study at this step (0 is the first).
     pub(super) broken: Option<(usize, usize)>,
-    /// Rows of every step taken.
-    pub(super) steps: RefCell<Vec<usize>>,
+    /// Rows of every step taken since they were last asked for.
+    steps: Mutex<Vec<usize>>,
 }
 
 /// A row: study and everything fed.
@@ -26,8 +26,13 @@ impl Script {
             vocabulary,
             ending: 0.0,
             broken: None,
-            steps: RefCell::new(Vec::new()),
+            steps: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Rows of every step taken since this was last asked.
+    pub(super) fn steps(&self) -> Vec<usize> {
+        std::mem::take(&mut self.steps.lock().expect("no step panics"))
     }
 
     /// A state of studies `first..first + count`.
@@ -63,7 +68,10 @@ impl StepDecoder for Script {
 
     fn step(&self, tokens: &[u32], state: &mut Vec<Row>) -> Tensor<2> {
         assert_eq!(tokens.len(), state.len());
-        self.steps.borrow_mut().push(tokens.len());
+        self.steps
+            .lock()
+            .expect("no step panics")
+            .push(tokens.len());
         let mut values = Vec::new();
         for ((study, fed), &token) in state.iter_mut().zip(tokens) {
             fed.push(token);
