@@ -1,5 +1,5 @@
-//! Memory for results and intermediates. Clearing it on one thread before many write it would cost as
-//! much as some of the loops that do.
+//! Memory for results and intermediates, and hints about it. Clearing it on one thread before many
+//! write it would cost as much as some of the loops that do.
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
@@ -37,6 +37,19 @@ pub(crate) fn append_in_chunks(
     });
     // SAFETY: the first `length` places after the present values were written: chunks cover them.
     unsafe { values.set_len(values.len() + length) };
+}
+
+/// Asks for the cache line of a value, if there is such a value.
+#[inline(always)]
+pub(crate) fn prefetch(values: &[f32], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(value) = values.get(index) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint about an address that may be read.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, index);
 }
 
 /// Values that a thread keeps for its next intermediates, at most.

@@ -53,6 +53,22 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    #[inline(always)]
+    pub(crate) fn dims(&self) -> [usize; 2] {
+        self.dims
+    }
+
+    /// A row of a matrix that is not transposed.
+    ///
+    /// # Panics
+    ///
+    /// If it ends outside the values.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        debug_assert_eq!(self.strides[1], 1);
+        &self.values[row * self.strides[0]..][..self.dims[1]]
+    }
+
     pub(crate) fn transposed(self) -> Self {
         let ([rows, columns], [row, column]) = (self.dims, self.strides);
         Matrix {

@@ -37,6 +37,8 @@ mod convolution;
 #[cfg(feature = "flex")]
 mod cpu;
 #[cfg(feature = "flex")]
+mod few_rows;
+#[cfg(feature = "flex")]
 mod gemm;
 #[cfg(feature = "flex")]
 mod geometry;
@@ -58,7 +60,7 @@ pub use batch_norm::{Activation, BatchNormOutput, batch_norm_train, scale_shift}
 pub use convolution::Convolution;
 pub use linear::linear;
 pub use max_pool::MaxPool;
-pub use top_k_attention::TopKAttention;
+pub use top_k_attention::{TopKAttention, laid_by_column};
 pub use worker::on_worker;
 
 use burn::tensor::Tensor;

@@ -57,17 +57,13 @@ mod fused {
 
     use super::Tensor;
     use crate::cpu::{Contiguous, Kernel, dims, tensor, vectorised};
+    use crate::few_rows::{AddProduct, FEW};
     use crate::gemm::{Matrix, Target, Threads, multiply, product};
     use crate::lanes::Lanes;
 
-    /// Rows up to which a product is bound by reading the weights.
-    const FEW: usize = 8;
-
-    /// Weights that are worth waking another thread for.
-    const SHARED: usize = 1 << 18;
-
-    /// Rows of weights that are read side by side.
-    const AT_ONCE: usize = 8;
+    /// Weights of a few rows that are worth waking another thread for: one thread reads smaller
+    /// matrices sooner than another has woken up.
+    const SHARED: usize = 1 << 20;
 
     #[backend_extension(Flex, Autodiff)]
     trait LinearOps: Backend {
@@ -217,78 +213,15 @@ mod fused {
         first: usize,
         bias: &[f32],
     ) -> Vec<f32> {
-        let mut sums = bias.repeat(input.len() / (weight.len() / d_output));
-        vectorised(AddColumns {
-            input,
-            weight,
-            d_output,
-            first,
-            columns: bias.len(),
+        let d_input = weight.len() / d_output;
+        let rows = input.len() / d_input;
+        let mut sums = bias.repeat(rows);
+        vectorised(AddProduct {
+            input: Matrix::rows(input, [rows, d_input]),
+            weight: Matrix::strided(&weight[first..], [d_input, bias.len()], d_output),
             sums: &mut sums,
         });
         sums
-    }
-
-    /// Adds some columns of `input · weight` to `sums`.
-    ///
-    /// Some rows of weights at a time, all columns of each: memory is read in the order in which it
-    /// lies, and the few sums stay in the nearest cache.
-    struct AddColumns<'a> {
-        /// `[rows, d_input]`.
-        input: &'a [f32],
-        /// `[d_input, d_output]`.
-        weight: &'a [f32],
-        d_output: usize,
-        first: usize,
-        columns: usize,
-        /// `[rows, columns]`.
-        sums: &'a mut [f32],
-    }
-
-    impl Kernel for AddColumns<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn run(self) {
-            let (columns, d_input) = (self.columns, self.weight.len() / self.d_output);
-            let rows = self.sums.len() / columns;
-            let together = d_input / AT_ONCE * AT_ONCE;
-            let whole = columns / Lanes::COUNT * Lanes::COUNT;
-            for start in (0..together).step_by(AT_ONCE) {
-                let mut by_row: [&[f32]; AT_ONCE] = [&[]; AT_ONCE];
-                for (offset, weights) in by_row.iter_mut().enumerate() {
-                    let from = (start + offset) * self.d_output + self.first;
-                    *weights = &self.weight[from..][..columns];
-                }
-                for column in (0..whole).step_by(Lanes::COUNT) {
-                    let mut lanes = [Lanes::ZERO; AT_ONCE];
-                    for (lanes, weights) in lanes.iter_mut().zip(by_row) {
-                        *lanes = Lanes::load(weights, column);
-                    }
-                    for row in 0..rows {
-                        let factors = &self.input[row * d_input + start..][..AT_ONCE];
-                        let mut sum = Lanes::load(self.sums, row * columns + column);
-                        for (lanes, factor) in lanes.iter().zip(factors) {
-                            sum = lanes.mul_add(*factor, sum);
-                        }
-                        sum.store(self.sums, row * columns + column);
-                    }
-                }
-            }
-            for row in 0..rows {
-                for place in 0..d_input {
-                    // Those that the blocks above have left.
-                    let first = if place < together { whole } else { 0 };
-                    let factor = self.input[row * d_input + place];
-                    let from = place * self.d_output + self.first;
-                    let weights = &self.weight[from + first..from + columns];
-                    let sums = &mut self.sums[row * columns + first..(row + 1) * columns];
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum += factor * weight;
-                    }
-                }
-            }
-        }
     }
 
     /// Adds rows of as many values as there are sums.
@@ -386,7 +319,7 @@ mod tests {
 
     #[test]
     fn threads_take_columns_apart() {
-        check(2, 1024, 272);
+        check(1, 2048, 528);
     }
 
     #[test]

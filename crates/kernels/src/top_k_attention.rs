@@ -87,6 +87,18 @@ impl TopKAttention {
     }
 }
 
+/// The same matrix, column after column in memory where [`TopKAttention`] can make use of it: keys
+/// that many queries look up one after the other are scored faster so.
+///
+/// What gradients are recorded for, and what lies on other devices, is returned as it is.
+pub fn laid_by_column(matrix: Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if crate::cpu::is_ours(&matrix) && !matrix.is_autodiff() {
+        return fused::laid_by_column(matrix);
+    }
+    matrix
+}
+
 #[cfg(feature = "flex")]
 mod fused {
     use std::sync::Arc;
@@ -102,6 +114,7 @@ mod fused {
     use super::{Tensor, TopKAttention};
     use crate::buffers::{Scratch, made_in_chunks};
     use crate::cpu::{Contiguous, Kernel, dims, tensor, vectorised};
+    use crate::few_rows::{AddProduct, FEW};
     use crate::gemm::{Matrix, Target, Threads, multiply};
     use crate::top_k::top_k;
 
@@ -117,6 +130,22 @@ mod fused {
             attention: TopKAttention,
             dropout: Dropout,
         ) -> FloatTensor<Self>;
+    }
+
+    #[backend_extension(Flex)]
+    trait LayoutOps: Backend {
+        fn laid_by_column(matrix: FloatTensor<Self>) -> FloatTensor<Self>;
+    }
+
+    impl LayoutOps for Flex {
+        fn laid_by_column(matrix: FlexTensor) -> FlexTensor {
+            matrix.transpose(0, 1).to_contiguous().transpose(0, 1)
+        }
+    }
+
+    pub(super) fn laid_by_column(matrix: Tensor<2>) -> Tensor<2> {
+        let matrix = <Dispatch as LayoutOps>::laid_by_column(matrix.into_dispatch());
+        Tensor::from_dispatch(matrix)
     }
 
     pub(super) fn forward(
@@ -143,8 +172,15 @@ mod fused {
             attention: TopKAttention,
             dropout: Dropout,
         ) -> FlexTensor {
+            let turned = keys.clone().transpose(0, 1);
+            if turned.is_contiguous() && !keys.is_contiguous() {
+                drop(keys);
+                return Pass::new(queries, turned, values, attention, dropout)
+                    .respond(KeyLayout::ByColumn)
+                    .0;
+            }
             Pass::new(queries, keys, values, attention, dropout)
-                .respond()
+                .respond(KeyLayout::ByRow)
                 .0
         }
     }
@@ -160,7 +196,7 @@ mod fused {
             let ((queries, query_node), (keys, key_node), (values, value_node)) =
                 (queries.into_parts(), keys.into_parts(), values.into_parts());
             let pass = Pass::new(queries, keys, values, attention, dropout);
-            let (response, kept) = pass.respond();
+            let (response, kept) = pass.respond(KeyLayout::ByRow);
             match Gradient
                 .prepare::<C>([query_node, key_node, value_node])
                 .compute_bound()
@@ -182,6 +218,15 @@ mod fused {
         dropout: Dropout,
     }
 
+    /// How a pass holds its keys.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum KeyLayout {
+        /// `[rows, d_model]`.
+        ByRow,
+        /// `[d_model, rows]`.
+        ByColumn,
+    }
+
     /// The rows that each head of each query kept, and their softmax, `[positions, heads, top_k]`.
     #[derive(Debug, Clone)]
     struct Kept {
@@ -191,9 +236,6 @@ mod fused {
 
     /// Queries whose scores are computed together: few enough for them to stay in cache.
     const BLOCK: usize = 32;
-
-    /// Queries up to which a product would spend more on packing the keys than on multiplying.
-    const FEW: usize = 8;
 
     impl Pass {
         fn new(
@@ -212,9 +254,9 @@ mod fused {
             }
         }
 
-        fn respond(&self) -> (FlexTensor, Kept) {
+        fn respond(&self, layout: KeyLayout) -> (FlexTensor, Kept) {
             let [positions, width] = dims(&self.queries);
-            let [rows, _] = dims(&self.keys);
+            let [rows, _] = dims(&self.values);
             let (queries, keys, values) = (
                 Contiguous::new(self.queries.clone()),
                 Contiguous::new(self.keys.clone()),
@@ -227,8 +269,6 @@ mod fused {
             let d_head = width / heads;
             let shares = positions.div_ceil(rayon::current_num_threads().max(1));
             let block = shares.clamp(1, BLOCK);
-            // All heads of a few queries are scored in one pass over the keys.
-            let heads_at_once = if block <= FEW { heads } else { 1 };
             let mut response = vec![0.0; positions * width];
             let mut kept = vec![0; positions * heads * k];
             let mut weights = vec![0.0; positions * heads * k];
@@ -238,37 +278,42 @@ mod fused {
                 .zip(weights.par_chunks_mut(block * heads * k))
                 .enumerate()
                 .for_each_init(
-                    || (Scratch::take(block * heads_at_once * rows), Vec::new()),
+                    || (Scratch::take(block * rows), Vec::new()),
                     |(scores, candidates), (index, ((response, kept), weights))| {
                         let first = index * block;
                         let count = response.len() / width;
-                        let queries = &queries[first * width..][..count * width];
-                        for first_head in (0..heads).step_by(heads_at_once) {
-                            if heads_at_once == heads {
-                                vectorised(ScoreFew {
-                                    queries,
-                                    keys,
-                                    width,
-                                    d_head,
-                                    scores,
+                        for head in 0..heads {
+                            let column = head * d_head;
+                            let queries = &queries[first * width + column..];
+                            let queries = Matrix::strided(queries, [count, d_head], width);
+                            let keys = match layout {
+                                KeyLayout::ByRow => {
+                                    Matrix::strided(&keys[column..], [rows, d_head], width)
+                                        .transposed()
+                                }
+                                KeyLayout::ByColumn => {
+                                    Matrix::rows(&keys[column * rows..], [d_head, rows])
+                                }
+                            };
+                            let scores = &mut scores[..count * rows];
+                            if count <= FEW && layout == KeyLayout::ByColumn {
+                                scores.fill(0.0);
+                                vectorised(AddProduct {
+                                    input: queries,
+                                    weight: keys,
+                                    sums: scores,
                                 });
                             } else {
-                                let column = first_head * d_head;
                                 multiply(
-                                    Matrix::strided(&queries[column..], [count, d_head], width),
-                                    Matrix::strided(&keys[column..], [rows, d_head], width)
-                                        .transposed(),
+                                    queries,
+                                    keys,
                                     scores,
                                     rows,
                                     Target::Replace,
                                     Threads::One,
                                 );
                             }
-                            let places = (0..heads_at_once)
-                                .flat_map(|head| (0..count).map(move |row| (head, row)));
-                            for ((head, row), scores) in places.zip(scores.chunks_exact(rows)) {
-                                let head = first_head + head;
-                                let column = head * d_head;
+                            for (row, scores) in scores.chunks_exact(rows).enumerate() {
                                 let place = (row * heads + head) * k..(row * heads + head + 1) * k;
                                 vectorised(Respond {
                                     pass: self,
@@ -444,33 +489,6 @@ mod fused {
         }
     }
 
-    /// Scores of a few queries, `[heads, queries, rows]`: one pass over the keys as they lie.
-    struct ScoreFew<'a> {
-        queries: &'a [f32],
-        keys: &'a [f32],
-        width: usize,
-        d_head: usize,
-        scores: &'a mut [f32],
-    }
-
-    impl Kernel for ScoreFew<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn run(self) {
-            let (width, d_head) = (self.width, self.d_head);
-            let (rows, count) = (self.keys.len() / width, self.queries.len() / width);
-            for (row, key) in self.keys.chunks_exact(width).enumerate() {
-                for (head, key) in key.chunks_exact(d_head).enumerate() {
-                    for (place, query) in self.queries.chunks_exact(width).enumerate() {
-                        let score = dot(&query[head * d_head..][..d_head], key);
-                        self.scores[(head * count + place) * rows + row] = score;
-                    }
-                }
-            }
-        }
-    }
-
     /// What one head of one query keeps and says.
     struct Respond<'a> {
         pass: &'a Pass,
@@ -595,6 +613,32 @@ mod tests {
             top_k,
             dropout,
         }
+    }
+
+    #[test]
+    fn the_layout_of_the_keys_changes_nothing() {
+        let device = Device::flex();
+        let normal =
+            |dims: [usize; 2]| Tensor::<2>::random(dims, Distribution::Normal(0.0, 1.0), &device);
+        let (keys, values) = (normal([50, 36]), normal([50, 36]));
+        let by_column = laid_by_column(keys.clone());
+        assert_eq!(by_column.to_data(), keys.to_data());
+        // Few queries, and more than are scored without packing, on one thread and on several.
+        for positions in [1, 5, 90] {
+            let queries = normal([positions, 36]);
+            let respond = |keys: &Tensor<2>| {
+                let response =
+                    attention(2, 4, 0.0).forward(queries.clone(), keys.clone(), values.clone());
+                response.into_data()
+            };
+            let tolerance = burn::tensor::Tolerance::absolute(1e-5);
+            respond(&by_column).assert_approx_eq::<f32>(&respond(&keys), tolerance);
+        }
+        let recorded = keys.autodiff();
+        assert_eq!(
+            laid_by_column(recorded.clone()).to_data(),
+            recorded.to_data()
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, assert_shape};
-use ithn_kernels::{TopKAttention, linear};
+use ithn_kernels::{TopKAttention, laid_by_column, linear};
 
 /// Configuration of a [`CrossModalMemory`].
 #[derive(Config, Debug, PartialEq)]
@@ -121,7 +121,7 @@ impl CrossModalMemory {
     pub fn bank(&self) -> MemoryBank {
         let matrix = self.matrix.val();
         MemoryBank {
-            keys: linear(&self.key, matrix.clone()),
+            keys: laid_by_column(linear(&self.key, matrix.clone())),
             values: linear(&self.value, matrix),
         }
     }
