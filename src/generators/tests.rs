@@ -143,6 +143,42 @@ fn reordering_repeats_and_permutes_what_follows() {
 }
 
 #[derive(Clone)]
+struct EveryWordLooks(usize, Device);
+
+impl GeneratorTask for EveryWordLooks {
+    type Output = ();
+
+    fn run<G: LibraryGenerator>(self, generator: G) {
+        let EveryWordLooks(views, device) = self;
+        let images = images(1, views, &device);
+        let looks = |tokens: Tensor<2, Int>| {
+            let evidence = generator.explain(images.clone(), tokens);
+            evidence.expect("it attends to patches").attention
+        };
+        let whole = looks(Tensor::from_data([[0, 3, 2, 5]], &device));
+        let begun = looks(Tensor::from_data([[0, 3]], &device));
+        assert_eq!(whole.len(), begun.len());
+        for (whole, begun) in whole.into_iter().zip(begun) {
+            let [_, heads, length, patches] = whole.dims();
+            assert_eq!((length, patches), (4, 16 * views));
+            // What was looked at before a word does not depend on the words after it.
+            let first: Tensor<2> = whole.clone().narrow(2, 0, 2).reshape([heads * 2, patches]);
+            close(begun.reshape([heads * 2, patches]), first);
+            let sums: Tensor<2> = whole.sum_dim(3).reshape([heads, length]);
+            close(sums.clone(), sums.ones_like());
+        }
+    }
+}
+
+#[test]
+fn every_word_looks_at_patches() {
+    let device = Device::default();
+    for views in [1, 2] {
+        for_every(views, &device, EveryWordLooks(views, device.clone()));
+    }
+}
+
+#[derive(Clone)]
 struct PaddingIsUnseen(Device);
 
 impl GeneratorTask for PaddingIsUnseen {

@@ -5,7 +5,8 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor};
 use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
 use ithn_generator::{
-    EncodedImages, ForcedReports, ReportGenerator, StepDecoder, row_indices, token_column,
+    EncodedImages, ForcedReports, ReportEvidence, ReportGenerator, StepDecoder, row_indices,
+    token_column,
 };
 
 use super::attentive_lstm::{
@@ -203,6 +204,16 @@ impl StepDecoder for CnnLstm {
 
     fn reorder(&self, state: AttentiveState, rows: &[usize]) -> AttentiveState {
         state.select(&row_indices(rows, &self.logits.weight.device()))
+    }
+
+    /// `α` as the one head of one layer.
+    fn explain(&self, images: Tensor<5>, tokens: Tensor<2, Int>) -> Option<ReportEvidence> {
+        let annotations = self.lstm.annotate(self.look(images).patches);
+        let weights = self.forced_pass(&annotations, tokens).weights;
+        Some(ReportEvidence {
+            attention: vec![weights.unsqueeze_dim(1)],
+            memory: None,
+        })
     }
 }
 

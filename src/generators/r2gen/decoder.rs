@@ -77,12 +77,14 @@ impl MemoryDecoderLayer {
         }
     }
 
+    /// Adds the weights of cross-attention to `seen` if asked; they are computed only then.
     fn forward(
         &self,
         x: Tensor<3>,
         memory: &Tensor<3>,
         cache: &mut LayerCache,
         hidden: Option<&Tensor<3, Bool>>,
+        seen: Option<&mut Vec<Tensor<4>>>,
     ) -> Tensor<3> {
         let normed = self.self_attention_norm.forward(x.clone(), memory.clone());
         let newest = self.self_attention.project(normed.clone());
@@ -91,6 +93,10 @@ impl MemoryDecoderLayer {
         let x = x + self.dropout.forward(attended);
 
         let normed = self.cross_attention_norm.forward(x.clone(), memory.clone());
+        if let Some(seen) = seen {
+            let patches = cache.patches();
+            seen.push(self.cross_attention.weights(normed.clone(), patches, None));
+        }
         let attended = self.cross_attention.attend(normed, cache.patches(), None);
         let x = x + self.dropout.forward(attended);
 
@@ -141,9 +147,30 @@ impl MemoryDecoder {
             .iter()
             .zip(&mut cache.layers)
             .fold(words, |x, (layer, cache)| {
-                layer.forward(x, memory, cache, hidden)
+                layer.forward(x, memory, cache, hidden, None)
             });
         cache.length += length;
         self.norm.forward(decoded)
+    }
+
+    /// Where each word looks: cross-attention weights of every layer, first to last, each
+    /// `[batch, heads, length, patches]`; arguments as for [`forward`](Self::forward).
+    pub(super) fn cross_attention(
+        &self,
+        words: Tensor<3>,
+        memory: &Tensor<3>,
+        cache: &mut MemoryDecoderCache,
+        hidden: Option<&Tensor<3, Bool>>,
+    ) -> Vec<Tensor<4>> {
+        let [_, length, _] = words.dims();
+        let mut seen = Vec::with_capacity(self.layers.len());
+        self.layers
+            .iter()
+            .zip(&mut cache.layers)
+            .fold(words, |x, (layer, cache)| {
+                layer.forward(x, memory, cache, hidden, Some(&mut seen))
+            });
+        cache.length += length;
+        seen
     }
 }

@@ -7,7 +7,9 @@ use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
 use ithn_decoder::{
     Encoder, SinusoidalPosition, TokenEmbedding, TransformerConfig, teacher_forcing_mask,
 };
-use ithn_generator::{EncodedImages, ReportGenerator, StepDecoder, row_indices, token_column};
+use ithn_generator::{
+    EncodedImages, ReportEvidence, ReportGenerator, StepDecoder, row_indices, token_column,
+};
 use ithn_kernels::linear;
 
 use super::decoder::{MemoryDecoder, MemoryDecoderCache};
@@ -117,17 +119,24 @@ impl R2Gen {
         }
     }
 
-    /// Embeds the next words, lets the memory hear them one by one, and decodes them all.
+    /// Embeds the next words and lets the memory hear them one by one: words, and the slots after
+    /// each.
+    fn hear(&self, tokens: Tensor<2, Int>, state: &mut MemoryState) -> (Tensor<3>, Tensor<3>) {
+        let embedded = self.token_embedding.forward(tokens);
+        let words = self.position.forward(embedded, state.cache.length());
+        let (slots, memory) = self.memory.forward(words.clone(), state.slots.clone());
+        state.slots = slots;
+        (words, memory)
+    }
+
+    /// Embeds the next words, lets the memory hear them, and decodes them all.
     fn decode(
         &self,
         tokens: Tensor<2, Int>,
         state: &mut MemoryState,
         hidden: Option<&Tensor<3, Bool>>,
     ) -> Tensor<3> {
-        let embedded = self.token_embedding.forward(tokens);
-        let words = self.position.forward(embedded, state.cache.length());
-        let (slots, memory) = self.memory.forward(words.clone(), state.slots.clone());
-        state.slots = slots;
+        let (words, memory) = self.hear(tokens, state);
         self.decoder
             .forward(words, &memory, &mut state.cache, hidden)
     }
@@ -193,5 +202,19 @@ impl StepDecoder for R2Gen {
             cache: state.cache.select(rows),
             slots: state.slots.select(0, indices),
         }
+    }
+
+    /// Its memory is a few slots rewritten at every word, no matrix with rows to look up.
+    fn explain(&self, images: Tensor<5>, tokens: Tensor<2, Int>) -> Option<ReportEvidence> {
+        let mut state = self.start(images);
+        let mask = teacher_forcing_mask(tokens.clone());
+        let (words, memory) = self.hear(tokens, &mut state);
+        let attention = self
+            .decoder
+            .cross_attention(words, &memory, &mut state.cache, Some(&mask));
+        Some(ReportEvidence {
+            attention,
+            memory: None,
+        })
     }
 }
