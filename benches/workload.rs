@@ -18,6 +18,7 @@ use synthetic::reports::MiningRun;
 use synthetic::{BackboneRun, GenerationRun, MemoryRun, TrainingRun};
 
 fn main() -> ExitCode {
+    ithn::device::join_workers();
     match run(std::env::args().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

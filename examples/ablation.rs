@@ -73,6 +73,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    ithn::device::join_workers();
     match run(&Arguments::parse()) {
         Ok(report) => {
             println!("\n{report}");

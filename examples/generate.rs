@@ -60,6 +60,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    ithn::device::join_workers();
     match generate(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

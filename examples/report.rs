@@ -38,6 +38,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    ithn::device::join_workers();
     match report(Arguments::parse()) {
         Ok(path) => {
             println!("{}", path.display());

@@ -19,5 +19,6 @@ use std::process::ExitCode;
 use ithn::config::Preset;
 
 fn main() -> ExitCode {
+    ithn::device::join_workers();
     arguments::run(Preset::MimicCxr)
 }

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use burn::tensor::Device;
+pub use ithn_kernels::join_workers;
 use thiserror::Error;
 
 /// A device by name. Which ones a binary knows depends on its cargo features.

@@ -13,7 +13,6 @@ use ithn::train::OptimizerConfig;
 use ithn_backbone::{ResNet, ResNetConfig};
 use ithn_decoder::TransformerConfig;
 use ithn_decoder::search::{SearchConfig, search};
-use ithn_kernels::on_worker;
 use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig};
 
 /// Words of IU X-Ray at the published threshold, and token 0.
@@ -166,12 +165,8 @@ impl TrainingRun {
         }
     }
 
-    /// Losses, gradients and one step of the optimiser, as a run takes it.
+    /// Losses, gradients and one step of the optimiser.
     pub fn step(&mut self) {
-        on_worker(|| self.learn());
-    }
-
-    fn learn(&mut self) {
         let model = self.model.take().expect("a step puts the model back");
         let LossTerms {
             total, language, ..

@@ -61,7 +61,7 @@ pub use convolution::Convolution;
 pub use linear::linear;
 pub use max_pool::MaxPool;
 pub use top_k_attention::{TopKAttention, laid_by_column};
-pub use worker::on_worker;
+pub use worker::{join_workers, on_worker};
 
 use burn::tensor::Tensor;
 

@@ -1,9 +1,34 @@
-/// Runs `work` on one of the threads that share the CPU's operations, and returns what it returns.
+/// Makes the calling thread one of those that share the CPU's operations, and returns whether it
+/// is. To be called once, at the beginning of `main`: threads that are at work already are not
+/// joined.
 ///
 /// Each of many small operations that are divided among threads then costs less: the thread that
 /// asks for it does a part itself, where any other thread would sleep until all parts are done and
-/// be woken. Worth it around a training step or the writing of a report. Without the feature `flex`,
-/// and on such a thread already, it calls `work` and nothing else.
+/// be woken. Without the feature `flex` it does nothing.
+///
+/// ```standalone_crate
+/// fn main() {
+///     assert!(ithn_kernels::join_workers());
+///     // Once is enough.
+///     assert!(ithn_kernels::join_workers());
+/// }
+/// ```
+pub fn join_workers() -> bool {
+    #[cfg(feature = "flex")]
+    {
+        let joined = rayon::ThreadPoolBuilder::new().use_current_thread();
+        joined.build_global().is_ok() || rayon::current_thread_index().is_some()
+    }
+    #[cfg(not(feature = "flex"))]
+    false
+}
+
+/// Runs `work` on one of the threads that share the CPU's operations, and returns what it returns:
+/// on the calling thread, if that is one of them, or without the feature `flex`.
+///
+/// For what is short and has many small operations, such as writing a report, and may be asked for by
+/// any thread. What takes memory by the gigabyte is better done on one thread that has
+/// [joined](join_workers): each thread keeps what it frees for itself.
 ///
 /// Panics of `work` go on to the caller.
 pub fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {

@@ -7,7 +7,6 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
 use ithn_data::{BatchLoader, BatchMember, DataError, LoadedBatch, shuffled_order};
-use ithn_kernels::on_worker;
 use ithn_negatives::TrainingPoint;
 
 use super::{BETWEEN_STEPS, TrainableGenerator, Trainer};
@@ -92,7 +91,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         // Running statistics move in the forward pass: this is the model to go back to.
         let before = self.model().valid();
         let lambda = self.config.lambda(point);
-        let learnt = catch_out_of_memory(|| on_worker(|| self.learn(group, point.epoch, lambda)))?;
+        let learnt = catch_out_of_memory(|| self.learn(group, point.epoch, lambda))?;
         if let Some(found) = learnt.values.non_finite() {
             self.model = Some(before.train());
             return self.leave_out(found, &learnt.values, &members, point, log, observer);
@@ -103,8 +102,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let model = self.model.take().expect(BETWEEN_STEPS);
         let optimizer = &self.config.training.optimizer;
         let policy = optimizer.policy(point);
-        let updater = &mut self.optimizer;
-        self.model = Some(on_worker(|| updater.step(policy, model, learnt.gradients)));
+        self.model = Some(self.optimizer.step(policy, model, learnt.gradients));
         self.progress.step += 1;
         let partial = &mut self.progress.partial;
         for (values, members) in learnt.values.batches.iter().zip(&members) {
