@@ -7,11 +7,9 @@
 /// be woken. Without the feature `flex` it does nothing.
 ///
 /// ```standalone_crate
-/// fn main() {
-///     assert!(ithn_kernels::join_workers());
-///     // Once is enough.
-///     assert!(ithn_kernels::join_workers());
-/// }
+/// assert!(ithn_kernels::join_workers());
+/// // Once is enough.
+/// assert!(ithn_kernels::join_workers());
 /// ```
 pub fn join_workers() -> bool {
     #[cfg(feature = "flex")]
