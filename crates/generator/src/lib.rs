@@ -83,7 +83,8 @@ pub trait ReportGenerator {
 /// A report generator that can write word by word.
 ///
 /// A *row* is one report in the making. Search starts with one row per study and reorders rows as
-/// its beams do: rows may be repeated, permuted or dropped.
+/// its beams do: rows may be repeated, permuted or dropped. It may do so on another thread than the
+/// one that asked for it, hence `Sync` and `Send`.
 pub trait StepDecoder: Sync {
     /// Everything that a step needs of the steps before it, row by row.
     type State: Clone + Send;
