@@ -82,6 +82,9 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.0);
+        if values.capacity() > KEPT {
+            return;
+        }
         // A thread that ends has no stock any more.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
@@ -126,21 +129,34 @@ mod tests {
         assert_eq!(values[6..], [3.0, 0.0, 1.0]);
     }
 
+    /// On a thread whose stock is empty.
+    fn on_new_thread(test: fn()) {
+        std::thread::spawn(test).join().expect("a test that holds");
+    }
+
     #[test]
     fn a_scratch_is_used_again() {
-        let mut first = Scratch::take(100);
-        first[99] = 5.0;
-        let place = first.as_ptr();
-        drop(first);
-        let second = Scratch::take(60);
-        assert_eq!((second.as_ptr(), second.len()), (place, 60));
-        // What does not fit is made anew.
-        assert_eq!(Scratch::take(200).len(), 200);
+        on_new_thread(|| {
+            let mut first = Scratch::take(100);
+            first[99] = 5.0;
+            let place = first.as_ptr();
+            drop(first);
+            let second = Scratch::take(60);
+            assert_eq!((second.as_ptr(), second.len()), (place, 60));
+            // What does not fit is made anew.
+            assert_eq!(Scratch::take(200).len(), 200);
+        });
     }
 
     #[test]
     fn a_thread_keeps_no_more_than_its_stock() {
-        drop(Scratch::take(KEPT + 1));
-        FREE.with_borrow(|free| assert!(free.iter().all(|kept| kept.capacity() <= KEPT)));
+        on_new_thread(|| {
+            let kept = || FREE.with_borrow(|free| free.iter().map(Vec::capacity).sum::<usize>());
+            drop(Scratch::take(KEPT + 1));
+            assert_eq!(kept(), 0);
+            let both = [Scratch::take(KEPT / 2 + 1), Scratch::take(KEPT / 2 + 1)];
+            drop(both);
+            assert_eq!(kept(), KEPT / 2 + 1);
+        });
     }
 }

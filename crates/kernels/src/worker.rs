@@ -1,24 +1,42 @@
+#[cfg(feature = "flex")]
+use std::num::NonZero;
+
 /// Makes the calling thread one of those that share the CPU's operations, and returns whether it
 /// is. To be called once, at the beginning of `main`: threads that are at work already are not
-/// joined.
+/// joined, and a single one (one core, or `RAYON_NUM_THREADS=1`) is not replaced, since others
+/// could then wait for a thread that waits for them.
 ///
 /// Each of many small operations that are divided among threads then costs less: the thread that
 /// asks for it does a part itself, where any other thread would sleep until all parts are done and
 /// be woken. Without the feature `flex` it does nothing.
 ///
 /// ```standalone_crate
-/// assert!(ithn_kernels::join_workers());
+/// let joined = ithn_kernels::join_workers();
 /// // Once is enough.
-/// assert!(ithn_kernels::join_workers());
+/// assert_eq!(ithn_kernels::join_workers(), joined);
 /// ```
 pub fn join_workers() -> bool {
     #[cfg(feature = "flex")]
     {
-        let joined = rayon::ThreadPoolBuilder::new().use_current_thread();
-        joined.build_global().is_ok() || rayon::current_thread_index().is_some()
+        if rayon::current_thread_index().is_some() {
+            return true;
+        }
+        let threads = thread_count();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        threads > 1 && pool.use_current_thread().build_global().is_ok()
     }
     #[cfg(not(feature = "flex"))]
     false
+}
+
+/// Threads that Rayon takes by itself: as `RAYON_NUM_THREADS` says, else one per core.
+#[cfg(feature = "flex")]
+fn thread_count() -> usize {
+    let asked = std::env::var("RAYON_NUM_THREADS").ok();
+    asked
+        .and_then(|number| number.parse().ok())
+        .filter(|&number| number > 0)
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
 }
 
 /// Runs `work` on one of the threads that share the CPU's operations, and returns what it returns:

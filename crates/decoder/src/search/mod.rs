@@ -110,9 +110,8 @@ impl SearchConfig {
         state: D::State,
         studies: Range<usize>,
     ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
-        let config = self;
-        match config.strategy {
-            Strategy::Greedy => config.rollout().run(decoder, state, studies, |_, scores| {
+        match self.strategy {
+            Strategy::Greedy => self.rollout().run(decoder, state, studies, |_, scores| {
                 greedy::most_probable(scores)
             }),
             Strategy::Beam {
@@ -122,7 +121,7 @@ impl SearchConfig {
             } => {
                 let search = GroupSearch {
                     groups: 1,
-                    rules: config.beam_rules(width, length_penalty),
+                    rules: self.beam_rules(width, length_penalty),
                     temperature,
                 };
                 search.run(decoder, state, studies)
@@ -140,7 +139,7 @@ impl SearchConfig {
                     rules: BeamRules {
                         diversity,
                         ended_groups,
-                        ..config.beam_rules(width_per_group, length_penalty)
+                        ..self.beam_rules(width_per_group, length_penalty)
                     },
                     temperature,
                 };
@@ -157,7 +156,7 @@ impl SearchConfig {
                     top_k,
                     top_p,
                 };
-                config.sample(&sampler, seed, decoder, state, studies)
+                self.sample(&sampler, seed, decoder, state, studies)
             }
         }
     }
