@@ -1,5 +1,6 @@
 //! Command line shared by the training examples.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,8 +11,9 @@ use ithn::data::OnBadStudy;
 use ithn::device::DeviceName;
 use ithn::train::{
     Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, LearningRateSchedule,
-    NonFinite, RunFolder, TrainError, Verbosity, run_experiment,
+    NonFinite, Observer, RunFolder, TrainError, Verbosity, run_experiment,
 };
+use ithn_dashboard::{Dashboard, DashboardError};
 
 /// Trains a report generator with increasingly hard negatives, evaluates it and writes reports.
 ///
@@ -131,6 +133,10 @@ pub struct TrainArguments {
     #[arg(short, long)]
     verbose: bool,
 
+    /// The run on the whole terminal: curves, epochs, time left; q stops and saves
+    #[arg(long, conflicts_with = "verbose")]
+    dashboard: bool,
+
     /// Continue the run in --out, with its own configuration
     #[arg(long, requires = "out", conflicts_with_all = ["preset", "generator", "batch_size", "seed", "negatives", "set"])]
     resume: bool,
@@ -151,18 +157,20 @@ enum NegativesArgument {
 pub fn run(real_data_preset: Preset) -> ExitCode {
     match train(&TrainArguments::parse(), real_data_preset) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ TrainError::Interrupted { .. }) => {
-            eprintln!("{error}");
-            ExitCode::from(INTERRUPTED_STATUS)
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
+        Err(error) => match error.downcast_ref() {
+            Some(TrainError::Interrupted { .. }) => {
+                eprintln!("{error}");
+                ExitCode::from(INTERRUPTED_STATUS)
+            }
+            _ => {
+                eprintln!("error: {error}");
+                ExitCode::from(2)
+            }
+        },
     }
 }
 
-fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), TrainError> {
+fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Box<dyn Error>> {
     let device = arguments.device.open()?;
     let config = arguments.config(real_data_preset)?;
     let out = match &arguments.out {
@@ -181,7 +189,8 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Tra
         cache: arguments.cache.clone(),
         on_bad_study: arguments.on_bad_study,
     };
-    run_experiment(&config, &options, &mut Console::new(arguments.verbosity()))?;
+    let mut observer = arguments.observer(&config, &options)?;
+    run_experiment(&config, &options, observer.as_mut())?;
     Ok(())
 }
 
@@ -256,6 +265,21 @@ impl TrainArguments {
         if let Some(minutes) = self.save_every_minutes {
             training.records.save_every_minutes = Some(minutes);
         }
+    }
+
+    fn observer(
+        &self,
+        config: &ExperimentConfig,
+        options: &ExperimentOptions,
+    ) -> Result<Box<dyn Observer>, DashboardError> {
+        if !self.dashboard {
+            return Ok(Box::new(Console::new(self.verbosity())));
+        }
+        let generator = config.model.generator.name();
+        let title = format!("{generator} in {}", options.out.display());
+        let interrupt = options.interrupt.clone();
+        let dashboard = Dashboard::open(&title, interrupt, self.verbosity())?;
+        Ok(Box::new(dashboard))
     }
 
     fn verbosity(&self) -> Verbosity {

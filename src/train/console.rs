@@ -6,6 +6,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::epoch_record::EpochRecord;
 use super::evaluation::{Prediction, SplitScores};
 use super::observer::{EpochPlan, Observer, StepRecord};
+use super::pace::Pace;
 
 /// Time between two lines about the same epoch where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -28,7 +29,6 @@ pub enum Verbosity {
 pub struct Console {
     verbosity: Verbosity,
     progress: Progress,
-    plan: EpochPlan,
     pace: Pace,
     header_printed: bool,
 }
@@ -43,17 +43,6 @@ enum Progress {
         last: Instant,
     },
     Nothing,
-}
-
-/// How fast this process learns, to tell when it will be done.
-#[derive(Debug)]
-struct Pace {
-    epoch_began: Instant,
-    last_step: Instant,
-    /// Batches of the present epoch that this process has learnt from.
-    batches: usize,
-    /// Seconds of the last validation, 0 before there was one.
-    validation: f64,
 }
 
 const EPOCH_HEADER: &str = " epoch    loss      LM    L_cp    L_cs  1-λ    τ1    τ3   z·u  z·u⁻  \
@@ -78,19 +67,7 @@ impl Console {
         Console {
             verbosity,
             progress,
-            plan: EpochPlan {
-                epoch: 1,
-                epochs: 1,
-                batches: 0,
-                done: 0,
-                batch_size: 1,
-            },
-            pace: Pace {
-                epoch_began: Instant::now(),
-                last_step: Instant::now(),
-                batches: 0,
-                validation: 0.0,
-            },
+            pace: Pace::default(),
             header_printed: false,
         }
     }
@@ -114,36 +91,15 @@ impl Console {
     }
 }
 
-impl Pace {
-    fn seconds_per_batch(&self) -> f64 {
-        self.epoch_began.elapsed().as_secs_f64() / self.batches.max(1) as f64
-    }
-
-    /// Seconds to the end of training if every epoch is run.
-    fn seconds_left(&self, plan: &EpochPlan) -> f64 {
-        let batch = self.seconds_per_batch();
-        let in_epoch = plan.batches.saturating_sub(plan.done + self.batches);
-        let later = plan.epochs.saturating_sub(plan.epoch);
-        batch * (in_epoch + later * plan.batches) as f64 + self.validation * (later + 1) as f64
-    }
-}
-
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len} {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
 }
 
-fn duration(seconds: f64) -> HumanDuration {
-    HumanDuration(Duration::from_secs_f64(seconds.clamp(0.0, 1e9)))
-}
-
 impl Observer for Console {
     fn epoch_begins(&mut self, plan: &EpochPlan) {
-        self.plan = *plan;
-        self.pace.epoch_began = Instant::now();
-        self.pace.last_step = self.pace.epoch_began;
-        self.pace.batches = 0;
+        self.pace.epoch_begins(plan);
         if let Progress::Bar(bar) = &mut self.progress {
             *bar = ProgressBar::with_draw_target(
                 Some(plan.batches as u64),
@@ -156,22 +112,22 @@ impl Observer for Console {
     }
 
     fn step_ends(&mut self, step: &StepRecord) {
-        self.pace.batches += step.batches;
-        self.pace.last_step = Instant::now();
-        let rate = self.plan.batch_size as f64 / self.pace.seconds_per_batch().max(1e-9);
-        let done = self.plan.done + self.pace.batches;
+        self.pace.step_ends(step);
+        let done = self.pace.batches_done();
+        let plan = *self.pace.plan();
         let message = format!(
-            "loss {:.3} (LM {:.3}, L_cp {:.3}, L_cs {:.3}), |g| {:.2}, {rate:.0} studies/s, {} left",
+            "loss {:.3} (LM {:.3}, L_cp {:.3}, L_cs {:.3}), |g| {:.2}, {:.0} studies/s, {} left",
             step.total,
             step.language,
             step.contrastive,
             step.separation,
             step.gradient_norm,
-            duration(self.pace.seconds_left(&self.plan)),
+            self.pace.studies_per_second(),
+            HumanDuration(self.pace.time_left().unwrap_or_default()),
         );
         let line = format!(
             "epoch {}/{}, batch {done}/{}, step {}: {message}",
-            step.epoch, self.plan.epochs, self.plan.batches, step.step
+            step.epoch, plan.epochs, plan.batches, step.step
         );
         if self.verbosity == Verbosity::Verbose {
             self.line(&line);
@@ -209,9 +165,7 @@ impl Observer for Console {
 
     fn epoch_ends(&mut self, record: &EpochRecord) {
         self.clear_bar();
-        let elapsed = self.pace.last_step.duration_since(self.pace.epoch_began);
-        let whole = self.pace.epoch_began.elapsed();
-        self.pace.validation = (whole - elapsed).as_secs_f64();
+        self.pace.epoch_ends();
         if self.is_quiet() {
             return;
         }

@@ -5,6 +5,8 @@ use super::evaluation::{Prediction, SplitScores};
 
 /// Hears what a run is doing.
 pub trait Observer {
+    /// The run goes on after an interruption: the epochs that were over before it.
+    fn resumes(&mut self, _history: &[EpochRecord]) {}
     /// An epoch begins, or goes on after an interruption.
     fn epoch_begins(&mut self, plan: &EpochPlan);
     /// A step is done.

@@ -128,6 +128,9 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         if !self.folder.last_checkpoint().exists() {
             self.save(&mut log)?;
         }
+        if self.progress.step > 0 {
+            observer.resumes(&self.history()?);
+        }
         for epoch in self.progress.epoch + 1..=training.epochs {
             if self.out_of_patience() {
                 observer.note(&format!(
@@ -207,13 +210,25 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
                 epoch,
             });
         }
-        let line = serde_json::to_string(&record).map_err(|error| TrainError::Output {
-            path: self.folder.root().join("epochs.jsonl"),
-            source: error.into(),
-        })?;
+        let line = serde_json::to_string(&record).map_err(|error| self.in_epochs(error))?;
         self.progress.history.push(line);
         self.save_epoch(epoch, is_best, log)?;
         Ok(record)
+    }
+
+    /// The epochs that are over.
+    fn history(&self) -> Result<Vec<EpochRecord>, TrainError> {
+        let lines = self.progress.history.iter();
+        lines
+            .map(|line| serde_json::from_str(line).map_err(|error| self.in_epochs(error)))
+            .collect()
+    }
+
+    fn in_epochs(&self, error: serde_json::Error) -> TrainError {
+        TrainError::Output {
+            path: self.folder.root().join("epochs.jsonl"),
+            source: error.into(),
+        }
     }
 
     /// Where the last step of an epoch stood.

@@ -110,3 +110,50 @@ fn a_generator_from_outside_is_trained_and_loaded_by_whoever_builds_it() {
     let error = run_experiment(&config, &options, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("'mine'"), "{error}");
 }
+
+/// Remembers the epochs it hears of.
+#[derive(Default)]
+struct Epochs {
+    before: Vec<EpochRecord>,
+    heard: Vec<EpochRecord>,
+}
+
+impl Observer for Epochs {
+    fn resumes(&mut self, history: &[EpochRecord]) {
+        self.before = history.to_vec();
+    }
+    fn epoch_begins(&mut self, _: &EpochPlan) {}
+    fn step_ends(&mut self, _: &StepRecord) {}
+    fn writing(&mut self, _: &str, _: usize, _: usize) {}
+    fn epoch_ends(&mut self, record: &EpochRecord) {
+        self.heard.push(record.clone());
+    }
+    fn note(&mut self, _: &str) {}
+    fn results(&mut self, _: &[(&str, &SplitScores)]) {}
+    fn examples(&mut self, _: &[Prediction]) {}
+}
+
+#[test]
+fn whoever_watches_a_resumed_run_learns_what_was_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config(GeneratorKind::R2GenCmn);
+    let mut options = options(folder.path(), "watched");
+    let mut first = Epochs::default();
+    run_experiment(&config, &options, &mut first).expect("it runs");
+    assert_eq!((first.before.len(), first.heard.len()), (0, 1));
+
+    config.training.epochs = 2;
+    options.resume = true;
+    let mut second = Epochs::default();
+    run_experiment(&config, &options, &mut second).expect("it goes on");
+    let place = |epochs: &[EpochRecord]| -> Vec<_> {
+        let losses = epochs.iter().map(|record| record.losses.total);
+        epochs
+            .iter()
+            .map(|record| record.step)
+            .zip(losses)
+            .collect()
+    };
+    assert_eq!(place(&second.before), place(&first.heard));
+    assert_eq!(second.heard.len(), 1);
+}
