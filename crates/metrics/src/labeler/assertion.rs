@@ -18,11 +18,11 @@ const DENIAL_REACH: usize = 14;
 /// How many words before the second of two alternatives their "or" may be.
 const ALTERNATIVE_REACH: usize = 3;
 
-/// Status of the finding named by the words from `start` to `end` of a sentence.
-pub(super) fn status(tokens: &[Token], start: usize, end: usize) -> Status {
+/// Status of the finding named by the words from `start` to `end` of a sentence; `denied` is [`denied_before`].
+pub(super) fn status(tokens: &[Token], denied: &[bool], start: usize, end: usize) -> Status {
     if cannot_be_excluded(tokens, start, end) {
         Status::Uncertain
-    } else if is_denied(tokens, start, end) {
+    } else if denied[start] || is_denied(tokens, start, end) {
         Status::Negative
     } else if is_doubted(tokens, start, end) {
         Status::Uncertain
@@ -31,16 +31,30 @@ pub(super) fn status(tokens: &[Token], start: usize, end: usize) -> Status {
     }
 }
 
+/// Whether a denial before each word reaches it, through lists ("no A, B or C") but not into other statements.
+///
+/// One pass for the whole sentence: its findings are many where it is long, and the denial may be at its beginning.
+pub(super) fn denied_before(tokens: &[Token]) -> Vec<bool> {
+    let mut reaches = false;
+    (0..tokens.len())
+        .map(|at| {
+            let here = reaches;
+            reaches = !breaks(&tokens[at])
+                && (denies(tokens, at) || (reaches && !starts_statement(tokens, at)));
+            here
+        })
+        .collect()
+}
+
 /// Whether no scope runs across this word.
 pub(super) fn breaks(token: &Token) -> bool {
     token.kind == Kind::Break || BREAKERS.has(token.text)
 }
 
+/// Whether a denial is among the words of the finding or after them.
 fn is_denied(tokens: &[Token], start: usize, end: usize) -> bool {
     let inside = |token: &Token| matches!(token.text, "not" | "no" | "nor");
-    denied_before(tokens, start)
-        || tokens[start..end].iter().any(inside)
-        || denied_after(tokens, end)
+    tokens[start..end].iter().any(inside) || denied_after(tokens, end)
 }
 
 fn is_doubted(tokens: &[Token], start: usize, end: usize) -> bool {
@@ -95,23 +109,12 @@ fn speaks_of_change(tokens: &[Token], from: usize) -> bool {
     first.is_some_and(|token| CHANGE.has(token.text))
 }
 
-/// Looks for a denial before the finding, through lists ("no A, B or C") but not into other statements.
-fn denied_before(tokens: &[Token], start: usize) -> bool {
-    for at in (0..start).rev() {
-        let token = &tokens[at];
-        if breaks(token) {
-            return false;
-        }
-        if denies(tokens, at) {
-            return true;
-        }
-        let joins = token.kind == Kind::Comma || token.text == "and";
-        let another = joins && AFTER_COMMA.has(word(tokens, at + 1));
-        if another || (NEW_STATEMENT.has(token.text) && !links(tokens, at)) {
-            return false;
-        }
-    }
-    false
+/// Whether a denial before this word does not reach beyond it.
+fn starts_statement(tokens: &[Token], at: usize) -> bool {
+    let token = &tokens[at];
+    let joins = token.kind == Kind::Comma || token.text == "and";
+    (joins && AFTER_COMMA.has(word(tokens, at + 1)))
+        || (NEW_STATEMENT.has(token.text) && !links(tokens, at))
 }
 
 /// Looks for a denial after the finding: "is not seen", "has resolved".
@@ -214,7 +217,7 @@ mod tests {
             .iter()
             .position(|token| token.text == "x")
             .expect("an X");
-        status(tokens, at, at + 1)
+        status(tokens, &denied_before(tokens), at, at + 1)
     }
 
     fn all(status: Status, sentences: &[&str]) {

@@ -53,16 +53,45 @@ pub(super) struct Attributes {
     pub lobe: Option<Lobe>,
 }
 
+/// Where the findings of a sentence begin and end, both in order: a long sentence has too many to go through for each.
+pub(super) struct Neighbours {
+    starts: Vec<usize>,
+    ends: Vec<usize>,
+}
+
+impl Neighbours {
+    /// Of the places of all findings of a sentence.
+    pub fn new<'a>(places: impl Iterator<Item = &'a Range<usize>>) -> Self {
+        let (mut starts, mut ends): (Vec<usize>, Vec<usize>) =
+            places.map(|place| (place.start, place.end)).unzip();
+        starts.sort_unstable();
+        ends.sort_unstable();
+        Self { starts, ends }
+    }
+
+    /// The last end of a finding that is not after this word.
+    fn end_before(&self, at: usize) -> Option<usize> {
+        let count = self.ends.partition_point(|&end| end <= at);
+        self.ends[..count].last().copied()
+    }
+
+    /// The first start of a finding that is not before this word.
+    fn start_after(&self, at: usize) -> Option<usize> {
+        let count = self.starts.partition_point(|&start| start < at);
+        self.starts.get(count).copied()
+    }
+}
+
 /// How many words before and after a finding can describe it.
 const REACH: usize = 8;
 
-/// Reads the attributes of the finding at `place`; `others` are the places of all findings of the sentence.
+/// Reads the attributes of the finding at `place`; `neighbours` are all findings of the sentence.
 pub(super) fn attributes(
     tokens: &[Token],
     place: &Range<usize>,
-    others: &[Range<usize>],
+    neighbours: &Neighbours,
 ) -> Attributes {
-    let window = before(tokens, place, others)..after(tokens, place, others);
+    let window = before(tokens, place, neighbours)..after(tokens, place, neighbours);
     let sides = window.clone().filter_map(|at| side(tokens, at));
     // The nearest word wins, those before the finding first: "mild to moderate effusion" is moderate.
     let distance = |at: &usize| {
@@ -82,12 +111,8 @@ pub(super) fn attributes(
 }
 
 /// First word that can describe the finding: after the previous finding and its "and".
-fn before(tokens: &[Token], place: &Range<usize>, others: &[Range<usize>]) -> usize {
-    let previous = others
-        .iter()
-        .map(|other| other.end)
-        .filter(|&end| end <= place.start)
-        .max();
+fn before(tokens: &[Token], place: &Range<usize>, neighbours: &Neighbours) -> usize {
+    let previous = neighbours.end_before(place.start);
     let mut first = place.start.saturating_sub(REACH).max(previous.unwrap_or(0));
     for at in (first..place.start).rev() {
         let joins = previous == Some(first) && matches!(tokens[at].text, "and" | "or" | "with");
@@ -100,12 +125,8 @@ fn before(tokens: &[Token], place: &Range<usize>, others: &[Range<usize>]) -> us
 }
 
 /// End of the words that can describe the finding: before the next finding and its own description.
-fn after(tokens: &[Token], place: &Range<usize>, others: &[Range<usize>]) -> usize {
-    let next = others
-        .iter()
-        .map(|other| other.start)
-        .filter(|&start| start >= place.end)
-        .min();
+fn after(tokens: &[Token], place: &Range<usize>, neighbours: &Neighbours) -> usize {
+    let next = neighbours.start_after(place.end);
     let reach = tokens.len().min(place.end + REACH);
     let stop = (place.end..reach)
         // "effusions, right greater than left" goes on after its comma.
@@ -181,9 +202,10 @@ mod tests {
             .filter(is_x)
             .map(|at| at..at + 1)
             .collect();
+        let neighbours = Neighbours::new(places.iter());
         places
             .iter()
-            .map(|place| attributes(tokens, place, &places))
+            .map(|place| attributes(tokens, place, &neighbours))
             .collect()
     }
 

@@ -14,10 +14,12 @@ mod rules;
 mod spelling;
 mod tokens;
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use attributes::{Attributes, Neighbours};
 pub use attributes::{Lobe, Side, Size};
 pub use class::{FindingClass, Status, Uncertain};
 use cues::{VOID_FINDING, VOID_NORMAL};
@@ -154,29 +156,32 @@ struct Match {
 
 fn mentions(tokens: &[Token]) -> Vec<Mention> {
     let matches = find(tokens);
-    let findings: Vec<Range<usize>> = matches
+    if matches.is_empty() {
+        return Vec::new();
+    }
+    let denied = assertion::denied_before(tokens);
+    let findings = matches
         .iter()
         .filter(|found| found.meaning != Meaning::Normal)
-        .map(|found| found.place.clone())
-        .collect();
+        .map(|found| &found.place);
+    let neighbours = Neighbours::new(findings);
     matches
         .iter()
-        .map(|found| mention(tokens, found, &findings))
+        .map(|found| mention(tokens, found, &denied, &neighbours))
         .collect()
 }
 
-fn mention(tokens: &[Token], found: &Match, findings: &[Range<usize>]) -> Mention {
+fn mention(tokens: &[Token], found: &Match, denied: &[bool], neighbours: &Neighbours) -> Mention {
     let Range { start, end } = found.place;
     let status = match found.meaning {
         Meaning::Normal => Status::Negative,
-        Meaning::Hint => match assertion::status(tokens, start, end) {
+        Meaning::Hint => match assertion::status(tokens, denied, start, end) {
             Status::Positive => Status::Uncertain,
             status => status,
         },
-        Meaning::Finding | Meaning::Ignore => assertion::status(tokens, start, end),
+        Meaning::Finding | Meaning::Ignore => assertion::status(tokens, denied, start, end),
     };
-    let attributes::Attributes { side, size, lobe } =
-        attributes::attributes(tokens, &found.place, findings);
+    let Attributes { side, size, lobe } = attributes::attributes(tokens, &found.place, neighbours);
     let span = tokens[start].span.start..tokens[end - 1].span.end;
     Mention {
         class: found.class,
@@ -190,7 +195,10 @@ fn mention(tokens: &[Token], found: &Match, findings: &[Range<usize>]) -> Mentio
 
 /// The phrases that count, in the order of the text: for each class the longest of those that overlap.
 fn find(tokens: &[Token]) -> Vec<Match> {
-    let (mut matches, mut ignored) = (Vec::new(), Vec::new());
+    let mut matches: Vec<Match> = Vec::new();
+    // Up to where the phrases to ignore that have begun by each word hide what is inside them.
+    let mut hidden_until = vec![0; tokens.len()];
+    let mut hidden = 0;
     for start in 0..tokens.len() {
         for entry in LEXICON.starting_with(tokens[start].text) {
             let Some(end) = entry.phrase.match_at(tokens, start) else {
@@ -198,7 +206,7 @@ fn find(tokens: &[Token]) -> Vec<Match> {
             };
             let meaning = entry.rule.meaning;
             if meaning == Meaning::Ignore {
-                ignored.push(start..end);
+                hidden = hidden.max(end);
             } else if !is_void(meaning, &tokens[start..end]) {
                 let found = |&class| Match {
                     class,
@@ -208,24 +216,24 @@ fn find(tokens: &[Token]) -> Vec<Match> {
                 matches.extend(entry.rule.classes.iter().map(found));
             }
         }
+        hidden_until[start] = hidden;
     }
+    matches.retain(|found| found.place.end > hidden_until[found.place.start]);
+    matches.sort_by_key(|found| (found.class, Reverse(found.place.len())));
+    // The class that each word was last taken for. The longest come first, so one that overlaps another of its class
+    // has its own first or last word in it.
+    let mut taken = vec![None; tokens.len()];
     matches.retain(|found| {
-        !ignored
-            .iter()
-            .any(|ignored| contains(ignored, &found.place))
-    });
-    matches.sort_by_key(|found| (found.class, std::cmp::Reverse(found.place.len())));
-    let mut kept: Vec<Match> = Vec::new();
-    for found in matches {
-        if !kept
-            .iter()
-            .any(|k| k.class == found.class && overlap(&k.place, &found.place))
-        {
-            kept.push(found);
+        let Range { start, end } = found.place;
+        let class = Some(found.class);
+        let is_free = taken[start] != class && taken[end - 1] != class;
+        if is_free {
+            taken[start..end].fill(class);
         }
-    }
-    kept.sort_by_key(|found| (found.place.start, found.class));
-    kept
+        is_free
+    });
+    matches.sort_by_key(|found| (found.place.start, found.class));
+    matches
 }
 
 fn is_void(meaning: Meaning, inside: &[Token]) -> bool {
@@ -237,14 +245,6 @@ fn is_void(meaning: Meaning, inside: &[Token]) -> bool {
     // The words that the phrase itself asks for stand at its ends.
     let inner = inside.get(1..inside.len().saturating_sub(1)).unwrap_or(&[]);
     inner.iter().any(|token| words.has(token.text))
-}
-
-fn contains(outer: &Range<usize>, inner: &Range<usize>) -> bool {
-    outer.start <= inner.start && inner.end <= outer.end
-}
-
-fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.start < b.end && b.start < a.end
 }
 
 #[cfg(test)]
@@ -341,6 +341,22 @@ mod tests {
             [NoFinding]
         );
         assert_eq!(positive("Air-space opacity."), [LungOpacity]);
+    }
+
+    #[test]
+    fn every_part_of_a_long_sentence_reads_alike() {
+        let part = "xxxx effusion in the left base, pericardial effusion, or severe edema, ";
+        let report = format!("No xxxx, {}", part.repeat(300));
+        let mentions = label(&report).mentions;
+        assert_eq!(mentions.len(), 2 * 300);
+        for (at, mention) in mentions.iter().enumerate() {
+            let (class, side, size) = match at % 2 {
+                0 => (PleuralEffusion, Some(Side::Left), None),
+                _ => (Edema, None, Some(Size::Large)),
+            };
+            let said = (mention.class, mention.status, mention.side, mention.size);
+            assert_eq!(said, (class, Status::Negative, side, size), "{at}");
+        }
     }
 
     #[test]
