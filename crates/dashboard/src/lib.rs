@@ -1,7 +1,7 @@
 //! A training run on a full terminal screen: progress and time left, losses, similarity of images to
 //! reports and to their negatives, hardness, validation scores, warnings.
 //!
-//! [`Dashboard`] is an [`Observer`](ithn::train::Observer), to be given to
+//! [`Dashboard`] is an [`Observer`], to be given to
 //! [`run_experiment`](ithn::train::run_experiment) in place of a [`Console`]; it is a crate of its own, so that
 //! nobody builds a terminal library who does not want one.
 //!

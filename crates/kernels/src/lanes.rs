@@ -26,16 +26,6 @@ impl Lanes {
     }
 
     #[inline(always)]
-    pub(crate) fn get(&self, lane: usize) -> f32 {
-        self.0[lane]
-    }
-
-    #[inline(always)]
-    pub(crate) fn set(&mut self, lane: usize, value: f32) {
-        self.0[lane] = value;
-    }
-
-    #[inline(always)]
     fn zip(self, other: Self, operation: impl Fn(f32, f32) -> f32) -> Self {
         let mut lanes = self.0;
         for (lane, other) in lanes.iter_mut().zip(other.0) {
