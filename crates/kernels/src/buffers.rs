@@ -61,35 +61,39 @@ thread_local! {
 
 /// An intermediate of any content, which goes back to its thread's stock when dropped.
 #[derive(Debug)]
-pub(crate) struct Scratch(Vec<f32>);
+pub(crate) struct Scratch {
+    /// As long as it ever was, so that nothing is cleared when it is used again.
+    values: Vec<f32>,
+    length: usize,
+}
 
 impl Scratch {
     /// `length` values, whatever was left in them.
     pub(crate) fn take(length: usize) -> Self {
         let fitting = FREE.with_borrow_mut(|free| {
-            let fits = |values: &Vec<f32>| values.capacity() >= length;
             let smallest = (0..free.len())
-                .filter(|&index| fits(&free[index]))
-                .min_by_key(|&index| free[index].capacity());
+                .filter(|&index| free[index].len() >= length)
+                .min_by_key(|&index| free[index].len());
             smallest.map(|index| free.swap_remove(index))
         });
-        let mut values = fitting.unwrap_or_else(|| vec![0.0; length]);
-        values.resize(length, 0.0);
-        Scratch(values)
+        Scratch {
+            values: fitting.unwrap_or_else(|| vec![0.0; length]),
+            length,
+        }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.0);
-        if values.capacity() > KEPT {
+        let values = std::mem::take(&mut self.values);
+        if values.len() > KEPT {
             return;
         }
         // A thread that ends has no stock any more.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
             free.push(values);
-            let size = |free: &[Vec<f32>]| free.iter().map(Vec::capacity).sum::<usize>();
+            let size = |free: &[Vec<f32>]| free.iter().map(Vec::len).sum::<usize>();
             while size(&free) > KEPT {
                 free.remove(0);
             }
@@ -101,13 +105,13 @@ impl Deref for Scratch {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.0
+        &self.values[..self.length]
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.0
+        &mut self.values[..self.length]
     }
 }
 
@@ -143,6 +147,9 @@ mod tests {
             drop(first);
             let second = Scratch::take(60);
             assert_eq!((second.as_ptr(), second.len()), (place, 60));
+            // It is as long as it was, and nothing was cleared.
+            drop(second);
+            assert_eq!(Scratch::take(100)[99], 5.0);
             // What does not fit is made anew.
             assert_eq!(Scratch::take(200).len(), 200);
         });
@@ -151,7 +158,7 @@ mod tests {
     #[test]
     fn a_thread_keeps_no_more_than_its_stock() {
         on_new_thread(|| {
-            let kept = || FREE.with_borrow(|free| free.iter().map(Vec::capacity).sum::<usize>());
+            let kept = || FREE.with_borrow(|free| free.iter().map(Vec::len).sum::<usize>());
             drop(Scratch::take(KEPT + 1));
             assert_eq!(kept(), 0);
             let both = [Scratch::take(KEPT / 2 + 1), Scratch::take(KEPT / 2 + 1)];
