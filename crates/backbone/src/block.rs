@@ -79,11 +79,7 @@ impl NormedConvolution {
         layout: Layout,
     ) -> Tensor<4> {
         if layout == Layout::ChannelsLast {
-            let convolution = Convolution {
-                stride: self.conv.stride[0],
-                padding: self.conv.weight.dims()[2] / 2,
-            };
-            let convolved = convolution.forward(input, self.conv.weight.val());
+            let convolved = self.convolution().forward(input, self.conv.weight.val());
             return self
                 .norm
                 .forward_channels_last(convolved, shortcut, activation);
@@ -96,6 +92,26 @@ impl NormedConvolution {
         match activation {
             Activation::Relu => relu(joined),
             Activation::Identity => joined,
+        }
+    }
+
+    /// `relu(norm(conv(x)))` beside `x` itself, for a shortcut around it.
+    fn forward_beside(&self, input: Tensor<4>, layout: Layout) -> (Tensor<4>, Tensor<4>) {
+        if layout == Layout::ChannelsLast {
+            let weights = self.conv.weight.val();
+            let (convolved, input) = self.convolution().forward_beside(input, weights);
+            let norm = &self.norm;
+            let normed = norm.forward_channels_last(convolved, None, Activation::Relu);
+            return (normed, input);
+        }
+        let normed = self.forward(input.clone(), None, Activation::Relu, layout);
+        (normed, input)
+    }
+
+    fn convolution(&self) -> Convolution {
+        Convolution {
+            stride: self.conv.stride[0],
+            padding: self.conv.weight.dims()[2] / 2,
         }
     }
 }
@@ -150,15 +166,15 @@ impl ResidualBlock {
 
     /// [`forward`](Self::forward) in the given layout.
     pub(crate) fn forward_in(&self, input: Tensor<4>, layout: Layout) -> Tensor<4> {
-        let shortcut = match &self.downsample {
-            Some(conv) => conv.forward(input.clone(), None, Activation::Identity, layout),
-            None => input.clone(),
+        let [first, inner @ .., last] = self.convolutions.as_slice() else {
+            panic!("a block has two convolutions or more");
         };
-        let (last, inner) = self
-            .convolutions
-            .split_last()
-            .expect("a block has convolutions");
-        let hidden = inner.iter().fold(input, |hidden, conv| {
+        let (hidden, input) = first.forward_beside(input, layout);
+        let shortcut = match &self.downsample {
+            Some(conv) => conv.forward(input, None, Activation::Identity, layout),
+            None => input,
+        };
+        let hidden = inner.iter().fold(hidden, |hidden, conv| {
             conv.forward(hidden, None, Activation::Relu, layout)
         });
         last.forward(hidden, Some(shortcut), Activation::Relu, layout)

@@ -35,6 +35,27 @@ impl Convolution {
         self.composed(input, weights)
     }
 
+    /// The convolution beside its own input, for a shortcut that goes around it: `(y, x)`.
+    ///
+    /// What the shortcut sends back then joins the input's gradient while that is computed; of two
+    /// separate uses of `x`, the gradients would be summed in a pass of their own.
+    ///
+    /// # Shapes
+    ///
+    /// As in [`forward`](Self::forward).
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward); in the backward pass, if what is differentiated depends on the
+    /// second result and not on the first.
+    pub fn forward_beside(&self, input: Tensor<4>, weights: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        #[cfg(feature = "flex")]
+        if crate::cpu::is_ours(&input) && crate::cpu::is_ours(&weights) {
+            return fused::forward_beside(*self, input, weights);
+        }
+        (self.composed(input.clone(), weights), input)
+    }
+
     /// The same from public operations.
     fn composed(&self, input: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
@@ -45,6 +66,8 @@ impl Convolution {
 
 #[cfg(feature = "flex")]
 mod fused {
+    use std::sync::{Arc, Mutex, PoisonError};
+
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
     use burn::backend::autodiff::grads::Gradients;
     use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -52,8 +75,10 @@ mod fused {
     use burn::backend::tensor::FloatTensor;
     use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 
+    use rayon::prelude::*;
+
     use super::{Convolution, Tensor};
-    use crate::cpu::{Contiguous, dims, tensor};
+    use crate::cpu::{Contiguous, Kernel, dims, owned, tensor, vectorised};
     use crate::geometry::Geometry;
     use crate::{windows, winograd};
 
@@ -63,7 +88,30 @@ mod fused {
             input: FloatTensor<Self>,
             weights: FloatTensor<Self>,
             convolution: Convolution,
+            shortcut: Option<ShortcutGradient>,
         ) -> FloatTensor<Self>;
+
+        /// `input`, which also went into the convolution that gave `output`.
+        fn beside(
+            input: FloatTensor<Self>,
+            output: FloatTensor<Self>,
+            shortcut: ShortcutGradient,
+        ) -> FloatTensor<Self>;
+    }
+
+    /// Where a shortcut's gradient waits for that of the convolution beside it.
+    #[derive(Debug, Clone, Default)]
+    struct ShortcutGradient(Arc<Mutex<Option<FlexTensor>>>);
+
+    impl ShortcutGradient {
+        fn put(&self, gradient: FlexTensor) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(gradient);
+        }
+
+        fn take(&self) -> Option<FlexTensor> {
+            let mut gradient = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            gradient.take()
+        }
     }
 
     pub(super) fn forward(
@@ -75,7 +123,25 @@ mod fused {
             input.into_dispatch(),
             weights.into_dispatch(),
             convolution,
+            None,
         ))
+    }
+
+    pub(super) fn forward_beside(
+        convolution: Convolution,
+        input: Tensor<4>,
+        weights: Tensor<4>,
+    ) -> (Tensor<4>, Tensor<4>) {
+        let shortcut = ShortcutGradient::default();
+        let (input, weights) = (input.into_dispatch(), weights.into_dispatch());
+        let output = <Dispatch as ConvolutionOps>::convolve(
+            input.clone(),
+            weights,
+            convolution,
+            Some(shortcut.clone()),
+        );
+        let input = <Dispatch as ConvolutionOps>::beside(input, output.clone(), shortcut);
+        (Tensor::from_dispatch(output), Tensor::from_dispatch(input))
     }
 
     impl ConvolutionOps for Flex {
@@ -83,8 +149,13 @@ mod fused {
             input: FlexTensor,
             weights: FlexTensor,
             convolution: Convolution,
+            _shortcut: Option<ShortcutGradient>,
         ) -> FlexTensor {
             Pass::new(input, weights, convolution).output()
+        }
+
+        fn beside(input: FlexTensor, _output: FlexTensor, _: ShortcutGradient) -> FlexTensor {
+            input
         }
     }
 
@@ -93,6 +164,7 @@ mod fused {
             input: FloatTensor<Self>,
             weights: FloatTensor<Self>,
             convolution: Convolution,
+            shortcut: Option<ShortcutGradient>,
         ) -> FloatTensor<Self> {
             let ((input, input_node), (weights, weight_node)) =
                 (input.into_parts(), weights.into_parts());
@@ -103,8 +175,25 @@ mod fused {
                 .compute_bound()
                 .stateful()
             {
-                OpsKind::Tracked(prep) => prep.finish(pass, output),
+                OpsKind::Tracked(prep) => prep.finish((pass, shortcut), output),
                 OpsKind::UnTracked(prep) => prep.finish(output),
+            }
+        }
+
+        /// Depends on the convolution's output for the order alone: its backward step comes first.
+        fn beside(
+            input: FloatTensor<Self>,
+            output: FloatTensor<Self>,
+            shortcut: ShortcutGradient,
+        ) -> FloatTensor<Self> {
+            let ((input, input_node), output_node) = (input.into_parts(), output.node());
+            match Beside
+                .prepare::<C>([input_node, output_node])
+                .compute_bound()
+                .stateful()
+            {
+                OpsKind::Tracked(prep) => prep.finish(shortcut, input),
+                OpsKind::UnTracked(prep) => prep.finish(input),
             }
         }
     }
@@ -151,6 +240,26 @@ mod fused {
             tensor(input, dims::<4>(&self.input))
         }
 
+        /// Adds the gradient of the input to one that came by a shortcut.
+        fn add_input_gradient(&self, gradient: &Contiguous, shortcut: FlexTensor) -> FlexTensor {
+            let mut sum = owned(shortcut);
+            let values = sum.storage_mut::<f32>();
+            if self.geometry.is_pointwise() {
+                let weights = Contiguous::new(self.weights.clone());
+                let (gradient, weights) = (gradient.values(), weights.values());
+                windows::add_pointwise_input_gradient(gradient, weights, &self.geometry, values);
+            } else {
+                let input = Contiguous::new(self.input_gradient(gradient));
+                let parts = values.par_chunks_mut(CHUNK);
+                parts
+                    .zip(input.values().par_chunks(CHUNK))
+                    .for_each(|(sum, added)| {
+                        vectorised(Sum { sum, added });
+                    });
+            }
+            sum
+        }
+
         fn weight_gradient(&self, gradient: &Contiguous) -> FlexTensor {
             let geometry = &self.geometry;
             let input = Contiguous::new(self.input.clone());
@@ -167,22 +276,65 @@ mod fused {
     struct Gradient;
 
     impl Backward<Flex, 2> for Gradient {
-        type State = Pass;
+        type State = (Pass, Option<ShortcutGradient>);
 
         fn backward(
             self,
-            ops: Ops<Pass, 2>,
+            ops: Ops<Self::State, 2>,
             gradients: &mut Gradients,
             _checkpointer: &mut Checkpointer,
         ) {
-            let pass = ops.state;
+            let (pass, shortcut) = ops.state;
             let gradient = Contiguous::new(gradients.consume::<Flex>(&ops.node));
             let [input, weights] = ops.parents;
             if let Some(node) = input {
-                gradients.register::<Flex>(node.id, pass.input_gradient(&gradient));
+                let input = match shortcut.and_then(|shortcut| shortcut.take()) {
+                    Some(shortcut) => pass.add_input_gradient(&gradient, shortcut),
+                    None => pass.input_gradient(&gradient),
+                };
+                gradients.register::<Flex>(node.id, input);
             }
             if let Some(node) = weights {
                 gradients.register::<Flex>(node.id, pass.weight_gradient(&gradient));
+            }
+        }
+    }
+
+    /// Hands the gradient of a shortcut to the convolution beside it.
+    #[derive(Debug)]
+    struct Beside;
+
+    impl Backward<Flex, 2> for Beside {
+        type State = ShortcutGradient;
+
+        fn backward(
+            self,
+            ops: Ops<ShortcutGradient, 2>,
+            gradients: &mut Gradients,
+            _checkpointer: &mut Checkpointer,
+        ) {
+            let gradient = gradients.consume::<Flex>(&ops.node);
+            if let [Some(_), _] = ops.parents {
+                ops.state.put(gradient);
+            }
+        }
+    }
+
+    /// Values that a thread adds at once.
+    const CHUNK: usize = 1 << 14;
+
+    struct Sum<'a> {
+        sum: &'a mut [f32],
+        added: &'a [f32],
+    }
+
+    impl Kernel for Sum<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run(self) {
+            for (sum, added) in self.sum.iter_mut().zip(self.added) {
+                *sum += added;
             }
         }
     }
@@ -257,5 +409,34 @@ mod tests {
     #[test]
     fn few_channels_go_through_windows() {
         check([5, 5], [3, 4], 3, 1);
+    }
+
+    #[test]
+    fn a_shortcuts_gradient_joins_that_of_the_convolution_beside_it() {
+        for (kernel, stride, channels, filters) in [(1, 1, 5, 7), (1, 2, 3, 4), (3, 1, 16, 16)] {
+            let (height, width) = (6, 8);
+            let convolution = Convolution {
+                stride,
+                padding: kernel / 2,
+            };
+            let both = |x: &[Tensor<1>], is_ours: bool| {
+                let input = x[0].clone().reshape([2, height, width, channels]);
+                let weights = x[1].clone().reshape([filters, channels, kernel, kernel]);
+                let (output, shortcut) = match is_ours {
+                    true => convolution.forward_beside(input, weights),
+                    false => (convolution.composed(input.clone(), weights), input),
+                };
+                let shortcut: Tensor<1> = shortcut.powi_scalar(2).reshape([-1]);
+                Tensor::cat(vec![output.reshape([-1]), shortcut], 0)
+            };
+            assert_agree(
+                &[
+                    2 * height * width * channels,
+                    filters * channels * kernel * kernel,
+                ],
+                &|x| both(x, true),
+                &|x| both(x, false),
+            );
+        }
     }
 }

@@ -65,6 +65,27 @@ pub(crate) fn input_gradient(gradient: &[f32], weights: &[f32], geometry: &Geome
     input
 }
 
+/// Adds the gradient of a pointwise convolution's input to `input`.
+pub(crate) fn add_pointwise_input_gradient(
+    gradient: &[f32],
+    weights: &[f32],
+    geometry: &Geometry,
+    input: &mut [f32],
+) {
+    let Geometry {
+        channels, filters, ..
+    } = *geometry;
+    let pixels = geometry.batch * geometry.positions();
+    multiply(
+        Matrix::rows(gradient, [pixels, filters]),
+        Matrix::rows(weights, [filters, channels]),
+        input,
+        channels,
+        Target::Add,
+        Threads::All,
+    );
+}
+
 /// Gradient of the weights from the input and the gradient of the output.
 pub(crate) fn weight_gradient(input: &[f32], gradient: &[f32], geometry: &Geometry) -> Vec<f32> {
     let (filters, window) = (geometry.filters, geometry.window_len());
