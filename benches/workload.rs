@@ -18,7 +18,7 @@ use synthetic::reports::MiningRun;
 use synthetic::{BackboneRun, GenerationRun, MemoryRun, TrainingRun};
 
 fn main() -> ExitCode {
-    ithn::device::join_workers();
+    ithn::device::prepare_process();
     match run(std::env::args().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

@@ -73,7 +73,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    ithn::device::join_workers();
+    ithn::device::prepare_process();
     match run(&Arguments::parse()) {
         Ok(report) => {
             println!("\n{report}");

@@ -38,7 +38,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    ithn::device::join_workers();
+    ithn::device::prepare_process();
     match report(Arguments::parse()) {
         Ok(path) => {
             println!("{}", path.display());

@@ -122,7 +122,7 @@ impl StepDecoder for Sketch {
 
 /// Phantom studies, the plug-in, training, evaluation, checkpoints: all from the library.
 fn main() -> ExitCode {
-    ithn::device::join_workers();
+    ithn::device::prepare_process();
     let mut config = Preset::Phantom.config();
     config.model = ModelConfig::custom("sketch", 1);
     config.training.epochs = 5;

@@ -19,6 +19,6 @@ use std::process::ExitCode;
 use ithn::config::Preset;
 
 fn main() -> ExitCode {
-    ithn::device::join_workers();
+    ithn::device::prepare_process();
     arguments::run(Preset::MimicCxr)
 }

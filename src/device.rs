@@ -3,8 +3,15 @@
 use std::str::FromStr;
 
 use burn::tensor::Device;
-pub use ithn_kernels::join_workers;
+pub use ithn_kernels::{join_workers, keep_freed_memory};
 use thiserror::Error;
+
+/// Settles the process for training or writing on the CPU: [`join_workers`] and
+/// [`keep_freed_memory`]. To be called once, at the beginning of `main`; results are the same without.
+pub fn prepare_process() {
+    // Either may not apply to a system or a build, which then works as it would have.
+    let _ = (join_workers(), keep_freed_memory());
+}
 
 /// A device by name. Which ones a binary knows depends on its cargo features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

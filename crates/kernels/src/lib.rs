@@ -38,6 +38,7 @@ mod convolution;
 mod cpu;
 #[cfg(feature = "flex")]
 mod few_rows;
+mod freed_memory;
 #[cfg(feature = "flex")]
 mod gemm;
 #[cfg(feature = "flex")]
@@ -58,6 +59,7 @@ mod worker;
 pub use amsgrad::{AmsGradStep, AmsGradWeight};
 pub use batch_norm::{Activation, BatchNormOutput, batch_norm_train, scale_shift};
 pub use convolution::Convolution;
+pub use freed_memory::keep_freed_memory;
 pub use linear::linear;
 pub use max_pool::MaxPool;
 pub use top_k_attention::{TopKAttention, laid_by_column};
