@@ -137,7 +137,7 @@ mod fused {
 
     use super::{Activation, BatchNormOutput, Tensor};
     use crate::channel_rows as rows;
-    use crate::cpu::{Contiguous, dims, tensor};
+    use crate::cpu::{Contiguous, dims, owned, tensor};
 
     // An optional tensor cannot cross the dispatch, hence two operations of each kind.
     #[backend_extension(Flex, Autodiff)]
@@ -418,37 +418,24 @@ mod fused {
             (pass, tensor(mean, [channels]), tensor(variance, [channels]))
         }
 
-        /// Gradients of input, gamma, beta and shortcut from that of the output.
-        fn gradients(&self, gradient: FlexTensor) -> [FlexTensor; 4] {
-            let shape = dims::<4>(&self.input);
-            let [_, _, _, channels] = shape;
-            // Through the activation; that of the shortcut as it is.
-            let joined = match self.activation {
-                Activation::Identity => gradient.to_contiguous(),
-                Activation::Relu => {
-                    let gradient = Contiguous::new(gradient);
-                    let output = Contiguous::new(self.output.clone());
-                    let kept = rows::rectified(gradient.values(), output.values());
-                    tensor(kept, shape)
-                }
-            };
-            let values = Contiguous::new(joined.clone());
-            let (input, gamma) = (
-                Contiguous::new(self.input.clone()),
-                Contiguous::new(self.gamma.clone()),
-            );
-            let found = rows::NormGradient {
-                input: input.values(),
+        /// Gradients of input, gamma, beta and shortcut from that of the output, those of a map's size in
+        /// the place of what they come from.
+        fn gradients(self, gradient: FlexTensor) -> [FlexTensor; 4] {
+            let [_, _, _, channels] = dims(&self.input);
+            let (gamma, output) = (Contiguous::new(self.gamma), Contiguous::new(self.output));
+            let (mut gradient, mut input) = (owned(gradient), owned(self.input));
+            let [gamma, beta] = rows::NormGradient {
+                rectified: (self.activation == Activation::Relu).then(|| output.values()),
                 gamma: gamma.values(),
                 mean: &self.mean,
                 inverse: &self.inverse,
             }
-            .of(values.values());
+            .of(gradient.storage_mut::<f32>(), input.storage_mut::<f32>());
             [
-                tensor(found.input, shape),
-                tensor(found.gamma, [channels]),
-                tensor(found.beta, [channels]),
-                joined,
+                input,
+                tensor(gamma, [channels]),
+                tensor(beta, [channels]),
+                gradient,
             ]
         }
     }

@@ -160,58 +160,23 @@ impl Kernel for BlockMoments<'_> {
     }
 }
 
-/// The gradient where the output is positive, 0 elsewhere.
-pub(crate) fn rectified(gradient: &[f32], output: &[f32]) -> Vec<f32> {
-    made_in_chunks(gradient.len(), BLOCK, |index, kept| {
-        let block = index * BLOCK..index * BLOCK + kept.len();
-        vectorised(RectifiedBlock {
-            gradient: &gradient[block.clone()],
-            output: &output[block],
-            kept,
-        });
-    })
-}
-
-struct RectifiedBlock<'a> {
-    gradient: &'a [f32],
-    output: &'a [f32],
-    kept: &'a mut [f32],
-}
-
-impl Kernel for RectifiedBlock<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let values = self.gradient.iter().zip(self.output);
-        for (kept, (gradient, output)) in self.kept.iter_mut().zip(values) {
-            *kept = if *output > 0.0 { *gradient } else { 0.0 };
-        }
-    }
-}
-
-/// What a gradient through batch normalisation needs of the forward pass.
+/// What a gradient through batch normalisation needs of the forward pass, besides its input.
 pub(crate) struct NormGradient<'a> {
-    pub(crate) input: &'a [f32],
+    /// What a ReLU made of the result, if one did.
+    pub(crate) rectified: Option<&'a [f32]>,
     pub(crate) gamma: &'a [f32],
     pub(crate) mean: &'a [f32],
     /// `1 / √(variance + ε)`.
     pub(crate) inverse: &'a [f32],
 }
 
-/// Gradients of what goes into batch normalisation.
-pub(crate) struct NormGradients {
-    pub(crate) input: Vec<f32>,
-    pub(crate) gamma: Vec<f32>,
-    pub(crate) beta: Vec<f32>,
-}
-
 impl NormGradient<'_> {
     /// With `x̂` the normalised input: `∂β = Σ g`, `∂γ = Σ g x̂`,
-    /// `∂x = γ/σ (g − mean(g) − x̂ mean(g x̂))`.
-    pub(crate) fn of(&self, gradient: &[f32]) -> NormGradients {
+    /// `∂x = γ/σ (g − mean(g) − x̂ mean(g x̂))`. Returns `∂γ` and `∂β`; `gradient` becomes `g`, that of what
+    /// went into the ReLU, and `input` becomes `∂x`.
+    pub(crate) fn of(&self, gradient: &mut [f32], input: &mut [f32]) -> [Vec<f32>; 2] {
         let channels = self.gamma.len();
-        let (beta, gamma) = self.sums(gradient);
+        let [gamma, beta] = self.sums(gradient, input);
         let count = (gradient.len() / channels) as f32;
         // The formula as a g + b x + c per channel.
         let mut factors = InputFactors {
@@ -229,27 +194,29 @@ impl NormGradient<'_> {
             factors.constant.push(constant);
         }
         let block = block_len(channels);
-        let input = made_in_chunks(gradient.len(), block, |index, out| {
-            let block = index * block..index * block + out.len();
+        let blocks = input.par_chunks_mut(block).zip(gradient.par_chunks(block));
+        blocks.for_each(|(input, gradient)| {
             vectorised(InputGradientBlock {
                 factors: &factors,
-                gradient: &gradient[block.clone()],
-                input: &self.input[block],
-                out,
+                gradient,
+                input,
             });
         });
-        NormGradients { input, gamma, beta }
+        [gamma, beta]
     }
 
-    /// `Σ g` and `Σ g x̂`.
-    fn sums(&self, gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    /// `Σ g x̂` and `Σ g`.
+    fn sums(&self, gradient: &mut [f32], input: &[f32]) -> [Vec<f32>; 2] {
         let channels = self.gamma.len();
         let block = block_len(channels);
         let parts: Vec<(Vec<f32>, Vec<f32>)> = gradient
-            .par_chunks(block)
-            .zip(self.input.par_chunks(block))
-            .map(|(gradient, input)| {
+            .par_chunks_mut(block)
+            .zip(input.par_chunks(block))
+            .enumerate()
+            .map(|(index, (gradient, input))| {
+                let rectified = self.rectified.map(|output| &output[index * block..]);
                 vectorised(BlockSums {
+                    rectified,
                     gradient,
                     input,
                     mean: self.mean,
@@ -266,7 +233,7 @@ impl NormGradient<'_> {
                 .map(|(_, weighted)| f64::from(weighted[channel]));
             values.sum::<f64>() as f32 * self.inverse[channel]
         });
-        (plain.collect(), weighted.collect())
+        [weighted.collect(), plain.collect()]
     }
 }
 
@@ -280,8 +247,8 @@ struct InputFactors {
 struct InputGradientBlock<'a> {
     factors: &'a InputFactors,
     gradient: &'a [f32],
-    input: &'a [f32],
-    out: &'a mut [f32],
+    /// Becomes its gradient.
+    input: &'a mut [f32],
 }
 
 impl Kernel for InputGradientBlock<'_> {
@@ -295,24 +262,24 @@ impl Kernel for InputGradientBlock<'_> {
             constant,
         } = self.factors;
         let channels = outer.len();
-        let rows = self
-            .gradient
-            .chunks_exact(channels)
-            .zip(self.input.chunks_exact(channels));
-        for (out, (gradient, input)) in self.out.chunks_exact_mut(channels).zip(rows) {
+        let rows = self.gradient.chunks_exact(channels);
+        for (input, gradient) in self.input.chunks_exact_mut(channels).zip(rows) {
             let factors = outer.iter().zip(slope).zip(constant);
-            let values = gradient.iter().zip(input).zip(factors);
-            for (out, ((gradient, input), ((outer, slope), constant))) in out.iter_mut().zip(values)
+            for ((input, gradient), ((outer, slope), constant)) in
+                input.iter_mut().zip(gradient).zip(factors)
             {
-                *out = outer * gradient + (slope * input + constant);
+                *input = outer * gradient + (slope * *input + constant);
             }
         }
     }
 }
 
-/// `Σ g` and `Σ g (x − mean)` of some rows.
+/// `Σ g` and `Σ g (x − mean)` of some rows, where `g` is the gradient where a ReLU let its input pass
+/// and 0 elsewhere.
 struct BlockSums<'a> {
-    gradient: &'a [f32],
+    rectified: Option<&'a [f32]>,
+    /// Becomes `g`.
+    gradient: &'a mut [f32],
     input: &'a [f32],
     mean: &'a [f32],
 }
@@ -322,6 +289,11 @@ impl Kernel for BlockSums<'_> {
 
     #[inline(always)]
     fn run(self) -> Self::Output {
+        if let Some(rectified) = self.rectified {
+            for (gradient, output) in self.gradient.iter_mut().zip(rectified) {
+                *gradient = if *output > 0.0 { *gradient } else { 0.0 };
+            }
+        }
         let channels = self.mean.len();
         let (mut plain, mut weighted) = (vec![0.0; channels], vec![0.0; channels]);
         let rows = self
