@@ -1,5 +1,6 @@
 use burn::tensor::{Int, Tensor};
 use ithn_generator::row_indices;
+use ithn_kernels::select_append;
 
 /// Projected keys and values, split by head.
 #[derive(Debug, Clone)]
@@ -11,11 +12,15 @@ pub struct KeyValues {
 }
 
 impl KeyValues {
-    /// These positions followed by `later` ones.
-    pub fn append(self, later: KeyValues) -> Self {
+    /// The positions of the rows named by `rows`, followed by `later` ones.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row, or not one for each of `later`.
+    pub fn select_append(self, rows: &[usize], later: KeyValues) -> Self {
         KeyValues {
-            keys: Tensor::cat(vec![self.keys, later.keys], 2),
-            values: Tensor::cat(vec![self.values, later.values], 2),
+            keys: select_append(self.keys, rows, later.keys),
+            values: select_append(self.values, rows, later.values),
         }
     }
 
@@ -32,6 +37,8 @@ impl KeyValues {
 #[derive(Debug, Clone)]
 pub struct LayerCache {
     words: Option<KeyValues>,
+    /// Which of the rows of `words` each row goes on from: they move when the next words come.
+    origins: Vec<usize>,
     patches: KeyValues,
     /// Which of the encoded studies each row belongs to. Reports of one study look at the same
     /// patches, so that permuting them moves nothing.
@@ -44,6 +51,7 @@ impl LayerCache {
         let [studies, _, _, _] = patches.keys.dims();
         LayerCache {
             words: None,
+            origins: (0..studies).collect(),
             patches,
             studies: (0..studies).collect(),
         }
@@ -52,9 +60,10 @@ impl LayerCache {
     /// Adds the next words, which attend to all that this returns.
     pub fn append(&mut self, newest: KeyValues) -> &KeyValues {
         let words = match self.words.take() {
-            Some(earlier) => earlier.append(newest),
+            Some(earlier) => earlier.select_append(&self.origins, newest),
             None => newest,
         };
+        self.origins = (0..self.origins.len()).collect();
         self.words.insert(words)
     }
 
@@ -69,13 +78,17 @@ impl LayerCache {
     ///
     /// If there is no such row.
     pub fn select(self, rows: &[usize]) -> Self {
-        let studies: Vec<usize> = rows.iter().map(|&row| self.studies[row]).collect();
-        let indices = row_indices(rows, &self.patches.keys.device());
+        let named = |of: &[usize]| -> Vec<usize> { rows.iter().map(|&row| of[row]).collect() };
+        let studies = named(&self.studies);
         LayerCache {
-            words: self.words.map(|words| words.select(indices.clone())),
+            origins: named(&self.origins),
+            words: self.words,
             patches: match studies == self.studies {
                 true => self.patches,
-                false => self.patches.select(indices),
+                false => {
+                    let indices = row_indices(rows, &self.patches.keys.device());
+                    self.patches.select(indices)
+                }
             },
             studies,
         }

@@ -11,6 +11,7 @@
 //! | [`Convolution`] | channels-last: pointwise as one product, 3×3 by Winograd's algorithm |
 //! | [`linear`] | the bias into the product; a few rows without packing |
 //! | [`MaxPool`] | channels-last windows, all channels at once |
+//! | [`select_append`] | rows that change places and grow, one copy |
 //! | [`AmsGradStep`] | moments, penalty and weight in one pass, in place |
 //! | [`batch_norm_train`], [`scale_shift`] | statistics, normalisation, shortcut, ReLU |
 //!
@@ -47,6 +48,7 @@ mod geometry;
 mod lanes;
 mod linear;
 mod max_pool;
+mod select_append;
 #[cfg(feature = "flex")]
 mod top_k;
 mod top_k_attention;
@@ -62,6 +64,7 @@ pub use convolution::Convolution;
 pub use freed_memory::keep_freed_memory;
 pub use linear::linear;
 pub use max_pool::MaxPool;
+pub use select_append::select_append;
 pub use top_k_attention::{TopKAttention, laid_by_column};
 pub use worker::{join_workers, on_worker};
 
