@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group};
 use ithn_alignment::{HardNegativePlacement, Similarities, TemperatureConfig, contrastive_loss};
 use ithn_generator::StepDecoder;
 use ithn_negatives::{HardeningConfig, harden};
@@ -123,4 +123,9 @@ criterion_group!(
     training,
     alignment
 );
-criterion_main!(benches);
+/// As `criterion_main!` writes it, on a main thread that works like those of the examples.
+fn main() {
+    ithn::device::prepare_process();
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}
