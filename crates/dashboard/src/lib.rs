@@ -2,8 +2,8 @@
 //! reports and to their negatives, hardness, validation scores, warnings.
 //!
 //! [`Dashboard`] is an [`Observer`], to be given to
-//! [`run_experiment`](ithn::train::run_experiment) in place of a [`Console`]; it is a crate of its own, so that
-//! nobody builds a terminal library who does not want one.
+//! [`run_experiment`](ithn::train::run_experiment) in place of a [`Console`]; it is a crate of its own,
+//! so that nobody builds a terminal library who does not want one.
 //!
 //! ```no_run
 //! use ithn::config::Preset;
@@ -40,10 +40,11 @@ use terminal::{Terminal, lock};
 
 /// Shows a run on the whole terminal.
 ///
-/// The screen is given back when training is over, when the dashboard is dropped, or on a panic; what was
-/// said meanwhile is then printed as [`Console`] prints it, so that it stays in the terminal.
-/// Key `q` (or Ctrl-C, which is no signal while the screen is taken) raises the [`Interrupt`]; a second one ends the process at once with
-/// [`INTERRUPTED_STATUS`](ithn::train::INTERRUPTED_STATUS), and what was saved before then is whole.
+/// The screen is given back when training is over, when the dashboard is dropped, or on a panic; what
+/// was said meanwhile is then printed as [`Console`] prints it, so that it stays in the terminal. Key
+/// `q` (or Ctrl-C, which is no signal while the screen is taken) raises the [`Interrupt`]; a second
+/// one ends the process at once with [`INTERRUPTED_STATUS`](ithn::train::INTERRUPTED_STATUS), and
+/// what was saved before then is whole.
 #[derive(Debug)]
 pub struct Dashboard {
     progress: Arc<Mutex<Progress>>,

@@ -172,8 +172,8 @@ pub(crate) struct NormGradient<'a> {
 
 impl NormGradient<'_> {
     /// With `x̂` the normalised input: `∂β = Σ g`, `∂γ = Σ g x̂`,
-    /// `∂x = γ/σ (g − mean(g) − x̂ mean(g x̂))`. Returns `∂γ` and `∂β`; `gradient` becomes `g`, that of what
-    /// went into the ReLU, and `input` becomes `∂x`.
+    /// `∂x = γ/σ (g − mean(g) − x̂ mean(g x̂))`. Returns `∂γ` and `∂β`; `gradient` becomes `g`, that
+    /// of what went into the ReLU, and `input` becomes `∂x`.
     pub(crate) fn of(&self, gradient: &mut [f32], input: &mut [f32]) -> [Vec<f32>; 2] {
         let channels = self.gamma.len();
         let [gamma, beta] = self.sums(gradient, input);
