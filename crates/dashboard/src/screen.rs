@@ -212,8 +212,8 @@ fn draw_epochs(frame: &mut Frame, progress: &Progress, area: Rect) {
     let header = [
         "epoch", "loss", "LM", "L_cp", "L_cs", "1-λ", "BLEU-4", "ROUGE-L", "CIDEr", "F1", "time",
     ];
-    let kept = progress.epochs.len().saturating_sub(EPOCHS.into());
-    let rows = progress.epochs[kept..].iter().map(|record| {
+    let earlier = progress.epochs.len().saturating_sub(EPOCHS.into());
+    let rows = progress.epochs[earlier..].iter().map(|record| {
         let (losses, scores) = (&record.losses, &record.validation);
         let best = if record.is_best { "*" } else { "" };
         Row::new([

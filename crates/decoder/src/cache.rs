@@ -94,3 +94,44 @@ impl LayerCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    fn random(rows: usize, length: usize) -> KeyValues {
+        let device = Device::default();
+        let tensor = || Tensor::random([rows, 2, length, 3], Distribution::Default, &device);
+        KeyValues {
+            keys: tensor(),
+            values: tensor(),
+        }
+    }
+
+    /// Rows may change places more than once, and leave, before their next words come.
+    #[test]
+    fn words_follow_their_rows_through_every_change() {
+        let mut cache = LayerCache::new(random(2, 4));
+        let (first, second) = (random(3, 1), random(2, 1));
+        cache = cache.select(&[0, 0, 1]);
+        cache.append(first.clone());
+        cache = cache.select(&[2, 0, 1]).select(&[1, 0]);
+        let words = cache.append(second.clone()).clone();
+        for (row, origin) in [(0, 0), (1, 2)] {
+            let of = |tensor: &Tensor<4>, row: usize| tensor.clone().narrow(0, row, 1);
+            for (found, [earlier, later]) in [
+                (&words.keys, [&first.keys, &second.keys]),
+                (&words.values, [&first.values, &second.values]),
+            ] {
+                let expected = Tensor::cat(vec![of(earlier, origin), of(later, row)], 2);
+                of(found, row)
+                    .into_data()
+                    .assert_eq(&expected.into_data(), true);
+            }
+        }
+        let again = cache.append(random(2, 1));
+        assert_eq!(again.keys.dims(), [2, 2, 3, 3]);
+    }
+}

@@ -4,8 +4,8 @@
 /// whether it does. To be called at the beginning of `main`, before much was allocated.
 ///
 /// The allocator of Linux with glibc otherwise returns every large tensor to the system, whose pages
-/// the next one gets back one by one, each of them cleared: a tenth of a training step. Peak memory
-/// stays what it was, but is held to the end. With other allocators and systems it does nothing.
+/// the next one gets back one by one, each of them cleared. Peak memory stays what it was, but is held
+/// to the end. With other allocators and systems it does nothing.
 ///
 /// ```standalone_crate
 /// assert_eq!(ithn_kernels::keep_freed_memory(), cfg!(all(target_os = "linux", target_env = "gnu")));
