@@ -1,10 +1,11 @@
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use image::{DynamicImage, ImageReader, Limits};
 
 use crate::error::DataError;
+use crate::jpeg::{decode_jpeg, is_jpeg};
 
 /// Longest side that is decoded, in pixels: twice that of the largest detectors.
 pub(crate) const MAX_SIDE: u32 = 16_384;
@@ -12,11 +13,8 @@ pub(crate) const MAX_SIDE: u32 = 16_384;
 /// Bytes that decoding one image may take.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Bytes that an image file may have: the JPEG decoder reads all of it before it looks at it.
+/// Bytes that an image file may have: all of it is read before it is decoded.
 const MAX_FILE_BYTES: u64 = 1 << 28;
-
-/// Last bytes of a JPEG file among which its end is looked for: some writers pad.
-const JPEG_TAIL: i64 = 1 << 12;
 
 /// First bytes that are read to learn an image's dimensions: first few, then many.
 const SHORT_HEADER: u64 = 1 << 14;
@@ -53,8 +51,13 @@ pub fn decode_image(path: &Path) -> Result<DecodedImage, DataError> {
     if is_dicom(&mut file, path)? {
         return decode_dicom(file.into_inner(), path);
     }
-    check_jpeg_end(&mut file, path)?;
-    let mut reader = ImageReader::new(file)
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .map_err(DataError::io("cannot read image", path))?;
+    if is_jpeg(&bytes) {
+        return decode_jpeg(&bytes, path);
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(DataError::io("cannot read image", path))?;
     reader.limits(limits());
@@ -155,25 +158,6 @@ fn is_dicom(file: &mut BufReader<File>, path: &Path) -> Result<bool, DataError> 
     file.take(132).read_to_end(&mut start).map_err(io_error())?;
     file.rewind().map_err(io_error())?;
     Ok(start.len() == 132 && start.ends_with(b"DICM"))
-}
-
-/// Refuses a JPEG file without an end of image, as a download that broke off leaves: the decoder would
-/// fill in gray what is missing. Reads from the start again afterwards.
-fn check_jpeg_end(file: &mut BufReader<File>, path: &Path) -> Result<(), DataError> {
-    let io_error = || DataError::io("cannot read image", path);
-    let (mut start, mut end) = (Vec::new(), Vec::new());
-    file.take(2).read_to_end(&mut start).map_err(io_error())?;
-    if start == [0xff, 0xd8] {
-        let length = file.seek(SeekFrom::End(0)).map_err(io_error())?;
-        let tail = JPEG_TAIL.min(i64::try_from(length).unwrap_or(JPEG_TAIL));
-        file.seek(SeekFrom::End(-tail)).map_err(io_error())?;
-        file.read_to_end(&mut end).map_err(io_error())?;
-        if !end.windows(2).any(|pair| pair == [0xff, 0xd9]) {
-            let reason = "the JPEG file is cut short: it has no end of image".to_owned();
-            return Err(image_error(path, reason));
-        }
-    }
-    file.rewind().map_err(io_error())
 }
 
 #[cfg(feature = "dicom")]

@@ -71,6 +71,7 @@ mod error;
 mod exclusion;
 mod image;
 mod image_loader;
+mod jpeg;
 mod labels;
 mod loader;
 mod mimic;

@@ -225,16 +225,16 @@ impl ImageTransform {
 /// Values 0 to 255 of planes `[3, height, width]` (or several such images, one after the other) with
 /// ImageNet's mean and deviation taken out; a device does the same to whole batches.
 pub fn normalise(planes: &[u8], plane_len: usize) -> Vec<f32> {
-    planes
-        .chunks(plane_len.max(1))
-        .enumerate()
-        .flat_map(|(plane, values)| {
-            let (mean, deviation) = (IMAGENET_MEAN[plane % 3], IMAGENET_STD[plane % 3]);
+    let mut normalised = Vec::with_capacity(planes.len());
+    for (plane, values) in planes.chunks(plane_len.max(1)).enumerate() {
+        let (mean, deviation) = (IMAGENET_MEAN[plane % 3], IMAGENET_STD[plane % 3]);
+        normalised.extend(
             values
                 .iter()
-                .map(move |&value| (f32::from(value) / 255.0 - mean) / deviation)
-        })
-        .collect()
+                .map(|&value| (f32::from(value) / 255.0 - mean) / deviation),
+        );
+    }
+    normalised
 }
 
 fn check_shape(image: &DecodedImage) -> Result<(), TransformError> {
