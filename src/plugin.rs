@@ -80,7 +80,7 @@ pub struct Ithn<G> {
 impl<G: ReportGenerator> Ithn<G> {
     /// Losses of a batch; `lambda` in `[0, 1]` is 1 for untouched negatives.
     pub fn losses(&self, batch: TrainingBatch, lambda: f64) -> LossTerms {
-        let encoded = self.generator.encode(batch.images);
+        let (encoded, negative) = self.encode(batch.images, batch.negatives.as_ref());
         let (inputs, targets, target_mask) = shift(batch.tokens, batch.token_mask);
         let forced = self.generator.force(&encoded.context, inputs.clone());
         let hidden = forced.hidden;
@@ -95,7 +95,7 @@ impl<G: ReportGenerator> Ithn<G> {
         let (total, alignment) = match batch.negatives {
             None => (learnt, None),
             Some(negatives) => {
-                let terms = self.align(encoded, hidden, inputs, negatives, lambda);
+                let terms = self.align(encoded, negative, hidden, inputs, negatives, lambda);
                 let total = learnt * weights.language
                     + terms.contrastive.clone() * weights.contrastive
                     + terms.separation.clone() * weights.separation;
@@ -110,9 +110,26 @@ impl<G: ReportGenerator> Ithn<G> {
         }
     }
 
+    /// A batch's images, and its negatives' if their reports are embedded in sight of them.
+    fn encode(
+        &self,
+        images: Tensor<5>,
+        negatives: Option<&NegativeBatch>,
+    ) -> (EncodedImages<G::Context>, Option<EncodedImages<G::Context>>) {
+        match negatives {
+            Some(negatives) if self.config.text_path == TextPath::WithImage => {
+                let both = [images, negatives.images.clone()];
+                let [encoded, negative] = self.generator.encode_both(both);
+                (encoded, Some(negative))
+            }
+            _ => (self.generator.encode(images), None),
+        }
+    }
+
     fn align(
         &self,
         encoded: EncodedImages<G::Context>,
+        negative: Option<EncodedImages<G::Context>>,
         hidden: Tensor<3>,
         inputs: Tensor<2, Int>,
         negatives: NegativeBatch,
@@ -130,7 +147,7 @@ impl<G: ReportGenerator> Ithn<G> {
         };
         let (mut hidden, mut negative_hidden, negative_pooled) = match self.config.text_path {
             TextPath::WithImage => {
-                let negative = self.generator.encode(negatives.images);
+                let negative = negative.expect("encoded beside the batch's own images");
                 (hidden, states(&negative.context), Some(negative.pooled))
             }
             TextPath::SameImage => (hidden, states(&encoded.context), pooled(negatives.images)),

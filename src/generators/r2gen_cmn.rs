@@ -139,12 +139,17 @@ impl R2GenCmn {
     /// - patches: `[batch, views · patches, channels]`
     /// - pooled: `[batch, views · channels]`
     pub fn look(&self, images: Tensor<5>) -> ImageFeatures {
-        join_views(&self.backbone, images, self.views)
+        let [seen] = join_views(&self.backbone, [images], self.views);
+        seen
     }
 
     /// Encodes backbone patches, `[batch, patches, channels]`.
     pub fn encode_patches(&self, patches: Tensor<3>) -> EncodedStudy {
-        let bank = self.memory.bank();
+        self.encode_by(self.memory.bank(), patches)
+    }
+
+    /// [`encode_patches`](Self::encode_patches) by rows of the memory that were projected before.
+    fn encode_by(&self, bank: MemoryBank, patches: Tensor<3>) -> EncodedStudy {
         let x = self
             .visual_dropout
             .forward(relu(linear(&self.visual_embedding, patches)));
@@ -154,6 +159,15 @@ impl R2GenCmn {
             patches: self.encoder.forward(x),
             bank,
         }
+    }
+
+    fn encode_seen(&self, bank: MemoryBank, seen: ImageFeatures) -> EncodedImages<EncodedStudy> {
+        let context = self.encode_by(bank, seen.patches);
+        let pooled = match self.image_feature {
+            ImageFeature::Backbone => seen.pooled,
+            ImageFeature::Encoder => context.patches.clone().mean_dim(1).squeeze_dim(1),
+        };
+        EncodedImages { context, pooled }
     }
 
     /// A state that has seen encoded patches and no word.
@@ -177,13 +191,13 @@ impl ReportGenerator for R2GenCmn {
     type Context = EncodedStudy;
 
     fn encode(&self, images: Tensor<5>) -> EncodedImages<EncodedStudy> {
-        let seen = self.look(images);
-        let context = self.encode_patches(seen.patches);
-        let pooled = match self.image_feature {
-            ImageFeature::Backbone => seen.pooled,
-            ImageFeature::Encoder => context.patches.clone().mean_dim(1).squeeze_dim(1),
-        };
-        EncodedImages { context, pooled }
+        self.encode_seen(self.memory.bank(), self.look(images))
+    }
+
+    fn encode_both(&self, images: [Tensor<5>; 2]) -> [EncodedImages<EncodedStudy>; 2] {
+        let bank = self.memory.bank();
+        join_views(&self.backbone, images, self.views)
+            .map(|seen| self.encode_seen(bank.clone(), seen))
     }
 
     fn pooled(&self, images: Tensor<5>) -> Tensor<2> {

@@ -208,6 +208,37 @@ fn padding_does_not_change_the_words_before_it() {
 }
 
 #[derive(Clone)]
+struct BothAreEachAlone(usize, Device);
+
+impl GeneratorTask for BothAreEachAlone {
+    type Output = ();
+
+    fn run<G: LibraryGenerator>(self, generator: G) {
+        let BothAreEachAlone(views, device) = self;
+        let batches = [0, 1].map(|_| images(2, views, &device));
+        let tokens = Tensor::<2, Int>::from_data([[0, 3, 2], [0, 1, 5]], &device);
+        let both = generator.encode_both(batches.clone());
+        for (together, images) in both.into_iter().zip(batches) {
+            let alone = generator.encode(images);
+            close(together.pooled, alone.pooled);
+            let hidden = |context: &G::Context| {
+                let hidden = generator.hidden_states(context, tokens.clone());
+                hidden.flatten::<2>(0, 1)
+            };
+            close(hidden(&together.context), hidden(&alone.context));
+        }
+    }
+}
+
+#[test]
+fn two_batches_encoded_together_are_each_encoded_alone() {
+    let device = Device::default();
+    for views in [1, 2] {
+        for_every(views, &device, BothAreEachAlone(views, device.clone()));
+    }
+}
+
+#[derive(Clone)]
 struct AloneMeansAlone(Device);
 
 impl GeneratorTask for AloneMeansAlone {

@@ -1,24 +1,32 @@
 use burn::tensor::{Tensor, assert_shape};
 use ithn_backbone::{ImageFeatures, ResNet};
 
-/// Backbone features of all views of a study: patches joined along the patches, pooled features
-/// along the channels.
+/// Backbone features of all views of some batches of studies: of each batch, patches joined along the
+/// patches, pooled features along the channels. The backbone sees all of them together, each view of
+/// each batch as a batch of its own.
 ///
 /// # Shapes
 ///
-/// - images: `[batch, views, 3, height, width]`
+/// - studies: `[batch, views, 3, height, width]`
 /// - patches: `[batch, views · patches, channels]`
 /// - pooled: `[batch, views · channels]`
-pub(super) fn join_views(backbone: &ResNet, images: Tensor<5>, views: usize) -> ImageFeatures {
-    assert_shape!(images, [_, views, 3, _, _]);
-    let (patches, pooled) = images
-        .split(1, 1)
-        .into_iter()
-        .map(|view| backbone.forward(view.squeeze_dim(1)))
-        .map(|view| (view.patches, view.pooled))
-        .unzip();
-    ImageFeatures {
-        patches: Tensor::cat(patches, 1),
-        pooled: Tensor::cat(pooled, 1),
-    }
+pub(super) fn join_views<const BATCHES: usize>(
+    backbone: &ResNet,
+    studies: [Tensor<5>; BATCHES],
+    views: usize,
+) -> [ImageFeatures; BATCHES] {
+    let images = studies.iter().flat_map(|images| {
+        assert_shape!(images, [_, views, 3, _, _]);
+        images.clone().split(1, 1)
+    });
+    let images = images.map(|view| view.squeeze_dim(1)).collect();
+    let mut seen = backbone.forward_each(images).into_iter();
+    studies.map(|_| {
+        let of_study = seen.by_ref().take(views);
+        let (patches, pooled) = of_study.map(|view| (view.patches, view.pooled)).unzip();
+        ImageFeatures {
+            patches: Tensor::cat(patches, 1),
+            pooled: Tensor::cat(pooled, 1),
+        }
+    })
 }

@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::{Flag, Initializer, Module, Param, RunningState};
 use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor, assert_shape};
-use ithn_kernels::{Activation, scale_shift};
+use ithn_kernels::{Activation, BatchNormTraining, scale_shift};
 
 /// Configuration of a [`BatchNorm`].
 #[derive(Config, Debug, PartialEq)]
@@ -79,29 +79,35 @@ impl BatchNorm {
     }
 
     /// The same in one pass for channels-last maps, with what follows the norm in a residual block:
-    /// `f(norm(x) + shortcut)`.
+    /// `f(norm(x) + shortcut)`. In training, each of several batches that lie one after the other is
+    /// normalised by its own statistics, and they enter the running ones in turn.
     ///
     /// # Shapes
     ///
-    /// - input, shortcut, output: `[batch, height, width, channels]`
+    /// - input, shortcut, output: `[batches · batch, height, width, channels]`
     pub(crate) fn forward_channels_last(
         &self,
         input: Tensor<4>,
         shortcut: Option<Tensor<4>>,
         activation: Activation,
+        batches: usize,
     ) -> Tensor<4> {
         let (gamma, beta) = (self.gamma.val(), self.beta.val());
         if self.uses_batch_statistics(&input) {
-            let [batch, height, width, _] = input.dims();
-            let normed = ithn_kernels::batch_norm_train(
-                input,
-                gamma,
-                beta,
-                self.epsilon,
-                shortcut,
+            let [images, height, width, _] = input.dims();
+            let norm = BatchNormTraining {
+                epsilon: self.epsilon,
+                batches,
                 activation,
-            );
-            self.average(normed.mean, normed.variance, batch * height * width);
+            };
+            let normed = norm.forward(input, gamma, beta, shortcut);
+            let positions = images / batches * height * width;
+            let batch =
+                |statistics: &Tensor<2>, index| statistics.clone().slice(index).squeeze_dim(0);
+            for index in 0..batches as i32 {
+                let (mean, variance) = (batch(&normed.mean, index), batch(&normed.variance, index));
+                self.average(mean, variance, positions);
+            }
             return normed.output;
         }
         let scale = gamma / (self.running_var.value() + self.epsilon).sqrt();

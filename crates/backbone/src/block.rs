@@ -33,8 +33,9 @@ impl BlockKind {
 pub(crate) enum Layout {
     /// `[batch, channels, height, width]`, what Burn's convolutions take.
     ChannelsFirst,
-    /// `[batch, height, width, channels]`, what the fused operations of `ithn-kernels` take.
-    ChannelsLast,
+    /// `[batches · batch, height, width, channels]`, what the fused operations of `ithn-kernels` take:
+    /// several batches one after the other, which share nothing but the filters.
+    ChannelsLast { batches: usize },
 }
 
 /// A convolution without bias and the batch norm that follows it.
@@ -78,11 +79,11 @@ impl NormedConvolution {
         activation: Activation,
         layout: Layout,
     ) -> Tensor<4> {
-        if layout == Layout::ChannelsLast {
+        if let Layout::ChannelsLast { batches } = layout {
             let convolved = self.convolution().forward(input, self.conv.weight.val());
             return self
                 .norm
-                .forward_channels_last(convolved, shortcut, activation);
+                .forward_channels_last(convolved, shortcut, activation, batches);
         }
         let normed = self.norm.forward(self.conv.forward(input));
         let joined = match shortcut {
@@ -97,11 +98,11 @@ impl NormedConvolution {
 
     /// `relu(norm(conv(x)))` beside `x` itself, for a shortcut around it.
     fn forward_beside(&self, input: Tensor<4>, layout: Layout) -> (Tensor<4>, Tensor<4>) {
-        if layout == Layout::ChannelsLast {
+        if let Layout::ChannelsLast { batches } = layout {
             let weights = self.conv.weight.val();
             let (convolved, input) = self.convolution().forward_beside(input, weights);
             let norm = &self.norm;
-            let normed = norm.forward_channels_last(convolved, None, Activation::Relu);
+            let normed = norm.forward_channels_last(convolved, None, Activation::Relu, batches);
             return (normed, input);
         }
         let normed = self.forward(input.clone(), None, Activation::Relu, layout);

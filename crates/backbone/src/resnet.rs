@@ -132,15 +132,48 @@ impl ResNet {
     /// - images: `[batch, 3, height, width]`, normalised as the weights expect
     /// - patches: `[batch, h · w, channels]`, with `h × w` the last map
     pub fn forward(&self, images: Tensor<4>) -> ImageFeatures {
+        self.forward_batches(images, 1)
+    }
+
+    /// Features of several batches of images, as by [`forward`](Self::forward) for each in turn: in
+    /// training each is normalised by its own statistics, which enter the running ones in this order.
+    ///
+    /// Batches of one shape go through the filters together, which costs less than one by one; in
+    /// training on a device without fused operations they do not.
+    ///
+    /// # Shapes
+    ///
+    /// As for [`forward`](Self::forward), batch by batch.
+    pub fn forward_each(&self, batches: Vec<Tensor<4>>) -> Vec<ImageFeatures> {
+        let Some(first) = batches.first() else {
+            return Vec::new();
+        };
+        let alike = batches.iter().all(|batch| batch.dims() == first.dims());
+        let separate_statistics = first.is_autodiff() && !ithn_kernels::is_fused(first);
+        if !alike || separate_statistics {
+            return batches.into_iter().map(|it| self.forward(it)).collect();
+        }
+        let ([size, ..], count) = (first.dims(), batches.len());
+        let all = self.forward_batches(Tensor::cat(batches, 0), count);
+        (0..count)
+            .map(|index| ImageFeatures {
+                patches: all.patches.clone().narrow(0, index * size, size),
+                pooled: all.pooled.clone().narrow(0, index * size, size),
+            })
+            .collect()
+    }
+
+    /// Features of as many batches of one size, one after the other in `images`.
+    fn forward_batches(&self, images: Tensor<4>, batches: usize) -> ImageFeatures {
         let layout = match ithn_kernels::is_fused(&images) {
-            true => Layout::ChannelsLast,
+            true => Layout::ChannelsLast { batches },
             false => Layout::ChannelsFirst,
         };
         let stem = self.stem_in(images, layout);
         let blocks = self.stages.iter().flatten();
         let map = blocks.fold(stem, |map, block| block.forward_in(map, layout));
         let patches = match layout {
-            Layout::ChannelsLast => map.flatten(1, 2),
+            Layout::ChannelsLast { .. } => map.flatten(1, 2),
             Layout::ChannelsFirst => map.flatten::<3>(2, 3).swap_dims(1, 2),
         };
         ImageFeatures {
@@ -175,6 +208,7 @@ impl ResNet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::{Distribution, TensorData, Tolerance};
 
     #[test]
     fn published_sizes_have_torchvisions_weight_counts() {
@@ -217,16 +251,64 @@ mod tests {
         assert_eq!(features.patches.dims(), [2, 6, 32]);
     }
 
+    /// Features, running statistics and gradients are those of one batch after the other.
+    #[test]
+    fn batches_looked_at_together_do_not_see_each_other() {
+        let device = Device::default().autodiff();
+        let backbone = ResNetConfig::narrow(16, vec![1, 1]).init(&device);
+        let images =
+            |mean| Tensor::<4>::random([3, 3, 32, 32], Distribution::Normal(mean, 1.0), &device);
+        let batches = [images(0.0), images(3.0)];
+        let gradient = |features: &[ImageFeatures]| {
+            let [first, second] = [0, 1].map(|index| features[index].patches.clone());
+            let loss = first.square().mean() - second.square().mean() * 2.0;
+            let stem = backbone.stem.conv.weight.grad(&loss.backward());
+            stem.expect("it has taken part").into_data()
+        };
+        let close = |a: TensorData, b: TensorData| {
+            a.assert_approx_eq::<f32>(&b, Tolerance::absolute(2e-4).set_relative(2e-3));
+        };
+        let norm = &backbone.stages[1][0].convolutions[0].norm;
+        let states = [&norm.running_mean, &norm.running_var];
+        let running = || states.map(|state| state.value_sync());
+        let untouched = running();
+        let together = backbone.forward_each(batches.to_vec());
+        let averaged = running();
+        for (state, untouched) in states.iter().zip(untouched) {
+            state.update(untouched);
+        }
+        let in_turn = batches.map(|batch| backbone.forward(batch));
+        for (together, in_turn) in together.iter().zip(&in_turn) {
+            close(together.pooled.to_data(), in_turn.pooled.to_data());
+        }
+        for (together, in_turn) in averaged.into_iter().zip(running()) {
+            close(together.into_data(), in_turn.into_data());
+        }
+        close(gradient(&together), gradient(&in_turn));
+    }
+
+    #[test]
+    fn batches_of_other_shapes_are_looked_at_in_turn() {
+        let device = Device::default();
+        let backbone = ResNetConfig::narrow(4, vec![1, 1]).init(&device);
+        let seen = backbone.forward_each(vec![
+            Tensor::ones([2, 3, 32, 32], &device),
+            Tensor::ones([1, 3, 48, 32], &device),
+        ]);
+        let shapes: Vec<_> = seen.iter().map(|seen| seen.patches.dims()).collect();
+        assert_eq!(shapes, [[2, 16, 8], [1, 24, 8]]);
+        assert!(backbone.forward_each(Vec::new()).is_empty());
+    }
+
     #[test]
     fn one_image_in_a_batch_does_not_change_another_at_inference() {
         let device = Device::default();
         let backbone = ResNetConfig::narrow(4, vec![1, 1]).init(&device);
-        let images =
-            Tensor::<4>::random([2, 3, 32, 32], burn::tensor::Distribution::Default, &device);
+        let images = Tensor::<4>::random([2, 3, 32, 32], Distribution::Default, &device);
         let alone = backbone.forward(images.clone().narrow(0, 1, 1)).pooled;
         let both = backbone.forward(images).pooled.narrow(0, 1, 1);
         alone
             .into_data()
-            .assert_approx_eq::<f32>(&both.into_data(), burn::tensor::Tolerance::absolute(1e-5));
+            .assert_approx_eq::<f32>(&both.into_data(), Tolerance::absolute(1e-5));
     }
 }

@@ -45,6 +45,13 @@ pub trait ReportGenerator {
     /// the backbone expects.
     fn encode(&self, images: Tensor<5>) -> EncodedImages<Self::Context>;
 
+    /// Encodes two batches of as many studies, as [`encode`](Self::encode) does one after the other:
+    /// neither sees the other, nor does its batch norm. To be overridden where both together cost less,
+    /// as a backbone that takes them in one pass does.
+    fn encode_both(&self, images: [Tensor<5>; 2]) -> [EncodedImages<Self::Context>; 2] {
+        images.map(|images| self.encode(images))
+    }
+
     /// The pooled image features of [`encode`](Self::encode) alone. To be overridden where the
     /// context costs something.
     fn pooled(&self, images: Tensor<5>) -> Tensor<2> {

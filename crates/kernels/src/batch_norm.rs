@@ -1,128 +1,86 @@
-use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, assert_shape};
 
-/// What follows a normalisation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// `max(0, ·)`.
-    Relu,
+use crate::scale_shift::{Activation, join};
+
+/// Batch normalisation in training, a shortcut and an activation in one pass:
+/// `y = f(γ (x − mean) / √(variance + ε) + β + shortcut)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchNormTraining {
+    /// ε, added to the variance.
+    pub epsilon: f64,
+    /// How many batches of one size lie one after the other in the input, each normalised by its own
+    /// statistics.
+    pub batches: usize,
+    /// `f`.
+    pub activation: Activation,
 }
 
-/// Output and statistics of [`batch_norm_train`].
+/// Output and statistics of [`BatchNormTraining`].
 #[derive(Debug, Clone)]
 pub struct BatchNormOutput {
     /// Normalised, shortcut added, activated: as the input.
     pub output: Tensor<4>,
-    /// Mean of the batch, `[channels]`, without gradient.
-    pub mean: Tensor<1>,
-    /// Biased variance of the batch, `[channels]`, without gradient.
-    pub variance: Tensor<1>,
+    /// Mean of each batch, `[batches, channels]`, without gradient.
+    pub mean: Tensor<2>,
+    /// Biased variance of each batch, `[batches, channels]`, without gradient.
+    pub variance: Tensor<2>,
 }
 
-/// Batch normalisation in training, a shortcut and an activation in one pass:
-/// `y = f(γ (x − mean) / √(variance + ε) + β + shortcut)`.
-///
-/// # Shapes
-///
-/// - input, shortcut, output: `[batch, height, width, channels]`
-/// - gamma, beta: `[channels]`
-///
-/// # Panics
-///
-/// If shapes disagree.
-pub fn batch_norm_train(
-    input: Tensor<4>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    epsilon: f64,
-    shortcut: Option<Tensor<4>>,
-    activation: Activation,
-) -> BatchNormOutput {
-    check(&input, &gamma, &beta, shortcut.as_ref());
-    #[cfg(feature = "flex")]
-    if are_ours(&input, &gamma, &beta, shortcut.as_ref()) {
-        return fused::train(input, gamma, beta, epsilon, shortcut, activation);
+impl BatchNormTraining {
+    /// # Shapes
+    ///
+    /// - input, shortcut, output: `[batches · batch, height, width, channels]`
+    /// - gamma, beta: `[channels]`
+    ///
+    /// # Panics
+    ///
+    /// If shapes disagree, or the rows of the input are no multiple of the batches.
+    pub fn forward(
+        &self,
+        input: Tensor<4>,
+        gamma: Tensor<1>,
+        beta: Tensor<1>,
+        shortcut: Option<Tensor<4>>,
+    ) -> BatchNormOutput {
+        let [rows, height, width, channels] = input.dims();
+        assert_shape!(gamma, [channels]);
+        assert_shape!(beta, [channels]);
+        if let Some(shortcut) = &shortcut {
+            assert_shape!(shortcut, [rows, height, width, channels]);
+        }
+        assert!(
+            self.batches > 0 && rows.is_multiple_of(self.batches),
+            "{rows} images are not {} batches of one size",
+            self.batches
+        );
+        #[cfg(feature = "flex")]
+        if crate::scale_shift::are_ours(&input, [&gamma, &beta], shortcut.as_ref()) {
+            return fused::forward(*self, input, gamma, beta, shortcut);
+        }
+        self.composed(input, gamma, beta, shortcut)
     }
-    let [_, _, _, channels] = input.dims();
-    let rows = input.clone().reshape([-1, channels as i32]);
-    let (variance, mean) = rows.var_mean_bias(0);
-    let (variance, mean) = (variance.reshape([channels]), mean.reshape([channels]));
-    let deviation = (variance.clone() + epsilon).sqrt();
-    let scale = gamma / deviation;
-    let shift = beta - mean.clone() * scale.clone();
-    BatchNormOutput {
-        output: composed(input, scale, shift, shortcut, activation),
-        mean: mean.detach(),
-        variance: variance.detach(),
-    }
-}
 
-/// A scale and a shift per channel, a shortcut and an activation in one pass:
-/// `y = f(scale · x + shift + shortcut)`; batch normalisation by fixed statistics.
-///
-/// Fused on the CPU where no gradient is recorded.
-///
-/// # Shapes
-///
-/// As for [`batch_norm_train`], with `scale` and `shift` `[channels]`.
-///
-/// # Panics
-///
-/// If shapes disagree.
-pub fn scale_shift(
-    input: Tensor<4>,
-    scale: Tensor<1>,
-    shift: Tensor<1>,
-    shortcut: Option<Tensor<4>>,
-    activation: Activation,
-) -> Tensor<4> {
-    check(&input, &scale, &shift, shortcut.as_ref());
-    #[cfg(feature = "flex")]
-    if are_ours(&input, &scale, &shift, shortcut.as_ref()) && !input.is_autodiff() {
-        return fused::scale_shift(input, scale, shift, shortcut, activation);
-    }
-    composed(input, scale, shift, shortcut, activation)
-}
-
-fn check(input: &Tensor<4>, scale: &Tensor<1>, shift: &Tensor<1>, shortcut: Option<&Tensor<4>>) {
-    let [batch, height, width, channels] = input.dims();
-    assert_shape!(scale, [channels]);
-    assert_shape!(shift, [channels]);
-    if let Some(shortcut) = shortcut {
-        assert_shape!(shortcut, [batch, height, width, channels]);
-    }
-}
-
-#[cfg(feature = "flex")]
-fn are_ours(
-    input: &Tensor<4>,
-    scale: &Tensor<1>,
-    shift: &Tensor<1>,
-    shortcut: Option<&Tensor<4>>,
-) -> bool {
-    use crate::cpu::is_ours;
-    is_ours(input) && is_ours(scale) && is_ours(shift) && shortcut.is_none_or(is_ours)
-}
-
-fn composed(
-    input: Tensor<4>,
-    scale: Tensor<1>,
-    shift: Tensor<1>,
-    shortcut: Option<Tensor<4>>,
-    activation: Activation,
-) -> Tensor<4> {
-    let [_, _, _, channels] = input.dims();
-    let per_channel = |x: Tensor<1>| x.reshape([1, 1, 1, channels]);
-    let normed = input * per_channel(scale) + per_channel(shift);
-    let joined = match shortcut {
-        Some(shortcut) => normed + shortcut,
-        None => normed,
-    };
-    match activation {
-        Activation::Identity => joined,
-        Activation::Relu => relu(joined),
+    /// The same from public operations.
+    fn composed(
+        &self,
+        input: Tensor<4>,
+        gamma: Tensor<1>,
+        beta: Tensor<1>,
+        shortcut: Option<Tensor<4>>,
+    ) -> BatchNormOutput {
+        let (shape, batches) = (input.dims(), self.batches);
+        let [images, height, width, channels] = shape;
+        let positions = images / batches * height * width;
+        let rows = input.reshape([batches, positions, channels]);
+        let (variance, mean) = rows.clone().var_mean_bias(1);
+        let scale = gamma.reshape([1, 1, channels]) / (variance.clone() + self.epsilon).sqrt();
+        let shift = beta.reshape([1, 1, channels]) - mean.clone() * scale.clone();
+        let normed = (rows * scale + shift).reshape(shape);
+        BatchNormOutput {
+            output: join(normed, shortcut, self.activation),
+            mean: mean.squeeze_dim(1).detach(),
+            variance: variance.squeeze_dim(1).detach(),
+        }
     }
 }
 
@@ -135,19 +93,18 @@ mod fused {
     use burn::backend::tensor::FloatTensor;
     use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension};
 
-    use super::{Activation, BatchNormOutput, Tensor};
+    use super::{Activation, BatchNormOutput, BatchNormTraining, Tensor};
     use crate::channel_rows as rows;
     use crate::cpu::{Contiguous, dims, owned, tensor};
 
-    // An optional tensor cannot cross the dispatch, hence two operations of each kind.
+    // An optional tensor cannot cross the dispatch, hence two operations.
     #[backend_extension(Flex, Autodiff)]
     trait BatchNormOps: Backend {
         fn norm(
             input: FloatTensor<Self>,
             gamma: FloatTensor<Self>,
             beta: FloatTensor<Self>,
-            epsilon: f64,
-            activation: Activation,
+            config: BatchNormTraining,
         ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
         fn norm_and_join(
@@ -155,36 +112,16 @@ mod fused {
             gamma: FloatTensor<Self>,
             beta: FloatTensor<Self>,
             shortcut: FloatTensor<Self>,
-            epsilon: f64,
-            activation: Activation,
+            config: BatchNormTraining,
         ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     }
 
-    #[backend_extension(Flex)]
-    trait ScaleShiftOps: Backend {
-        fn scale_shift(
-            input: FloatTensor<Self>,
-            scale: FloatTensor<Self>,
-            shift: FloatTensor<Self>,
-            activation: Activation,
-        ) -> FloatTensor<Self>;
-
-        fn scale_shift_and_join(
-            input: FloatTensor<Self>,
-            scale: FloatTensor<Self>,
-            shift: FloatTensor<Self>,
-            shortcut: FloatTensor<Self>,
-            activation: Activation,
-        ) -> FloatTensor<Self>;
-    }
-
-    pub(super) fn train(
+    pub(super) fn forward(
+        config: BatchNormTraining,
         input: Tensor<4>,
         gamma: Tensor<1>,
         beta: Tensor<1>,
-        epsilon: f64,
         shortcut: Option<Tensor<4>>,
-        activation: Activation,
     ) -> BatchNormOutput {
         let [input, gamma, beta] = [
             input.into_dispatch(),
@@ -192,10 +129,9 @@ mod fused {
             beta.into_dispatch(),
         ];
         let (output, mean, variance) = match shortcut {
-            None => Dispatch::norm(input, gamma, beta, epsilon, activation),
+            None => Dispatch::norm(input, gamma, beta, config),
             Some(shortcut) => {
-                let shortcut = shortcut.into_dispatch();
-                Dispatch::norm_and_join(input, gamma, beta, shortcut, epsilon, activation)
+                Dispatch::norm_and_join(input, gamma, beta, shortcut.into_dispatch(), config)
             }
         };
         BatchNormOutput {
@@ -205,76 +141,6 @@ mod fused {
         }
     }
 
-    pub(super) fn scale_shift(
-        input: Tensor<4>,
-        scale: Tensor<1>,
-        shift: Tensor<1>,
-        shortcut: Option<Tensor<4>>,
-        activation: Activation,
-    ) -> Tensor<4> {
-        let [input, scale, shift] = [
-            input.into_dispatch(),
-            scale.into_dispatch(),
-            shift.into_dispatch(),
-        ];
-        Tensor::from_dispatch(match shortcut {
-            None => Dispatch::scale_shift(input, scale, shift, activation),
-            Some(shortcut) => {
-                let shortcut = shortcut.into_dispatch();
-                Dispatch::scale_shift_and_join(input, scale, shift, shortcut, activation)
-            }
-        })
-    }
-
-    impl ScaleShiftOps for Flex {
-        fn scale_shift(
-            input: FlexTensor,
-            scale: FlexTensor,
-            shift: FlexTensor,
-            activation: Activation,
-        ) -> FlexTensor {
-            scaled(input, scale, shift, None, activation)
-        }
-
-        fn scale_shift_and_join(
-            input: FlexTensor,
-            scale: FlexTensor,
-            shift: FlexTensor,
-            shortcut: FlexTensor,
-            activation: Activation,
-        ) -> FlexTensor {
-            scaled(input, scale, shift, Some(shortcut), activation)
-        }
-    }
-
-    fn scaled(
-        mut input: FlexTensor,
-        scale: FlexTensor,
-        shift: FlexTensor,
-        shortcut: Option<FlexTensor>,
-        activation: Activation,
-    ) -> FlexTensor {
-        let (scale, shift) = (Contiguous::new(scale), Contiguous::new(shift));
-        let shortcut = shortcut.map(Contiguous::new);
-        let factors = rows::Affine {
-            scale: scale.values(),
-            shift: shift.values(),
-            shortcut: shortcut.as_ref().map(Contiguous::values),
-            rectify: activation == Activation::Relu,
-        };
-        // The convolution that came before has no other use for its output.
-        if input.is_contiguous()
-            && input.bytes().len() == 4 * input.layout().num_elements()
-            && let Some(values) = input.try_storage_mut::<f32>()
-        {
-            factors.apply_in_place(values);
-            return input;
-        }
-        let shape = dims::<4>(&input);
-        let input = Contiguous::new(input);
-        tensor(factors.apply(input.values()), shape)
-    }
-
     type Normed<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
 
     impl BatchNormOps for Flex {
@@ -282,10 +148,9 @@ mod fused {
             input: FlexTensor,
             gamma: FlexTensor,
             beta: FlexTensor,
-            epsilon: f64,
-            activation: Activation,
+            config: BatchNormTraining,
         ) -> Normed<Flex> {
-            let (pass, mean, variance) = Pass::run(input, gamma, beta, None, epsilon, activation);
+            let (pass, mean, variance) = Pass::run(input, gamma, beta, None, config);
             (pass.output, mean, variance)
         }
 
@@ -294,11 +159,9 @@ mod fused {
             gamma: FlexTensor,
             beta: FlexTensor,
             shortcut: FlexTensor,
-            epsilon: f64,
-            activation: Activation,
+            config: BatchNormTraining,
         ) -> Normed<Flex> {
-            let (pass, mean, variance) =
-                Pass::run(input, gamma, beta, Some(shortcut), epsilon, activation);
+            let (pass, mean, variance) = Pass::run(input, gamma, beta, Some(shortcut), config);
             (pass.output, mean, variance)
         }
     }
@@ -308,12 +171,11 @@ mod fused {
             input: FloatTensor<Self>,
             gamma: FloatTensor<Self>,
             beta: FloatTensor<Self>,
-            epsilon: f64,
-            activation: Activation,
+            config: BatchNormTraining,
         ) -> Normed<Self> {
             let ((input, input_node), (gamma, gamma_node), (beta, beta_node)) =
                 (input.into_parts(), gamma.into_parts(), beta.into_parts());
-            let (pass, mean, variance) = Pass::run(input, gamma, beta, None, epsilon, activation);
+            let (pass, mean, variance) = Pass::run(input, gamma, beta, None, config);
             let output = pass.output.clone();
             let output = match Gradient
                 .prepare::<C>([input_node, gamma_node, beta_node])
@@ -331,14 +193,12 @@ mod fused {
             gamma: FloatTensor<Self>,
             beta: FloatTensor<Self>,
             shortcut: FloatTensor<Self>,
-            epsilon: f64,
-            activation: Activation,
+            config: BatchNormTraining,
         ) -> Normed<Self> {
             let ((input, input_node), (gamma, gamma_node), (beta, beta_node)) =
                 (input.into_parts(), gamma.into_parts(), beta.into_parts());
             let (shortcut, shortcut_node) = shortcut.into_parts();
-            let (pass, mean, variance) =
-                Pass::run(input, gamma, beta, Some(shortcut), epsilon, activation);
+            let (pass, mean, variance) = Pass::run(input, gamma, beta, Some(shortcut), config);
             let output = pass.output.clone();
             let output = match Gradient
                 .prepare::<C>([input_node, gamma_node, beta_node, shortcut_node])
@@ -358,9 +218,8 @@ mod fused {
         input: FlexTensor,
         output: FlexTensor,
         gamma: FlexTensor,
-        mean: Vec<f32>,
-        /// `1 / √(variance + ε)`.
-        inverse: Vec<f32>,
+        /// `mean` and `1 / √(variance + ε)` of each batch.
+        statistics: Vec<[Vec<f32>; 2]>,
         activation: Activation,
     }
 
@@ -370,8 +229,7 @@ mod fused {
             gamma: FlexTensor,
             beta: FlexTensor,
             shortcut: Option<FlexTensor>,
-            epsilon: f64,
-            activation: Activation,
+            config: BatchNormTraining,
         ) -> (Self, FlexTensor, FlexTensor) {
             let shape = dims::<4>(&input);
             let input = input.to_contiguous();
@@ -383,54 +241,81 @@ mod fused {
             );
             let shortcut = shortcut.map(Contiguous::new);
             let [_, _, _, channels] = shape;
-            let (mean, variance) = rows::moments(x.values(), channels);
-            let inverse: Vec<f32> = variance
-                .iter()
-                .map(|&variance| (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32)
-                .collect();
-            let scale: Vec<f32> = g
-                .values()
-                .iter()
-                .zip(&inverse)
-                .map(|(g, i)| g * i)
-                .collect();
-            let shift: Vec<f32> = b
-                .values()
-                .iter()
-                .zip(mean.iter().zip(&scale))
-                .map(|(b, (mean, scale))| b - mean * scale)
-                .collect();
-            let output = rows::Affine {
-                scale: &scale,
-                shift: &shift,
-                shortcut: shortcut.as_ref().map(Contiguous::values),
-                rectify: activation == Activation::Relu,
+            let values = x.values();
+            let batch = values.len() / config.batches;
+            let (mut means, mut variances) = (Vec::new(), Vec::new());
+            let mut statistics = Vec::with_capacity(config.batches);
+            let mut output = Vec::with_capacity(values.len());
+            for (index, values) in values.chunks_exact(batch).enumerate() {
+                let (mean, variance) = rows::moments(values, channels);
+                let inverse: Vec<f32> = variance
+                    .iter()
+                    .map(|&variance| (1.0 / (f64::from(variance) + config.epsilon).sqrt()) as f32)
+                    .collect();
+                let scale: Vec<f32> = g
+                    .values()
+                    .iter()
+                    .zip(&inverse)
+                    .map(|(g, i)| g * i)
+                    .collect();
+                let shift: Vec<f32> = b
+                    .values()
+                    .iter()
+                    .zip(mean.iter().zip(&scale))
+                    .map(|(b, (mean, scale))| b - mean * scale)
+                    .collect();
+                rows::Affine {
+                    scale: &scale,
+                    shift: &shift,
+                    shortcut: shortcut
+                        .as_ref()
+                        .map(|shortcut| &shortcut.values()[index * batch..][..batch]),
+                    rectify: config.activation == Activation::Relu,
+                }
+                .append(values, &mut output);
+                means.extend_from_slice(&mean);
+                variances.extend(variance);
+                statistics.push([mean, inverse]);
             }
-            .apply(x.values());
             let pass = Pass {
                 input,
                 output: tensor(output, shape),
                 gamma,
-                mean: mean.clone(),
-                inverse,
-                activation,
+                statistics,
+                activation: config.activation,
             };
-            (pass, tensor(mean, [channels]), tensor(variance, [channels]))
+            let shape = [config.batches, channels];
+            (pass, tensor(means, shape), tensor(variances, shape))
         }
 
         /// Gradients of input, gamma, beta and shortcut from that of the output, those of a map's size in
         /// the place of what they come from.
         fn gradients(self, gradient: FlexTensor) -> [FlexTensor; 4] {
             let [_, _, _, channels] = dims(&self.input);
-            let (gamma, output) = (Contiguous::new(self.gamma), Contiguous::new(self.output));
+            let (scale, output) = (Contiguous::new(self.gamma), Contiguous::new(self.output));
             let (mut gradient, mut input) = (owned(gradient), owned(self.input));
-            let [gamma, beta] = rows::NormGradient {
-                rectified: (self.activation == Activation::Relu).then(|| output.values()),
-                gamma: gamma.values(),
-                mean: &self.mean,
-                inverse: &self.inverse,
+            let (mut gamma, mut beta) = (vec![0.0; channels], vec![0.0; channels]);
+            let values = output.values();
+            let batch = values.len() / self.statistics.len();
+            let batches = gradient.storage_mut::<f32>().chunks_exact_mut(batch);
+            for (((gradient, input), output), [mean, inverse]) in batches
+                .zip(input.storage_mut::<f32>().chunks_exact_mut(batch))
+                .zip(values.chunks_exact(batch))
+                .zip(&self.statistics)
+            {
+                let found = rows::NormGradient {
+                    rectified: (self.activation == Activation::Relu).then_some(output),
+                    gamma: scale.values(),
+                    mean,
+                    inverse,
+                }
+                .of(gradient, input);
+                for (sum, found) in [&mut gamma, &mut beta].into_iter().zip(found) {
+                    for (sum, found) in sum.iter_mut().zip(found) {
+                        *sum += found;
+                    }
+                }
             }
-            .of(gradient.storage_mut::<f32>(), input.storage_mut::<f32>());
             [
                 input,
                 tensor(gamma, [channels]),
@@ -469,39 +354,80 @@ mod tests {
     use crate::agreement::assert_agree;
     use burn::tensor::{Device, Distribution, Tolerance};
 
-    const SHAPE: [usize; 4] = [3, 4, 5, 6];
-    const VALUES: usize = 3 * 4 * 5 * 6;
+    const SHAPE: [usize; 4] = [4, 4, 5, 6];
+    const VALUES: usize = 4 * 4 * 5 * 6;
 
-    /// In training, as fused and as composed from the definition.
-    fn check(with_shortcut: bool, activation: Activation) {
+    fn norm(batches: usize, activation: Activation) -> BatchNormTraining {
+        BatchNormTraining {
+            epsilon: 1e-5,
+            batches,
+            activation,
+        }
+    }
+
+    /// As fused and as composed from the definition, batch by batch.
+    fn check(batches: usize, with_shortcut: bool, activation: Activation) {
         let shortcut = |x: &[Tensor<1>]| with_shortcut.then(|| x[3].clone().reshape(SHAPE));
+        let norm = norm(batches, activation);
         let lengths = [VALUES, 6, 6, VALUES];
         assert_agree(
             &lengths[..if with_shortcut { 4 } else { 3 }],
             &|x| {
                 let (gamma, beta) = (x[1].clone(), x[2].clone());
                 let input = x[0].clone().reshape(SHAPE);
-                batch_norm_train(input, gamma, beta, 1e-5, shortcut(x), activation)
-                    .output
-                    .reshape([-1])
+                let normed = norm.forward(input, gamma, beta, shortcut(x));
+                assert_eq!(normed.mean.dims(), [batches, 6]);
+                normed.output.reshape([-1])
             },
             &|x| {
-                let input = x[0].clone().reshape(SHAPE);
-                let rows = input.clone().reshape([60, 6]);
-                let mean = rows.clone().mean_dim(0);
-                let variance = (rows - mean.clone()).square().mean_dim(0);
-                let scale = x[1].clone() / (variance.reshape([6]) + 1e-5).sqrt();
-                let shift = x[2].clone() - mean.reshape([6]) * scale.clone();
-                composed(input, scale, shift, shortcut(x), activation).reshape([-1])
+                let batch = |index: usize| {
+                    let images = SHAPE[0] / batches;
+                    let input = x[0].clone().reshape(SHAPE);
+                    let input = input.narrow(0, index * images, images);
+                    let rows = input.clone().reshape([-1, 6]);
+                    let mean = rows.clone().mean_dim(0);
+                    let variance = (rows - mean.clone()).square().mean_dim(0);
+                    let deviation = (variance + 1e-5).sqrt().reshape([1, 1, 1, 6]);
+                    let gamma = x[1].clone().reshape([1, 1, 1, 6]);
+                    (input - mean.reshape([1, 1, 1, 6])) / deviation * gamma
+                };
+                let normed = Tensor::cat((0..batches).map(batch).collect(), 0);
+                let normed = normed + x[2].clone().reshape([1, 1, 1, 6]);
+                join(normed, shortcut(x), activation).reshape([-1])
             },
         );
     }
 
     #[test]
     fn training_normalises_joins_and_rectifies() {
-        check(false, Activation::Identity);
-        check(false, Activation::Relu);
-        check(true, Activation::Relu);
+        check(1, false, Activation::Identity);
+        check(1, false, Activation::Relu);
+        check(1, true, Activation::Relu);
+    }
+
+    #[test]
+    fn batches_are_normalised_each_by_its_own_statistics() {
+        check(2, false, Activation::Identity);
+        check(2, true, Activation::Relu);
+        check(4, true, Activation::Identity);
+    }
+
+    #[test]
+    fn statistics_agree_with_those_of_public_operations() {
+        let device = Device::flex();
+        let input = Tensor::<4>::random(SHAPE, Distribution::Default, &device);
+        let ones = Tensor::<1>::ones([6], &device);
+        let norm = norm(2, Activation::Identity);
+        let fused = norm.forward(input.clone(), ones.clone(), ones.clone(), None);
+        let composed = norm.composed(input, ones.clone(), ones, None);
+        for (fused, composed) in [
+            (fused.mean, composed.mean),
+            (fused.variance, composed.variance),
+        ] {
+            fused
+                .into_data()
+                .assert_approx_eq::<f32>(&composed.into_data(), Tolerance::absolute(1e-5));
+        }
     }
 
     #[test]
@@ -509,46 +435,17 @@ mod tests {
         let device = Device::flex();
         let input = Tensor::<4>::random([4, 40, 40, 6], Distribution::Normal(1000.0, 0.1), &device);
         let ones = Tensor::<1>::ones([6], &device);
-        let normed = batch_norm_train(
+        let normed = norm(1, Activation::Identity).forward(
             input.clone(),
             ones.clone(),
             ones.zeros_like(),
-            1e-5,
             None,
-            Activation::Identity,
         );
         let rows = (input - 1000.0).reshape([-1, 6]);
         let (variance, _) = rows.var_mean_bias(0);
-        normed.variance.into_data().assert_approx_eq::<f32>(
-            &variance.reshape([6]).into_data(),
-            Tolerance::relative(1e-3),
-        );
-    }
-
-    #[test]
-    fn fixed_statistics_give_the_same_with_and_without_gradients() {
-        let device = Device::flex();
-        let normal = Distribution::Normal(0.0, 1.0);
-        let input = Tensor::<4>::random(SHAPE, normal, &device);
-        let scale = Tensor::<1>::random([6], normal, &device);
-        for shortcut in [None, Some(Tensor::<4>::random(SHAPE, normal, &device))] {
-            let fused = scale_shift(
-                input.clone(),
-                scale.clone(),
-                scale.clone(),
-                shortcut.clone(),
-                Activation::Relu,
-            );
-            let composed = composed(
-                input.clone(),
-                scale.clone(),
-                scale.clone(),
-                shortcut,
-                Activation::Relu,
-            );
-            fused
-                .into_data()
-                .assert_approx_eq::<f32>(&composed.into_data(), Tolerance::absolute(1e-5));
-        }
+        normed
+            .variance
+            .into_data()
+            .assert_approx_eq::<f32>(&variance.into_data(), Tolerance::relative(1e-3));
     }
 }

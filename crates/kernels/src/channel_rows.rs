@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::buffers::made_in_chunks;
+use crate::buffers::append_in_chunks;
 use crate::cpu::{Kernel, vectorised};
 
 /// Values that a thread takes at once: they stay in its cache from one loop to the next.
@@ -23,13 +23,13 @@ pub(crate) struct Affine<'a> {
 }
 
 impl Affine<'_> {
-    pub(crate) fn apply(&self, input: &[f32]) -> Vec<f32> {
+    pub(crate) fn append(&self, input: &[f32], output: &mut Vec<f32>) {
         let block = block_len(self.scale.len());
-        made_in_chunks(input.len(), block, |index, output| {
+        append_in_chunks(output, input.len(), block, |index, output| {
             let start = index * block;
             output.copy_from_slice(&input[start..start + output.len()]);
             self.apply_to_block(start, output);
-        })
+        });
     }
 
     pub(crate) fn apply_in_place(&self, values: &mut [f32]) {

@@ -13,7 +13,7 @@
 //! | [`MaxPool`] | channels-last windows, all channels at once |
 //! | [`select_append`] | rows that change places and grow, one copy |
 //! | [`AmsGradStep`] | moments, penalty and weight in one pass, in place |
-//! | [`batch_norm_train`], [`scale_shift`] | statistics, normalisation, shortcut, ReLU |
+//! | [`BatchNormTraining`], [`scale_shift`] | statistics, normalisation, shortcut, ReLU |
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
@@ -48,6 +48,7 @@ mod geometry;
 mod lanes;
 mod linear;
 mod max_pool;
+mod scale_shift;
 mod select_append;
 #[cfg(feature = "flex")]
 mod top_k;
@@ -59,11 +60,12 @@ mod winograd;
 mod worker;
 
 pub use amsgrad::{AmsGradStep, AmsGradWeight};
-pub use batch_norm::{Activation, BatchNormOutput, batch_norm_train, scale_shift};
+pub use batch_norm::{BatchNormOutput, BatchNormTraining};
 pub use convolution::Convolution;
 pub use freed_memory::keep_freed_memory;
 pub use linear::linear;
 pub use max_pool::MaxPool;
+pub use scale_shift::{Activation, scale_shift};
 pub use select_append::select_append;
 pub use top_k_attention::{TopKAttention, laid_by_column};
 pub use worker::{join_workers, on_worker};

@@ -90,7 +90,15 @@ impl CnnLstm {
     /// Backbone features of all views of a study; shapes as for
     /// [`R2GenCmn::look`](crate::generators::R2GenCmn::look).
     pub fn look(&self, images: Tensor<5>) -> ImageFeatures {
-        join_views(&self.backbone, images, self.views)
+        let [seen] = join_views(&self.backbone, [images], self.views);
+        seen
+    }
+
+    fn encode_seen(&self, seen: ImageFeatures) -> EncodedImages<AnnotationVectors> {
+        EncodedImages {
+            context: self.lstm.annotate(seen.patches),
+            pooled: seen.pooled,
+        }
     }
 
     /// Looks and hears a word, and returns the deep output before the vocabulary.
@@ -141,11 +149,11 @@ impl ReportGenerator for CnnLstm {
     type Context = AnnotationVectors;
 
     fn encode(&self, images: Tensor<5>) -> EncodedImages<AnnotationVectors> {
-        let seen = self.look(images);
-        EncodedImages {
-            context: self.lstm.annotate(seen.patches),
-            pooled: seen.pooled,
-        }
+        self.encode_seen(self.look(images))
+    }
+
+    fn encode_both(&self, images: [Tensor<5>; 2]) -> [EncodedImages<AnnotationVectors>; 2] {
+        join_views(&self.backbone, images, self.views).map(|seen| self.encode_seen(seen))
     }
 
     fn pooled(&self, images: Tensor<5>) -> Tensor<2> {

@@ -101,7 +101,15 @@ impl R2Gen {
     /// Backbone features of all views of a study; shapes as for
     /// [`R2GenCmn::look`](crate::generators::R2GenCmn::look).
     pub fn look(&self, images: Tensor<5>) -> ImageFeatures {
-        join_views(&self.backbone, images, self.views)
+        let [seen] = join_views(&self.backbone, [images], self.views);
+        seen
+    }
+
+    fn encode_seen(&self, seen: ImageFeatures) -> EncodedImages<Tensor<3>> {
+        EncodedImages {
+            context: self.encode_patches(seen.patches),
+            pooled: seen.pooled,
+        }
     }
 
     /// Encodes backbone patches, `[batch, patches, channels]` to `[batch, patches, d_model]`.
@@ -147,11 +155,11 @@ impl ReportGenerator for R2Gen {
     type Context = Tensor<3>;
 
     fn encode(&self, images: Tensor<5>) -> EncodedImages<Tensor<3>> {
-        let seen = self.look(images);
-        EncodedImages {
-            context: self.encode_patches(seen.patches),
-            pooled: seen.pooled,
-        }
+        self.encode_seen(self.look(images))
+    }
+
+    fn encode_both(&self, images: [Tensor<5>; 2]) -> [EncodedImages<Tensor<3>>; 2] {
+        join_views(&self.backbone, images, self.views).map(|seen| self.encode_seen(seen))
     }
 
     fn pooled(&self, images: Tensor<5>) -> Tensor<2> {
