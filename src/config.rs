@@ -88,9 +88,9 @@ pub struct TrainingConfig {
     pub seed: u64,
     /// Optimiser and learning rates.
     pub optimizer: OptimizerConfig,
-    /// Validation metric that picks the best checkpoint.
+    /// Validation metric that picks the best checkpoint, of equal epochs the later.
     pub monitor: MonitoredMetric,
-    /// Epochs without a better one that are tolerated; the next ends training.
+    /// Epochs worse than the best that are tolerated in a row; the next ends training.
     pub patience: usize,
     /// Threads that decode images.
     pub loader_threads: usize,

@@ -47,36 +47,40 @@ WORKLOADS = [
 ]
 
 
+# Workloads that no device takes part in.
+HOST = {"images_gray", "images_rgb", "metrics"}
+
+
 def measure(command, threads):
     environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
     answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-def ours(binary, name, repeats, threads, inputs):
-    command = [binary, name, "--repeats", str(repeats), "--inputs", str(inputs)]
+def ours(binary, name, repeats, threads, inputs, device="cpu"):
+    command = [binary, name, "--repeats", str(repeats), "--inputs", str(inputs), "--device", device]
     return measure(command, 1 if name.startswith(("images", "metrics")) else threads)
 
 
-def torchs(name, variant, repeats, threads, inputs):
+def torchs(name, variant, repeats, threads, inputs, device="cpu"):
     command = [sys.executable, str(HERE / "workloads.py"), name, "--variant", variant,
-               "--repeats", str(repeats), "--threads", str(threads), "--inputs", str(inputs)]
+               "--repeats", str(repeats), "--threads", str(threads), "--inputs", str(inputs), "--device", device]
     return measure(command, threads)
 
 
-def compare(binary, chosen, quick, threads, inputs):
+def compare(binary, chosen, quick, threads, inputs, device):
     rows = {}
     for name, repeats, variants in WORKLOADS:
-        if chosen and name not in chosen:
+        if chosen and name not in chosen or device != "cpu" and name in HOST:
             continue
         rounds, repeats = (1, 1) if quick else (ROUNDS, repeats)
         sides = {"ours": [], **{variant: [] for variant, _, _ in variants}}
         for _ in range(rounds):
-            sides["ours"].append(ours(binary, name, repeats, threads, inputs))
+            sides["ours"].append(ours(binary, name, repeats, threads, inputs, device))
             for variant, _, _ in variants:
                 slow = quick or (variant == "released" and name == "beam_3")
                 times = 1 if slow else repeats
-                sides[variant].append(torchs(name, variant, times, threads, inputs))
+                sides[variant].append(torchs(name, variant, times, threads, inputs, device))
         time = {side: statistics.median(ms for run in runs for ms in run["ms"]) for side, runs in sides.items()}
         peak = {side: max(run["mb"] for run in runs) for side, runs in sides.items()}
         for variant, bar, memory_bar in variants:
@@ -84,12 +88,17 @@ def compare(binary, chosen, quick, threads, inputs):
                 "ours_ms": time["ours"], "torch_ms": time[variant], "ratio": time["ours"] / time[variant],
                 "ours_mb": peak["ours"], "torch_mb": peak[variant],
             }
+            if device != "cpu":
+                row |= {"ours_first_ms": sides["ours"][0]["first_ms"], "torch_first_ms": sides[variant][0]["first_ms"]}
             rows[f"{name}/{variant}"] = row
             print(line(f"{name}/{variant}", row, bar, memory_bar), flush=True)
     return rows
 
 
 def line(name, row, bar, memory_bar):
+    if "ours_first_ms" in row:
+        return (f"| {name} | {row['ours_ms']:.1f} | {row['torch_ms']:.1f} | {row['ratio']:.3f} "
+                f"| {row['ours_first_ms']:.0f} | {row['torch_first_ms']:.0f} |")
     return (f"| {name} | {row['ours_ms']:.1f} | {row['torch_ms']:.1f} | {row['ratio']:.3f} | {bar or '–'} "
             f"| {row['ours_mb']:.0f} | {row['torch_mb']:.0f} | {row['ours_mb'] / row['torch_mb']:.2f} "
             f"| {memory_bar or '–'} |")
@@ -138,6 +147,8 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path, help="also write the rows as JSON")
     parser.add_argument("--only", help="comma-separated names; the page is left alone")
+    parser.add_argument("--device", default="cpu", help="cuda:N: the model's workloads on that GPU, by a binary built "
+                        "with its feature; the page is left alone")
     parser.add_argument("--scaling", action="store_true", help="how cost grows instead, our side alone")
     arguments = parser.parse_args()
     chosen = set(arguments.only.split(",")) if arguments.only else set()
@@ -147,21 +158,29 @@ def main():
                      f"{', '.join(name for name, _, _ in WORKLOADS)}")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     binary = max(target.glob("deps/workload-*[!.d]"), key=lambda path: path.stat().st_mtime)
+    on_host = arguments.device == "cpu"
+    if not on_host and chosen & HOST:
+        parser.error(f"no device takes part in {', '.join(sorted(chosen & HOST))}")
     if arguments.scaling:
+        if not on_host:
+            parser.error("--scaling runs on the processor")
         table = scaling(str(binary), arguments.threads, ".")
         save("scaling", f"{table}\n\n{machine(arguments.threads)}")
         return
     header = ("| workload / PyTorch side | ours, ms | PyTorch, ms | time ratio | bar | ours, MB | PyTorch, MB "
               "| memory ratio | bar |\n|---|---|---|---|---|---|---|---|---|")
+    if not on_host:
+        header = ("| workload / PyTorch side | ours, ms | PyTorch, ms | time ratio | our first run, ms | PyTorch's first run, ms |"
+                  "\n|---|---|---|---|---|---|")
     print(header)
     with tempfile.TemporaryDirectory() as inputs:
         subprocess.run([sys.executable, str(HERE / "inputs.py"), inputs], check=True)
-        rows = compare(str(binary), chosen, arguments.quick, arguments.threads, inputs)
+        rows = compare(str(binary), chosen, arguments.quick, arguments.threads, inputs, arguments.device)
     description = machine(arguments.threads)
     print(f"\n{description}")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
-    if not arguments.quick and not chosen:
+    if on_host and not arguments.quick and not chosen:
         bars = {f"{name}/{variant}": (bar, memory) for name, _, sides in WORKLOADS for variant, bar, memory in sides}
         lines = [line(name, row, *bars[name]) for name, row in rows.items()]
         save("table", "\n".join([header, *lines, "", description]))

@@ -64,6 +64,14 @@ pub struct BestEpoch {
     pub epoch: usize,
 }
 
+impl BestEpoch {
+    /// Whether an epoch of this score, a later one, takes its place: also if it is as good, since early
+    /// epochs that find nothing all score 0.
+    pub fn gives_way_to(&self, score: f64) -> bool {
+        score >= self.score.0
+    }
+}
+
 /// Sums over batches of an epoch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochSums {
@@ -113,6 +121,16 @@ impl<'de> Deserialize<'de> for Exact {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_equal_epochs_the_later_is_the_best() {
+        let best = BestEpoch {
+            score: Exact(0.0),
+            epoch: 1,
+        };
+        assert!(best.gives_way_to(0.0) && best.gives_way_to(0.1));
+        assert!(!best.gives_way_to(-0.1) && !best.gives_way_to(f64::NAN));
+    }
 
     #[test]
     fn numbers_come_back_to_the_last_bit() {

@@ -33,7 +33,7 @@ pub fn load_torchvision<M: Module>(backbone: M, tensors: &NamedTensors) -> Resul
     load(backbone, tensors, torchvision_name, &SKIPPED_TORCHVISION)
 }
 
-/// The state of a model under the released names: what [`load_released`] reads.
+/// The present state of a model under the released names: what [`load_released`] reads.
 pub fn collect_released<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
     let mut collector = Collector {
         path: ModulePath::default(),
@@ -236,7 +236,10 @@ impl ModuleVisitor for Collector {
             } else {
                 tensor
             };
-            self.tensors.insert(name, tensor.into_data());
+            let values = tensor.into_data();
+            // A GPU's values are else read when they are first looked at, after steps in place as may be.
+            let _ = values.as_bytes();
+            self.tensors.insert(name, values);
         }
     }
 }

@@ -3,7 +3,8 @@ use ithn_data::{IMAGENET_MEAN, IMAGENET_STD, ImageBlock, LoadedBatch, TokenBlock
 
 use crate::plugin::{NegativeBatch, TrainingBatch};
 
-/// Moves a batch to `device`: bytes cross over, normalisation happens there.
+/// Moves a batch to `device` and normalises it there; bytes cross over where the device has bytes (WebGPU
+/// has none).
 pub fn training_batch(loaded: LoadedBatch, device: &Device) -> TrainingBatch {
     TrainingBatch {
         images: image_tensor(loaded.images, device),
@@ -18,14 +19,21 @@ pub fn training_batch(loaded: LoadedBatch, device: &Device) -> TrainingBatch {
 
 /// Images `[batch, views, 3, height, width]` with ImageNet's mean and deviation taken out.
 pub fn image_tensor(block: ImageBlock, device: &Device) -> Tensor<5> {
-    let pixels = Tensor::<5, Int>::from_data(
-        TensorData::new(block.pixels, block.dims),
-        (device, DType::U8),
-    );
+    let ImageBlock { dims, pixels } = block;
+    let pixels = match device.supports_dtype(DType::U8) {
+        true => {
+            let bytes = TensorData::new(pixels, dims);
+            Tensor::<5, Int>::from_data(bytes, (device, DType::U8)).float()
+        }
+        false => {
+            let floats: Vec<f32> = pixels.into_iter().map(f32::from).collect();
+            Tensor::from_data(TensorData::new(floats, dims), device)
+        }
+    };
     let channel = |values: [f32; 3]| {
         Tensor::<1>::from_floats(values.map(|value| value * 255.0), device).reshape([1, 1, 3, 1, 1])
     };
-    (pixels.float() - channel(IMAGENET_MEAN)) / channel(IMAGENET_STD)
+    (pixels - channel(IMAGENET_MEAN)) / channel(IMAGENET_STD)
 }
 
 /// Tokens, `[batch, length]`.

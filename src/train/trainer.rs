@@ -134,7 +134,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         for epoch in self.progress.epoch + 1..=training.epochs {
             if self.out_of_patience() {
                 observer.note(&format!(
-                    "stopped before epoch {epoch}: no better validation score in {} epochs",
+                    "stopped before epoch {epoch}: validation scores below the best in {} epochs",
                     training.patience + 1
                 ));
                 break;
@@ -182,7 +182,8 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             return Err(self.interrupted(epoch));
         };
         let score = monitored(&validation, training.monitor);
-        let is_best = self.progress.best.is_none_or(|best| score > best.score.0);
+        let best = self.progress.best;
+        let is_best = best.is_none_or(|best| best.gives_way_to(score));
         let sums = std::mem::take(&mut self.progress.partial);
         let record = EpochRecord {
             epoch,

@@ -39,7 +39,7 @@ mod tests {
                 [false, false, true],
             ]]
             .into(),
-            true,
+            false,
         );
     }
 }

@@ -75,7 +75,10 @@ impl<F: Fn(&str) -> Option<String>> ModuleVisitor for Collector<'_, F> {
             } else {
                 tensor
             };
-            self.collected.insert(name, tensor.into_data());
+            let values = tensor.into_data();
+            // A GPU's values are else read when they are first looked at, after a step in place.
+            let _ = values.as_bytes();
+            self.collected.insert(name, values);
         }
     }
 }

@@ -84,6 +84,10 @@ impl Curve {
             let what = "losses of all steps in double precision: no steps_float64";
             return Ok(vec![Check::absent(FAMILY, what)]);
         }
+        if !self.precision.is_available() {
+            let what = "losses of all steps in double precision: the device has none";
+            return Ok(vec![Check::absent(FAMILY, what)]);
+        }
         let mut steps = self.json.steps_float64.iter();
         let mut members = Vec::new();
         self.descend(|step, terms, _, _| {
