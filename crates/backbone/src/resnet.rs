@@ -150,7 +150,7 @@ impl ResNet {
         };
         let alike = batches.iter().all(|batch| batch.dims() == first.dims());
         let separate_statistics = first.is_autodiff() && !ithn_kernels::is_fused(first);
-        if !alike || separate_statistics {
+        if batches.len() == 1 || !alike || separate_statistics {
             return batches.into_iter().map(|it| self.forward(it)).collect();
         }
         let ([size, ..], count) = (first.dims(), batches.len());
