@@ -49,7 +49,8 @@ pub(crate) fn assert_agree(lengths: &[usize], fused: Operation, composed: Operat
     assert_slopes(fused, &values, &gradients, &weights);
 }
 
-/// The change of the loss along a random direction is what the gradients say.
+/// The change of the loss along random directions is what the gradients say, along most of them: a step
+/// may cross the edge of a ReLU or of a selection, where the loss has no one slope.
 fn assert_slopes(
     operation: Operation,
     values: &[Tensor<1>],
@@ -57,21 +58,28 @@ fn assert_slopes(
     weights: &Tensor<1>,
 ) {
     const STEP: f64 = 1e-3;
+    const DIRECTIONS: usize = 5;
     for (changed, gradient) in gradients.iter().enumerate() {
-        let direction = normal(gradient.dims()[0], &weights.device());
-        let loss = |step: f64| -> f64 {
-            let mut inputs = values.to_vec();
-            inputs[changed] = inputs[changed].clone() + direction.clone() * step;
-            let terms = (operation(&inputs) * weights.clone()).into_data();
-            terms.iter::<f64>().sum()
-        };
-        let measured = (loss(STEP) - loss(-STEP)) / (2.0 * STEP);
-        let terms = (gradient.clone() * direction.clone()).into_data();
-        let expected: f64 = terms.iter::<f64>().sum();
-        let scale: f64 = terms.iter::<f64>().map(|term| term * term).sum();
+        let mut others = Vec::new();
+        for _ in 0..DIRECTIONS {
+            let direction = normal(gradient.dims()[0], &weights.device());
+            let loss = |step: f64| -> f64 {
+                let mut inputs = values.to_vec();
+                inputs[changed] = inputs[changed].clone() + direction.clone() * step;
+                let terms = (operation(&inputs) * weights.clone()).into_data();
+                terms.iter::<f64>().sum()
+            };
+            let measured = (loss(STEP) - loss(-STEP)) / (2.0 * STEP);
+            let terms = (gradient.clone() * direction.clone()).into_data();
+            let expected: f64 = terms.iter::<f64>().sum();
+            let scale: f64 = terms.iter::<f64>().map(|term| term * term).sum();
+            if (measured - expected).abs() > 0.05 * scale.sqrt() + 0.05 * expected.abs() {
+                others.push((measured, expected));
+            }
+        }
         assert!(
-            (measured - expected).abs() <= 0.05 * scale.sqrt() + 0.05 * expected.abs(),
-            "input {changed}: slope {measured}, gradient {expected}"
+            2 * others.len() < DIRECTIONS,
+            "input {changed}: slopes beside what gradients say {others:?}"
         );
     }
 }
