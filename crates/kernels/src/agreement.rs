@@ -10,8 +10,19 @@ fn normal(length: usize, device: &Device) -> Tensor<1> {
     Tensor::random([length], Distribution::Normal(0.0, 1.0), device)
 }
 
-/// Compares two implementations on random inputs of the given lengths.
+/// Compares two implementations on random inputs of the given lengths, and gradients with slopes: on
+/// other inputs if these may lie where the loss jumps, as when two rows compete for one place.
 pub(crate) fn assert_agree(lengths: &[usize], fused: Operation, composed: Operation) {
+    const DRAWS: usize = 3;
+    let found: Vec<String> = (0..DRAWS)
+        .map_while(|_| assert_equal(lengths, fused, composed).err())
+        .collect();
+    assert!(found.len() < DRAWS, "{}", found.join("; "));
+}
+
+/// Asserts that outputs and gradients are equal on random inputs; fails if slopes are not what the
+/// gradients say.
+fn assert_equal(lengths: &[usize], fused: Operation, composed: Operation) -> Result<(), String> {
     let device = Device::flex();
     let values: Vec<Tensor<1>> = lengths
         .iter()
@@ -46,17 +57,17 @@ pub(crate) fn assert_agree(lengths: &[usize], fused: Operation, composed: Operat
     for (gradient, expected) in gradients.iter().zip(expected_gradients) {
         close(gradient.clone(), expected);
     }
-    assert_slopes(fused, &values, &gradients, &weights);
+    compare_slopes(fused, &values, &gradients, &weights)
 }
 
 /// The change of the loss along random directions is what the gradients say, along most of them: a step
 /// may cross the edge of a ReLU or of a selection, where the loss has no one slope.
-fn assert_slopes(
+fn compare_slopes(
     operation: Operation,
     values: &[Tensor<1>],
     gradients: &[Tensor<1>],
     weights: &Tensor<1>,
-) {
+) -> Result<(), String> {
     const STEP: f64 = 1e-3;
     const DIRECTIONS: usize = 5;
     for (changed, gradient) in gradients.iter().enumerate() {
@@ -77,9 +88,11 @@ fn assert_slopes(
                 others.push((measured, expected));
             }
         }
-        assert!(
-            2 * others.len() < DIRECTIONS,
-            "input {changed}: slopes beside what gradients say {others:?}"
-        );
+        if 2 * others.len() > DIRECTIONS {
+            return Err(format!(
+                "input {changed}: slopes beside what gradients say {others:?}"
+            ));
+        }
     }
+    Ok(())
 }
