@@ -51,6 +51,15 @@ WORKLOADS = [
 HOST = {"images_gray", "images_rgb", "metrics"}
 
 
+def build(features):
+    """Builds our side and returns its path: builds with other features lie beside it."""
+    command = ["cargo", "build", "--release", "--locked", "--bench", "workload", "--features", features,
+               "--message-format", "json-render-diagnostics"]
+    messages = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+    paths = (json.loads(message).get("executable") for message in messages)
+    return next(path for path in paths if path)
+
+
 def measure(command, threads):
     environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
     answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
@@ -62,7 +71,7 @@ def ours(binary, name, repeats, threads, inputs, device="cpu"):
     return measure(command, 1 if name.startswith(("images", "metrics")) else threads)
 
 
-def torchs(name, variant, repeats, threads, inputs, device="cpu"):
+def torchs(name, variant, repeats, threads, inputs, device):
     command = [sys.executable, str(HERE / "workloads.py"), name, "--variant", variant,
                "--repeats", str(repeats), "--threads", str(threads), "--inputs", str(inputs), "--device", device]
     return measure(command, threads)
@@ -147,8 +156,8 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path, help="also write the rows as JSON")
     parser.add_argument("--only", help="comma-separated names; the page is left alone")
-    parser.add_argument("--device", default="cpu", help="cuda:N: the model's workloads on that GPU, by a binary built "
-                        "with its feature; the page is left alone")
+    parser.add_argument("--features", default="", help="cargo features of our side, such as cuda for --device cuda:0")
+    parser.add_argument("--device", default="cpu", help="cuda:N: the model's workloads on that GPU; the page is left alone")
     parser.add_argument("--scaling", action="store_true", help="how cost grows instead, our side alone")
     arguments = parser.parse_args()
     chosen = set(arguments.only.split(",")) if arguments.only else set()
@@ -156,15 +165,13 @@ def main():
     if unknown:
         parser.error(f"no workload {', '.join(sorted(unknown))}; there are "
                      f"{', '.join(name for name, _, _ in WORKLOADS)}")
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-    binary = max(target.glob("deps/workload-*[!.d]"), key=lambda path: path.stat().st_mtime)
     on_host = arguments.device == "cpu"
     if not on_host and chosen & HOST:
         parser.error(f"no device takes part in {', '.join(sorted(chosen & HOST))}")
     if arguments.scaling:
         if not on_host:
             parser.error("--scaling runs on the processor")
-        table = scaling(str(binary), arguments.threads, ".")
+        table = scaling(build(arguments.features), arguments.threads, ".")
         save("scaling", f"{table}\n\n{machine(arguments.threads)}")
         return
     header = ("| workload / PyTorch side | ours, ms | PyTorch, ms | time ratio | bar | ours, MB | PyTorch, MB "
@@ -172,10 +179,11 @@ def main():
     if not on_host:
         header = ("| workload / PyTorch side | ours, ms | PyTorch, ms | time ratio | our first run, ms | PyTorch's first run, ms |"
                   "\n|---|---|---|---|---|---|")
+    binary = build(arguments.features)
     print(header)
     with tempfile.TemporaryDirectory() as inputs:
         subprocess.run([sys.executable, str(HERE / "inputs.py"), inputs], check=True)
-        rows = compare(str(binary), chosen, arguments.quick, arguments.threads, inputs, arguments.device)
+        rows = compare(binary, chosen, arguments.quick, arguments.threads, inputs, arguments.device)
     description = machine(arguments.threads)
     print(f"\n{description}")
     if arguments.json:

@@ -19,21 +19,25 @@ pub fn training_batch(loaded: LoadedBatch, device: &Device) -> TrainingBatch {
 
 /// Images `[batch, views, 3, height, width]` with ImageNet's mean and deviation taken out.
 pub fn image_tensor(block: ImageBlock, device: &Device) -> Tensor<5> {
-    let ImageBlock { dims, pixels } = block;
-    let pixels = match device.supports_dtype(DType::U8) {
-        true => {
-            let bytes = TensorData::new(pixels, dims);
-            Tensor::<5, Int>::from_data(bytes, (device, DType::U8)).float()
-        }
-        false => {
-            let floats: Vec<f32> = pixels.into_iter().map(f32::from).collect();
-            Tensor::from_data(TensorData::new(floats, dims), device)
-        }
-    };
+    let pixels = pixel_tensor(block, device, device.supports_dtype(DType::U8));
     let channel = |values: [f32; 3]| {
         Tensor::<1>::from_floats(values.map(|value| value * 255.0), device).reshape([1, 1, 3, 1, 1])
     };
     (pixels - channel(IMAGENET_MEAN)) / channel(IMAGENET_STD)
+}
+
+/// Values 0 to 255 as floats on the device, which cross over as bytes or as what they become.
+fn pixel_tensor(
+    ImageBlock { dims, pixels }: ImageBlock,
+    device: &Device,
+    bytes: bool,
+) -> Tensor<5> {
+    if bytes {
+        let data = TensorData::new(pixels, dims);
+        return Tensor::<5, Int>::from_data(data, (device, DType::U8)).float();
+    }
+    let floats: Vec<f32> = pixels.into_iter().map(f32::from).collect();
+    Tensor::from_data(TensorData::new(floats, dims), device)
 }
 
 /// Tokens, `[batch, length]`.
@@ -73,6 +77,22 @@ mod tests {
             .reshape([3])
             .into_data()
             .assert_approx_eq::<f32>(&TensorData::new(expected, [3]), Tolerance::absolute(1e-5));
+    }
+
+    #[test]
+    fn pixels_are_the_same_however_they_cross_over() {
+        let device = Device::default();
+        let block = ImageBlock {
+            dims: [1, 2, 3, 1, 2],
+            pixels: (0..12).map(|value| value * 23).collect(),
+        };
+        let expected: Vec<f32> = block.pixels.iter().copied().map(f32::from).collect();
+        for bytes in [true, false] {
+            if !bytes || device.supports_dtype(DType::U8) {
+                let pixels = pixel_tensor(block.clone(), &device, bytes).into_data();
+                pixels.assert_eq(&TensorData::new(expected.clone(), block.dims), true);
+            }
+        }
     }
 
     #[test]
