@@ -107,6 +107,7 @@ fn wgpu() -> Result<Device, DeviceError> {
 }
 
 #[cfg(feature = "ndarray")]
+#[allow(deprecated)] // Burn will drop it in favour of flex; until then it is a second opinion
 fn ndarray() -> Result<Device, DeviceError> {
     Ok(Device::ndarray())
 }
