@@ -8,7 +8,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group};
 use ithn_alignment::{HardNegativePlacement, Similarities, TemperatureConfig, contrastive_loss};
-use ithn_generator::StepDecoder;
+use ithn_generator::{StepDecoder, StudyBatch};
 use ithn_negatives::{HardeningConfig, harden};
 use synthetic::{BackboneRun, GenerationRun, MemoryRun, TrainingRun, published_generator};
 
@@ -50,7 +50,7 @@ fn decoder_step(criterion: &mut Criterion) {
     let device = Device::default();
     let generator = published_generator(&device);
     let images = Tensor::random([6, 1, 3, 224, 224], Distribution::Default, &device);
-    let mut state = generator.start(images);
+    let mut state = generator.start(StudyBatch::new(images));
     for _ in 0..30 {
         generator.step(&[5; 6], &mut state);
     }

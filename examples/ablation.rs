@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ithn::ablation::{AblationConfig, AblationReport, Arm, run_ablation};
-use ithn::checkpoint::write_atomically;
 use ithn::config::{ConfigError, GeneratorKind, Setting};
+use ithn::data::write_atomically;
 use ithn::device::DeviceName;
 use ithn::train::{RunFolder, TrainError};
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ithn::drawn::draw_annotation;
+use ithn::train::draw_annotation;
 
 /// Draws every image that R2Gen's annotation.json names, from what its report states.
 #[derive(Debug, Parser)]

@@ -14,9 +14,9 @@ use std::time::Instant;
 use clap::Parser;
 use ithn::decoder::search::{SearchConfig, Strategy};
 use ithn::device::DeviceName;
-use ithn::report::ReportPage;
+use ithn::inference::{ReportWriter, WrittenReport, find_studies};
+use ithn::page::ReportPage;
 use ithn::train::TrainError;
-use ithn::writer::{ReportWriter, WrittenReport, find_studies};
 
 /// Writes reports of radiographs.
 #[derive(Debug, Parser)]
@@ -100,7 +100,12 @@ fn generate(arguments: &Arguments) -> Result<(), TrainError> {
     if let Some(path) = &arguments.explain {
         let sheets = studies.iter().map(|images| writer.explain(images));
         let title = format!("Reports by {}", arguments.checkpoint.display());
-        ReportPage::of_studies(&title, sheets.collect::<Result<_, _>>()?).write(path)?;
+        ReportPage::of_studies(&title, sheets.collect::<Result<_, _>>()?)
+            .write(path)
+            .map_err(|source| TrainError::Output {
+                path: path.clone(),
+                source,
+            })?;
         eprintln!("open {} to see where each word looked", path.display());
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ithn::device::DeviceName;
-use ithn::report::report_of_run;
+use ithn::train::page_of_run;
 use ithn::train::{DataSource, TrainError};
 
 /// Writes a page to look at a run, finished or still training.
@@ -57,5 +57,5 @@ fn report(arguments: Arguments) -> Result<PathBuf, TrainError> {
         (None, Some(file), Some(images)) => DataSource::Annotation { file, images },
         _ => DataSource::Phantom(PathBuf::from("runs/phantom-studies")),
     };
-    report_of_run(&arguments.run, &source, &arguments.device.open()?)
+    page_of_run(&arguments.run, &source, &arguments.device.open()?)
 }

@@ -10,10 +10,12 @@ use std::process::ExitCode;
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use ithn::config::{ModelConfig, Preset};
 use ithn::decoder::search::SearchConfig;
-use ithn::generator::{EncodedImages, ReportGenerator, StepDecoder, row_indices, token_column};
+use ithn::generator::{
+    EncodedStudies, ReportGenerator, StepDecoder, StudyBatch, TokenBatch, row_indices, token_column,
+};
 use ithn::train::{Console, DataSource, ExperimentOptions, RunFolder, run_experiment_with};
 
 const WIDTH: usize = 96;
@@ -64,19 +66,19 @@ impl Sketch {
 impl ReportGenerator for Sketch {
     type Context = Tensor<2>;
 
-    fn encode(&self, images: Tensor<5>) -> EncodedImages<Tensor<2>> {
-        let pixels = images.narrow(1, 0, 1).flatten(1, 4);
+    fn encode(&self, studies: StudyBatch) -> EncodedStudies<Tensor<2>> {
+        let pixels = studies.images.narrow(1, 0, 1).flatten(1, 4);
         let pooled = relu(self.pixels.forward(pixels));
         let context = pooled.clone();
-        EncodedImages { context, pooled }
+        EncodedStudies { context, pooled }
     }
 
     fn imageless_context(&self, batch: usize) -> Tensor<2> {
         Tensor::zeros([batch, WIDTH], &self.logits.weight.device())
     }
 
-    fn hidden_states(&self, image: &Tensor<2>, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let words = self.embedding.forward(tokens).split(1, 1);
+    fn hidden_states(&self, image: &Tensor<2>, reports: &TokenBatch) -> Tensor<3> {
+        let words = self.embedding.forward(reports.inputs().clone()).split(1, 1);
         let mut state = self.begin(image.clone());
         let said = words
             .into_iter()
@@ -101,8 +103,8 @@ impl ReportGenerator for Sketch {
 impl StepDecoder for Sketch {
     type State = Written;
 
-    fn start(&self, images: Tensor<5>) -> Written {
-        self.begin(self.encode(images).context)
+    fn start(&self, studies: StudyBatch) -> Written {
+        self.begin(self.encode(studies).context)
     }
 
     fn step(&self, tokens: &[u32], state: &mut Written) -> Tensor<2> {

@@ -12,15 +12,16 @@
 //! | image → patch features | [`backbone`] |
 //! | patches and words look up one memory | [`memory`] |
 //! | encoder, decoder, search | [`decoder`] |
-//! | the whole generator | [`generators`]: [`R2GenCmn`](generators::R2GenCmn), [`R2Gen`](generators::R2Gen), [`CnnLstm`](generators::CnnLstm), or your own |
+//! | the whole generator | [`models`]: [`R2GenCmn`](models::R2GenCmn), [`R2Gen`](models::R2Gen), [`CnnLstm`](models::CnnLstm), or your own |
 //! | image and report on one sphere, losses | [`alignment`] |
-//! | negatives: hardened, scheduled, mined | [`negatives`] |
+//! | negatives: hardened, scheduled | [`negatives`] |
 //! | the plug-in around any generator | [`plugin::Ithn`] |
 //! | studies, tokenizer, images, phantoms | [`data`] |
 //! | BLEU, ROUGE-L, CIDEr, findings | [`metrics`] |
-//! | a run as one page to look at | [`report`] |
+//! | a run as one page to look at | [`page`] |
 //! | configuration, training, checkpoints, weights from elsewhere | [`config`], [`train`], [`checkpoint`], [`import`] |
-//! | first negatives of a whole annotation | [`mining`] |
+//! | first negatives, found in the training reports | [`mining`] |
+//! | reports from a checkpoint, and where | [`inference`], [`device`] |
 //! | what hard negatives buy, measured | [`ablation`] |
 //!
 //! # Quick start
@@ -28,10 +29,11 @@
 //! One training step of a small generator with the plug-in around it:
 //!
 //! ```
-//! use burn::tensor::{Device, Distribution, Int, Tensor};
+//! use burn::tensor::{Device, Distribution, Tensor};
 //! use ithn::backbone::ResNetConfig;
 //! use ithn::decoder::TransformerConfig;
-//! use ithn::generators::R2GenCmnConfig;
+//! use ithn::generator::{StudyBatch, TokenBatch};
+//! use ithn::models::R2GenCmnConfig;
 //! use ithn::memory::CrossModalMemoryConfig;
 //! use ithn::plugin::{IthnConfig, NegativeBatch, TrainingBatch};
 //!
@@ -45,13 +47,16 @@
 //! .init(&device);
 //! let model = IthnConfig::default().init(generator, &device);
 //!
-//! let images = || Tensor::random([2, 1, 3, 32, 32], Distribution::Normal(0.0, 1.0), &device);
-//! let tokens = || Tensor::<2, Int>::from_data([[0, 3, 7, 0], [0, 9, 2, 0]], &device);
+//! let studies = || {
+//!     StudyBatch::new(Tensor::random([2, 1, 3, 32, 32], Distribution::Normal(0.0, 1.0), &device))
+//! };
 //! let batch = TrainingBatch {
-//!     images: images(),
-//!     tokens: tokens(),
-//!     token_mask: Tensor::ones([2, 4], &device),
-//!     negatives: Some(NegativeBatch { images: images(), tokens: tokens() }),
+//!     studies: studies(),
+//!     reports: TokenBatch::from_ids(&[vec![0, 3, 7, 0], vec![0, 9, 2, 0]], &device),
+//!     negatives: Some(NegativeBatch {
+//!         studies: studies(),
+//!         reports: TokenBatch::from_ids(&[vec![0, 3, 8, 0], vec![0, 9, 1, 0]], &device),
+//!     }),
 //! };
 //! let losses = model.losses(batch, 0.5); // λ = 0.5: half way to the hardest negative
 //! let gradients = losses.total.backward();
@@ -64,24 +69,24 @@
 //! so there is no `B: Backend` parameter: the same binary runs on CPU or GPU ([`device`]), as far as
 //! its cargo features bring the backends.
 
+pub use burn;
 pub use ithn_alignment as alignment;
 pub use ithn_backbone as backbone;
+pub use ithn_checkpoint as checkpoint;
 pub use ithn_data as data;
 pub use ithn_decoder as decoder;
 pub use ithn_generator as generator;
+pub use ithn_inference as inference;
+pub use ithn_kernels as kernels;
 pub use ithn_memory as memory;
 pub use ithn_metrics as metrics;
+pub use ithn_mining as mining;
+pub use ithn_models as models;
 pub use ithn_negatives as negatives;
+pub use ithn_page as page;
+pub use ithn_plugin as plugin;
+pub use ithn_train as train;
 
-pub mod ablation;
-pub mod checkpoint;
-pub mod config;
-pub mod device;
-pub mod drawn;
-pub mod generators;
-pub mod import;
-pub mod mining;
-pub mod plugin;
-pub mod report;
-pub mod train;
-pub mod writer;
+pub use ithn_checkpoint::{config, import};
+pub use ithn_inference::device;
+pub use ithn_train::ablation;

@@ -11,9 +11,9 @@ use ithn::checkpoint::{Checkpoint, CheckpointHeader, TrainingProgress};
 use ithn::config::{ExperimentConfig, GeneratorConfig, ModelConfig, Preset};
 use ithn::data::Tokenizer;
 use ithn::decoder::TransformerConfig;
-use ithn::generators::ImageFeature;
 use ithn::import::NamedTensors;
 use ithn::memory::CrossModalMemoryConfig;
+use ithn::models::ImageFeature;
 use ithn_fuzzing::{CountedMemory, Target};
 
 #[global_allocator]
@@ -82,7 +82,7 @@ fn checkpoint(path: &Path) -> Vec<u8> {
     let config = small();
     let tokenizer = Tokenizer::numbered(7, config.text.cleaning);
     let header = CheckpointHeader::new(config.clone(), tokenizer, TrainingProgress::default());
-    let optimizer = config.training.optimizer.init();
+    let optimizer = ithn::train::init_optimizer(&config.training.optimizer);
     Checkpoint::collect(header, &model(&config, 7), &optimizer, path)
         .and_then(|checkpoint| checkpoint.save_as(path))
         .expect("writable");

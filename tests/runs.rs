@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ithn::checkpoint::{Checkpoint, CheckpointHeader};
+use ithn::config::NonFinite;
 use ithn::config::{ExperimentConfig, Negatives};
 use ithn::device::DeviceName;
-use ithn::train::{Console, ExperimentOptions, NonFinite, TrainError, Verbosity, run_experiment};
-use ithn::writer::{ReportWriter, find_studies};
+use ithn::inference::{ReportWriter, find_studies};
+use ithn::train::{Console, ExperimentOptions, TrainError, Verbosity, run_experiment};
 
 mod tiny;
 

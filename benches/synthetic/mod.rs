@@ -6,10 +6,12 @@ pub mod reports;
 use burn::module::{Module, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use ithn::generators::{R2GenCmn, R2GenCmnConfig};
+use ithn::config::OptimizerConfig;
+use ithn::generator::{StudyBatch, TokenBatch};
+use ithn::models::{R2GenCmn, R2GenCmnConfig};
 use ithn::negatives::TrainingPoint;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, NegativeBatch, TrainingBatch};
-use ithn::train::OptimizerConfig;
+use ithn::train::{init_optimizer, learning_rate_policy};
 use ithn_backbone::{ResNet, ResNetConfig};
 use ithn_decoder::TransformerConfig;
 use ithn_decoder::search::{SearchConfig, search};
@@ -22,12 +24,13 @@ fn normal<const D: usize>(dims: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(dims, Distribution::Normal(0.0, 1.0), device)
 }
 
-/// Reports of `length` tokens between zeros, `[batch, length]`.
-fn tokens(batch: usize, length: usize, device: &Device) -> Tensor<2, Int> {
+/// Reports of `length` tokens, the zeros at both ends included.
+fn reports(batch: usize, length: usize, device: &Device) -> TokenBatch {
     let words = Distribution::Uniform(1.0, VOCABULARY as f64 - 1.0);
     let words = Tensor::<2>::random([batch, length - 2], words, device).int();
     let ends = Tensor::<2, Int>::zeros([batch, 1], device);
-    Tensor::cat(vec![ends.clone(), words, ends], 1)
+    let tokens = Tensor::cat(vec![ends.clone(), words, ends], 1);
+    TokenBatch::new(tokens, Tensor::ones([batch, length], device))
 }
 
 /// The generator of the published size.
@@ -107,7 +110,7 @@ impl BackboneRun {
 /// The whole generator, writing.
 pub struct GenerationRun {
     generator: R2GenCmn,
-    images: Tensor<5>,
+    studies: StudyBatch,
 }
 
 impl GenerationRun {
@@ -119,7 +122,7 @@ impl GenerationRun {
         generator.logits.bias = Some(Param::from_tensor(Tensor::cat(vec![boundary, words], 0)));
         GenerationRun {
             generator,
-            images: normal([batch, 1, 3, 224, 224], device),
+            studies: StudyBatch::new(normal([batch, 1, 3, 224, 224], device)),
         }
     }
 
@@ -129,7 +132,7 @@ impl GenerationRun {
             1 => SearchConfig::greedy(tokens),
             _ => SearchConfig::beam(tokens, width),
         };
-        let reports = search(&self.generator, self.images.clone(), &config);
+        let reports = search(&self.generator, self.studies.clone(), &config);
         std::hint::black_box(reports.expect("a valid search"));
     }
 }
@@ -148,18 +151,17 @@ impl TrainingRun {
     pub fn published(batch: usize, length: usize, device: &Device) -> Self {
         let device = device.clone().autodiff();
         let config = OptimizerConfig::default();
-        let images = || normal([batch, 1, 3, 224, 224], &device);
+        let studies = || StudyBatch::new(normal([batch, 1, 3, 224, 224], &device));
         TrainingRun {
             model: Some(IthnConfig::released().init(published_generator(&device), &device)),
-            optimizer: config.init(),
+            optimizer: init_optimizer(&config),
             config,
             batch: TrainingBatch {
-                images: images(),
-                tokens: tokens(batch, length, &device),
-                token_mask: Tensor::ones([batch, length], &device),
+                studies: studies(),
+                reports: reports(batch, length, &device),
                 negatives: Some(NegativeBatch {
-                    images: images(),
-                    tokens: tokens(batch, length, &device),
+                    studies: studies(),
+                    reports: reports(batch, length, &device),
                 }),
             },
         }
@@ -173,11 +175,14 @@ impl TrainingRun {
         } = model.losses(self.batch.clone(), 0.99);
         let language = language.detach();
         let gradients = GradientsParams::from_grads(total.backward(), &model);
-        let policy = self.config.policy(TrainingPoint {
-            epoch: 1,
-            step: 0,
-            total_steps: 1,
-        });
+        let policy = learning_rate_policy(
+            &self.config,
+            TrainingPoint {
+                epoch: 1,
+                step: 0,
+                total_steps: 1,
+            },
+        );
         self.model = Some(self.optimizer.step(policy, model, gradients));
         std::hint::black_box(language.into_data());
     }

@@ -1,6 +1,6 @@
 //! Reports of drawn words, the same in every run.
 
-use ithn_negatives::mine::{MiningStudy, TfIdfConfig, mine};
+use ithn_mining::{MiningStudy, TfIdfConfig, mine};
 
 /// Numbers that look random (an LCG's high bits).
 pub fn numbers() -> impl Iterator<Item = u64> {

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use ithn::checkpoint::CheckpointHeader;
 use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, Setting, TrainingConfig};
+use ithn::config::{LearningRateSchedule, NonFinite};
 use ithn::data::OnBadStudy;
 use ithn::device::DeviceName;
 use ithn::train::{
-    Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, LearningRateSchedule,
-    NonFinite, Observer, RunFolder, TrainError, Verbosity, run_experiment,
+    Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Observer, RunFolder,
+    TrainError, Verbosity, run_experiment,
 };
 use ithn_dashboard::{Dashboard, DashboardError};
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use ithn::backbone::ResNetConfig;
+use ithn::config::Records;
 use ithn::config::{
     Augmentation, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig, Preset,
 };
@@ -11,9 +12,9 @@ use ithn::data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn::decoder::TransformerConfig;
 use ithn::decoder::search::SearchConfig;
 use ithn::device::DeviceName;
-use ithn::generators::ImageFeature;
 use ithn::memory::CrossModalMemoryConfig;
-use ithn::train::{DataSource, ExperimentOptions, Records};
+use ithn::models::ImageFeature;
+use ithn::train::{DataSource, ExperimentOptions};
 
 /// Its configuration.
 pub fn tiny() -> ExperimentConfig {

@@ -1,4 +1,4 @@
-use burn::tensor::{Int, Tensor, assert_shape};
+use burn::tensor::{Tensor, assert_shape};
 use serde::{Deserialize, Serialize};
 
 /// Which hidden states are averaged into a report's embedding.
@@ -15,23 +15,21 @@ pub enum Pooling {
 }
 
 impl Pooling {
+    /// Averages hidden states into one vector per report.
+    ///
     /// # Shapes
     ///
     /// - hidden: `[batch, length, width]`
-    /// - tokens: `[batch, length]`, the inputs that gave these hidden states; token 0 at position 0
-    ///   begins the report, later zeros are padding
+    /// - mask: `[batch, length]`, 1 where the input belongs to the report, 0 at padding
     /// - output: `[batch, width]`
-    pub fn pool(self, hidden: Tensor<3>, tokens: Tensor<2, Int>) -> Tensor<2> {
+    pub fn pool(self, hidden: Tensor<3>, mask: &Tensor<2>) -> Tensor<2> {
         let [batch, length, _] = hidden.dims();
-        assert_shape!(tokens, [batch, length]);
+        assert_shape!(mask, [batch, length]);
         match self {
             Pooling::AllPositions => hidden.mean_dim(1).squeeze_dim(1),
             Pooling::ReportTokens => {
-                let words = tokens.narrow(1, 1, length - 1).not_equal_elem(0).float();
-                let first = Tensor::ones([batch, 1], &hidden.device());
-                let counted: Tensor<2> = Tensor::cat(vec![first, words], 1);
-                let total = counted.clone().sum_dim(1);
-                let summed: Tensor<2> = (hidden * counted.unsqueeze_dim(2))
+                let total = mask.clone().sum_dim(1);
+                let summed: Tensor<2> = (hidden * mask.clone().unsqueeze_dim(2))
                     .sum_dim(1)
                     .squeeze_dim(1);
                 summed / total
@@ -49,10 +47,9 @@ mod tests {
     fn padding_counts_only_when_asked() {
         let device = Device::default();
         let hidden = Tensor::<3>::from_data([[[1.0], [3.0], [8.0]]], &device);
-        let tokens = Tensor::<2, Int>::from_data([[0, 7, 0]], &device);
-        let pooled = |pooling: Pooling| -> f32 {
-            pooling.pool(hidden.clone(), tokens.clone()).into_scalar()
-        };
+        let mask = Tensor::<2>::from_data([[1.0, 1.0, 0.0]], &device);
+        let pooled =
+            |pooling: Pooling| -> f32 { pooling.pool(hidden.clone(), &mask).into_scalar() };
         assert_eq!(pooled(Pooling::ReportTokens), 2.0);
         assert_eq!(pooled(Pooling::AllPositions), 4.0);
     }
@@ -61,13 +58,13 @@ mod tests {
     fn a_longer_neighbour_changes_nothing() {
         let device = Device::default();
         let hidden = Tensor::<3>::from_data([[[1.0], [3.0], [8.0]]], &device);
-        let tokens = Tensor::<2, Int>::from_data([[0, 7, 0]], &device);
+        let mask = Tensor::<2>::from_data([[1.0, 1.0, 0.0]], &device);
         let short = Pooling::ReportTokens.pool(
             hidden.clone().narrow(1, 0, 2),
-            tokens.clone().narrow(1, 0, 2),
+            &mask.clone().narrow(1, 0, 2),
         );
         Pooling::ReportTokens
-            .pool(hidden, tokens)
+            .pool(hidden, &mask)
             .into_data()
             .assert_approx_eq::<f32>(&short.into_data(), Tolerance::absolute(1e-6));
     }

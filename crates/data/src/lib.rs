@@ -63,6 +63,7 @@
 //! ```
 
 mod annotation;
+mod atomic;
 mod cache;
 mod cleaning;
 #[cfg(feature = "dicom")]
@@ -89,6 +90,7 @@ mod tokenizer;
 mod transform;
 
 pub use annotation::{Annotation, AnnotationEntry, Views, read_annotation};
+pub use atomic::{write_all_names, write_atomically};
 pub use cache::{CacheReport, CacheRequest, ImageCache};
 pub use cleaning::Cleaning;
 pub use error::DataError;

@@ -202,6 +202,7 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ithn_generator::TokenBatch;
     use crate::mask::teacher_forcing_mask;
     use burn::tensor::{Distribution, Int, Tolerance};
 
@@ -219,8 +220,8 @@ mod tests {
     fn cached_decoding_equals_teacher_forcing() {
         let device = Device::default();
         let (decoder, patches, words) = decoder(&device);
-        let tokens = Tensor::<2, Int>::from_data([[0, 3, 2, 1], [0, 1, 1, 4]], &device);
-        let mask = teacher_forcing_mask(tokens);
+        let reports = [vec![0, 3, 2, 1, 0], vec![0, 1, 1, 4, 0]];
+        let mask = teacher_forcing_mask(&TokenBatch::from_ids(&reports, &device));
         let mut cache = decoder.start(patches.clone());
         let whole = decoder.forward(words.clone(), &mut cache, Some(&mask));
 
@@ -238,8 +239,8 @@ mod tests {
     fn attention_of_a_whole_report_is_what_wrote_it() {
         let device = Device::default();
         let (decoder, patches, words) = decoder(&device);
-        let tokens = Tensor::<2, Int>::from_data([[0, 3, 2, 1], [0, 1, 1, 4]], &device);
-        let mask = teacher_forcing_mask(tokens);
+        let reports = [vec![0, 3, 2, 1, 0], vec![0, 1, 1, 4, 0]];
+        let mask = teacher_forcing_mask(&TokenBatch::from_ids(&reports, &device));
         let mut cache = decoder.start(patches.clone());
         let whole = decoder.cross_attention(words.clone(), &mut cache, Some(&mask));
         assert_eq!(whole.len(), 2);

@@ -1,22 +1,17 @@
-use burn::tensor::{Bool, Int, Tensor};
-use ithn_generator::BOUNDARY_TOKEN;
+use burn::tensor::{Bool, Tensor};
+use ithn_generator::TokenBatch;
 
-/// What a teacher-forced position may *not* see: the future, and padding.
-///
-/// Token 0 at position 0 begins the report and stays visible; any later zero is padding.
+/// The causal and padding mask of teacher forcing: true where a query must not attend.
 ///
 /// # Shapes
 ///
-/// - tokens: `[batch, length]`
-/// - output: `[batch, length, length]`, true where query `i` must not see position `j`
-pub fn teacher_forcing_mask(tokens: Tensor<2, Int>) -> Tensor<3, Bool> {
-    let [batch, length] = tokens.dims();
-    let device = tokens.device();
-    let padding = tokens.equal_elem(BOUNDARY_TOKEN as i64);
-    let begins = Tensor::<1, Int>::arange(0..length as i64, &device).equal_elem(0);
-    let hidden = padding.bool_and(begins.bool_not().unsqueeze::<2>().expand([batch, length]));
-    let future = Tensor::<2, Bool>::tril_mask([length, length], 0, &device);
-    hidden
+/// - output: `[batch, length, length]`, true where query `i` must not see position `j`: the future,
+///   and padding
+pub fn teacher_forcing_mask(reports: &TokenBatch) -> Tensor<3, Bool> {
+    let [batch, length] = reports.dims();
+    let padding = reports.mask().clone().equal_elem(0.0);
+    let future = Tensor::<2, Bool>::tril_mask([length, length], 0, &padding.device());
+    padding
         .unsqueeze_dim::<3>(1)
         .expand([batch, length, length])
         .bool_or(future.unsqueeze::<3>().expand([batch, length, length]))
@@ -30,14 +25,14 @@ mod tests {
     #[test]
     fn hides_the_future_and_padding_but_not_the_beginning() {
         let device = Device::default();
-        let tokens = Tensor::<2, Int>::from_data([[0, 5, 0]], &device);
-        let mask = teacher_forcing_mask(tokens).into_data();
+        let reports = TokenBatch::from_ids(&[vec![0, 5, 0], vec![0, 6, 7, 0]], &device);
+        let mask = teacher_forcing_mask(&reports).into_data();
+        let (yes, no) = (true, false);
         mask.assert_eq(
-            &[[
-                [false, true, true],
-                [false, false, true],
-                [false, false, true],
-            ]]
+            &[
+                [[no, yes, yes], [no, no, yes], [no, no, yes]],
+                [[no, yes, yes], [no, no, yes], [no, no, no]],
+            ]
             .into(),
             false,
         );

@@ -7,18 +7,21 @@
 //!
 //! Token 0 is beginning, end and padding at once; words are `1..vocabulary`.
 
+mod batch;
 mod evidence;
 
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+pub use batch::{StudyBatch, TokenBatch, ViewMask};
 pub use evidence::{MemoryEvidence, ReportEvidence};
 
 /// The token that begins a report, ends it and pads it.
 pub const BOUNDARY_TOKEN: u32 = 0;
 
-/// An image as a generator sees it: what its decoder attends to, and one vector for alignment.
+/// Studies as a generator sees them: what its decoder attends to, and one vector for alignment.
 #[derive(Debug, Clone)]
-pub struct EncodedImages<Context> {
+pub struct EncodedStudies<Context> {
     /// What [`ReportGenerator::hidden_states`] attends to; opaque to the plug-in.
     pub context: Context,
     /// Pooled image feature, `[batch, pooled_width]`.
@@ -28,7 +31,7 @@ pub struct EncodedImages<Context> {
 /// A teacher-forced pass over a batch of reports.
 #[derive(Debug, Clone)]
 pub struct ForcedReports {
-    /// As [`ReportGenerator::hidden_states`] returns them, `[batch, tokens, hidden_width]`.
+    /// As [`ReportGenerator::hidden_states`] returns them, `[batch, length, hidden_width]`.
     pub hidden: Tensor<3>,
     /// What the generator itself adds to its language loss, `[1]`, already weighted.
     pub penalty: Option<Tensor<1>>,
@@ -36,51 +39,48 @@ pub struct ForcedReports {
 
 /// A report generator that can be trained by teacher forcing.
 ///
-/// The whole pass is `log_probs(hidden_states(encode(images).context, tokens))`.
+/// The whole pass is `log_probs(hidden_states(encode(studies).context, reports))`.
 pub trait ReportGenerator {
     /// What the decoder attends to: encoded patches, with whatever the generator keeps beside them.
     type Context: Clone;
 
-    /// Encodes a batch of studies. `images` is `[batch, views, 3, height, width]`, normalised as
-    /// the backbone expects.
-    fn encode(&self, images: Tensor<5>) -> EncodedImages<Self::Context>;
+    /// Encodes a batch of studies.
+    fn encode(&self, studies: StudyBatch) -> EncodedStudies<Self::Context>;
 
     /// Encodes two batches of as many studies, as [`encode`](Self::encode) does one after the other:
     /// neither sees the other, nor does its batch norm. To be overridden where both together cost less,
     /// as a backbone that takes them in one pass does.
-    fn encode_both(&self, images: [Tensor<5>; 2]) -> [EncodedImages<Self::Context>; 2] {
-        images.map(|images| self.encode(images))
+    fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<Self::Context>; 2] {
+        batches.map(|studies| self.encode(studies))
     }
 
     /// The pooled image features of [`encode`](Self::encode) alone. To be overridden where the
     /// context costs something.
-    fn pooled(&self, images: Tensor<5>) -> Tensor<2> {
-        self.encode(images).pooled
+    fn pooled(&self, studies: StudyBatch) -> Tensor<2> {
+        self.encode(studies).pooled
     }
 
     /// A context of `batch` rows that tells nothing of any image, the same for every row: hidden
     /// states in it depend on the report alone.
     fn imageless_context(&self, batch: usize) -> Self::Context;
 
-    /// Hidden states of teacher-forced reports, `[batch, tokens, hidden_width]`.
-    ///
-    /// `tokens` is `[batch, tokens]`: position 0 holds [`BOUNDARY_TOKEN`], later zeros are padding.
-    fn hidden_states(&self, context: &Self::Context, tokens: Tensor<2, Int>) -> Tensor<3>;
+    /// Hidden states of teacher-forced reports, `[batch, length, hidden_width]`.
+    fn hidden_states(&self, context: &Self::Context, reports: &TokenBatch) -> Tensor<3>;
 
     /// [`hidden_states`](Self::hidden_states) of the reports to be learnt, with the generator's own
     /// penalty on them, such as doubly stochastic attention. To be overridden where there is one.
-    fn force(&self, context: &Self::Context, tokens: Tensor<2, Int>) -> ForcedReports {
+    fn force(&self, context: &Self::Context, reports: &TokenBatch) -> ForcedReports {
         ForcedReports {
-            hidden: self.hidden_states(context, tokens),
+            hidden: self.hidden_states(context, reports),
             penalty: None,
         }
     }
 
-    /// Log-probabilities of the next word, `[batch, tokens, vocabulary]`, from hidden states
-    /// `[batch, tokens, hidden_width]`.
+    /// Log-probabilities of the next word, `[batch, length, vocabulary]`, from hidden states
+    /// `[batch, length, hidden_width]`.
     fn log_probs(&self, hidden: Tensor<3>) -> Tensor<3>;
 
-    /// Width of [`EncodedImages::pooled`].
+    /// Width of [`EncodedStudies::pooled`].
     fn pooled_width(&self) -> usize;
 
     /// Width of the hidden states.
@@ -96,9 +96,8 @@ pub trait StepDecoder: Sync {
     /// Everything that a step needs of the steps before it, row by row.
     type State: Clone + Send;
 
-    /// Encodes `images` (`[batch, views, 3, height, width]`) and returns the state of `batch` rows
-    /// that have no word yet.
-    fn start(&self, images: Tensor<5>) -> Self::State;
+    /// Encodes `studies` and returns the state of as many rows, none of which has a word yet.
+    fn start(&self, studies: StudyBatch) -> Self::State;
 
     /// Feeds one token to each row, in order, and returns the log-probabilities of the next word,
     /// `[rows, vocabulary]`.
@@ -115,16 +114,16 @@ pub trait StepDecoder: Sync {
     /// What stands behind the words of finished reports, however they were found, in a pass of its
     /// own on a device without autodiff: writing costs nothing more. `None` unless overridden:
     /// pages then say that the generator shows nothing.
-    ///
-    /// # Shapes
-    ///
-    /// - images: `[batch, views, 3, height, width]`
-    /// - tokens: `[batch, length]`: 0, the words, padding
-    fn explain(&self, images: Tensor<5>, tokens: Tensor<2, Int>) -> Option<ReportEvidence> {
-        let _ = (images, tokens);
+    fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
+        let _ = (studies, reports);
         None
     }
 }
+
+/// A generator that can be trained and searched: whatever implements both traits as a Burn module.
+pub trait TrainableGenerator: Module + ModuleDisplay + ReportGenerator + StepDecoder {}
+
+impl<G: Module + ModuleDisplay + ReportGenerator + StepDecoder> TrainableGenerator for G {}
 
 /// One token per row as [`StepDecoder::step`] gets them, `[rows, 1]`, for an embedding.
 pub fn token_column(tokens: &[u32], device: &Device) -> Tensor<2, Int> {

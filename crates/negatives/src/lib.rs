@@ -4,8 +4,7 @@
 //!   that lies nearest the image, in closed form or by ascent;
 //! - [`harden_against`] moves it to where any alignment loss is largest, by projected gradient
 //!   ascent;
-//! - [`HardnessSchedule`] says how far, growing over training;
-//! - [`mine`] finds the first negatives: the closest other reports of the training set.
+//! - [`HardnessSchedule`] says how far, growing over training.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -25,7 +24,6 @@ mod ascent;
 mod harden;
 #[cfg(test)]
 mod laws;
-pub mod mine;
 mod norm;
 mod schedule;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
-use ithn::generators::R2GenCmn;
+use ithn::models::R2GenCmn;
 use ithn_decoder::search::{Hypothesis, ReleasedOptions, search_from};
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Int, Tensor};
-use ithn::generators::R2GenCmn;
+use burn::tensor::{Device, Tensor};
 use ithn::import::released_name;
+use ithn::models::R2GenCmn;
 use ithn::plugin::{Ithn, language_loss};
 use ithn_decoder::{SinusoidalPosition, teacher_forcing_mask};
-use ithn_generator::{ReportGenerator, StepDecoder};
+use ithn_generator::{ReportGenerator, StepDecoder, TokenBatch};
 
 use super::check::{Check, Tolerance};
 use super::fixture::{Fixture, FixtureError};
@@ -41,11 +41,7 @@ struct Inputs {
     ithn: Ithn<R2GenCmn>,
     /// `[batch, patches, channels]`.
     patches: Tensor<3>,
-    /// `[batch, length]`: what is fed.
-    inputs: Tensor<2, Int>,
-    /// `[batch, length]`: the same shifted by one, and which of it counts.
-    targets: Tensor<2, Int>,
-    target_mask: Tensor<2>,
+    reports: TokenBatch,
 }
 
 impl Inputs {
@@ -58,13 +54,10 @@ impl Inputs {
         let weights = fixture.weights("state.", "encoder_decoder.");
         let tokens = fixture.integers::<2>("seq", device)?;
         let mask = fixture.tensor::<2>("reports_masks", device)?;
-        let [_, length] = tokens.dims();
         Ok(Inputs {
             ithn: precision.module(options.without_backbone(weights, device)?),
             patches: precision.tensor(fixture.tensor("att_feats", device)?),
-            inputs: tokens.clone().narrow(1, 0, length - 1),
-            targets: tokens.narrow(1, 1, length - 1),
-            target_mask: precision.tensor(mask.narrow(1, 1, length - 1)),
+            reports: TokenBatch::new(tokens, precision.tensor(mask)),
         })
     }
 
@@ -72,12 +65,12 @@ impl Inputs {
     fn forward(&self, patches: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
         let generator = &self.ithn.generator;
         let encoded = generator.encode_patches(patches);
-        let hidden = generator.hidden_states(&encoded, self.inputs.clone());
+        let hidden = generator.hidden_states(&encoded, &self.reports);
         (hidden.clone(), generator.log_probs(hidden))
     }
 
     fn loss(&self, log_probs: Tensor<3>) -> Tensor<1> {
-        language_loss(log_probs, self.targets.clone(), self.target_mask.clone())
+        language_loss(log_probs, &self.reports)
     }
 }
 
@@ -137,12 +130,17 @@ fn intermediate(fixture: &Fixture, inputs: &Inputs) -> Result<Vec<Check>, Fixtur
     let encoded = generator.encoder.norm.forward(x);
     checks.push(compare(fixture, "inter.encoder_out", encoded.clone())?);
 
-    let y = position.forward(generator.token_embedding.forward(inputs.inputs.clone()), 0);
+    let y = position.forward(
+        generator
+            .token_embedding
+            .forward(inputs.reports.inputs().clone()),
+        0,
+    );
     checks.push(compare(fixture, "inter.tgt_embed", y.clone())?);
     let responses = generator.memory.respond(y.clone(), &bank);
     checks.push(compare(fixture, "inter.text_responses", responses.clone())?);
     let mut y = y + responses;
-    let mask = teacher_forcing_mask(inputs.inputs.clone());
+    let mask = teacher_forcing_mask(&inputs.reports);
     for (index, layer) in generator.decoder.layers.iter().enumerate() {
         y = layer.forward(y, &mut layer.start(encoded.clone()), Some(&mask));
         checks.push(compare(
@@ -157,9 +155,10 @@ fn intermediate(fixture: &Fixture, inputs: &Inputs) -> Result<Vec<Check>, Fixtur
 /// The same tokens fed one by one through the caches; generation hides no padding.
 fn incremental(fixture: &Fixture, inputs: &Inputs) -> Result<Vec<Check>, FixtureError> {
     let generator = &inputs.ithn.generator;
-    let [batch, length] = inputs.inputs.dims();
+    let [batch, length] = inputs.reports.dims();
     let tokens: Vec<u32> = inputs
-        .inputs
+        .reports
+        .inputs()
         .clone()
         .swap_dims(0, 1)
         .into_data()

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::{Device, Gradients, Int, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 use ithn_alignment::{
     AlignmentHeads, AlignmentHeadsConfig, HardNegativePlacement, Pooling, Similarities,
     TemperatureConfig, Temperatures, contrastive_loss, contrastive_scores, image_separation_loss,
@@ -137,8 +137,8 @@ impl Inputs {
     fn embed(&self) -> Similarities {
         let reports = |hidden: &Tensor<3>| {
             let [batch, length, _] = hidden.dims();
-            let tokens = Tensor::<2, Int>::zeros([batch, length], &hidden.device());
-            let pooled = Pooling::AllPositions.pool(hidden.clone(), tokens);
+            let mask = Tensor::ones([batch, length], &hidden.device());
+            let pooled = Pooling::AllPositions.pool(hidden.clone(), &mask);
             self.heads.embed_reports(pooled)
         };
         let negative_reports = reports(&self.rep_out_neg);

@@ -1,8 +1,8 @@
 //! The whole model, built from the options and weights that fixtures hold.
 
 use burn::tensor::Device;
-use ithn::generators::{R2GenCmn, R2GenCmnConfig};
 use ithn::import::{NamedTensors, collect_released, load_released};
+use ithn::models::{R2GenCmn, R2GenCmnConfig};
 use ithn::plugin::{Ithn, IthnConfig};
 use ithn_backbone::{BatchNormConfig, BlockKind, ResNetConfig};
 use ithn_decoder::TransformerConfig;

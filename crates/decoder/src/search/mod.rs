@@ -33,8 +33,7 @@ pub use repetition::{ImmediateRepeat, Repetition};
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
-use ithn_generator::StepDecoder;
+use ithn_generator::{StepDecoder, StudyBatch};
 use ithn_kernels::on_worker;
 use rand::rngs::StdRng;
 
@@ -61,7 +60,7 @@ pub struct Hypothesis {
     pub finished: bool,
 }
 
-/// Writes reports for `images`, `[batch, views, 3, height, width]`: per study
+/// Writes reports for a batch of studies: per study
 /// [`SearchConfig::returned`] hypotheses, best first. Studies are numbered from 0.
 ///
 /// # Errors
@@ -69,12 +68,12 @@ pub struct Hypothesis {
 /// Invalid options, and [`SearchError::NotLogProbabilities`] if the generator fails.
 pub fn search<D: StepDecoder>(
     decoder: &D,
-    images: Tensor<5>,
+    studies: StudyBatch,
     config: &SearchConfig,
 ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
     config.validate()?;
-    let studies = images.dims()[0];
-    on_worker(|| search_from(decoder, decoder.start(images), 0..studies, config))
+    let count = studies.len();
+    on_worker(|| search_from(decoder, decoder.start(studies), 0..count, config))
 }
 
 /// Writes reports from a `state` with one row per study and no word yet, as

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ithn::train::{LearningRateSchedule, OptimizerConfig};
+use ithn::config::{LearningRateSchedule, OptimizerConfig};
 use serde::Deserialize;
 
 use super::super::model::{BackboneOptions, ModelOptions, NormOptions};

@@ -8,10 +8,10 @@ use std::path::Path;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use ithn::generators::R2GenCmn;
 use ithn::import::{collect_released, load_released, released_name};
+use ithn::models::R2GenCmn;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, LossWeights, NegativeBatch, TrainingBatch};
-use ithn_generator::ReportGenerator;
+use ithn_generator::{ReportGenerator, StudyBatch, TokenBatch};
 use ithn_negatives::{HardnessSchedule, TrainingPoint};
 
 use super::check::{Check, Tolerance};
@@ -132,19 +132,19 @@ impl Curve {
         Ok(self.precision.module(ithn))
     }
 
-    /// Images of the pool as a batch of one view each, `[batch, 1, 3, height, width]`.
-    fn images(&self, indices: &[usize]) -> Result<Tensor<5>, FixtureError> {
+    /// Images of the pool as a batch of one view each.
+    fn studies(&self, indices: &[usize]) -> Result<StudyBatch, FixtureError> {
         let (offset, divisor) = byte_normalisation(&self.json.training.image_norm)
             .map_err(|reason| self.fixture.layout(reason))?;
         let pool = self.fixture.tensor::<4>("pool_u8", &self.device)?;
         let rows: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
         let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &self.device);
         let images = (pool.select(0, rows) - offset) / divisor;
-        Ok(self.precision.tensor(images.unsqueeze_dim(1)))
+        let images = self.precision.tensor(images.unsqueeze_dim(1));
+        Ok(StudyBatch::new(images))
     }
 
-    /// Reports padded with 0 to the longest among them, and which tokens count.
-    fn reports(&self, indices: &[usize]) -> (Tensor<2, Int>, Tensor<2>) {
+    fn reports(&self, indices: &[usize]) -> TokenBatch {
         let reports: Vec<&[i64]> = indices
             .iter()
             .map(|&index| self.json.pool_ids[index].as_slice())
@@ -154,32 +154,26 @@ impl Curve {
         let mut mask = Vec::new();
         for report in &reports {
             let padding = longest - report.len();
-            tokens.extend(
-                report
-                    .iter()
-                    .copied()
-                    .chain(std::iter::repeat_n(0, padding)),
-            );
+            tokens.extend_from_slice(report);
+            tokens.extend(std::iter::repeat_n(0, padding));
             mask.extend(std::iter::repeat_n(1.0f32, report.len()));
             mask.extend(std::iter::repeat_n(0.0f32, padding));
         }
         let shape = [reports.len(), longest];
-        (
+        let mask = Tensor::from_data(TensorData::new(mask, shape), &self.device);
+        TokenBatch::new(
             Tensor::from_data(TensorData::new(tokens, shape), &self.device),
-            Tensor::from_data(TensorData::new(mask, shape), &self.device),
+            self.precision.tensor(mask),
         )
     }
 
     fn batch(&self, step: &Step) -> Result<TrainingBatch, FixtureError> {
-        let (tokens, token_mask) = self.reports(&step.indices);
-        let (negative_tokens, _) = self.reports(&step.neg_indices);
         Ok(TrainingBatch {
-            images: self.images(&step.indices)?,
-            tokens,
-            token_mask: self.precision.tensor(token_mask),
+            studies: self.studies(&step.indices)?,
+            reports: self.reports(&step.indices),
             negatives: Some(NegativeBatch {
-                images: self.images(&step.neg_indices)?,
-                tokens: negative_tokens,
+                studies: self.studies(&step.neg_indices)?,
+                reports: self.reports(&step.neg_indices),
             }),
         })
     }
@@ -189,10 +183,9 @@ impl Curve {
     fn first_log_probs(&self) -> Result<Check, FixtureError> {
         let generator = self.model()?.generator;
         let batch = self.batch(&self.json.steps[0])?;
-        let [_, length] = batch.tokens.dims();
-        let encoded = generator.encode(batch.images);
-        let inputs = batch.tokens.narrow(1, 0, length - 1);
-        let log_probs = generator.log_probs(generator.hidden_states(&encoded.context, inputs));
+        let encoded = generator.encode(batch.studies);
+        let hidden = generator.hidden_states(&encoded.context, &batch.reports);
+        let log_probs = generator.log_probs(hidden);
         let golden = self.fixture.data("log_probs_step1")?;
         Ok(Check::tensor(
             FAMILY,
@@ -215,7 +208,7 @@ impl Curve {
         ) -> Result<(), FixtureError>,
     ) -> Result<Ithn<R2GenCmn>, FixtureError> {
         let config = self.json.config.optimizer();
-        let mut optimizer = config.init();
+        let mut optimizer = ithn::train::init_optimizer(&config);
         let mut model = self.model()?;
         for step in &self.json.steps {
             let terms = model.losses(self.batch(step)?, self.lambda(step));
@@ -223,7 +216,11 @@ impl Curve {
             let named =
                 (step.step == 1).then(|| collect_gradients(&model, &gradients, released_name));
             let gradients = GradientsParams::from_grads(gradients, &model);
-            model = optimizer.step(config.policy(self.point(step)), model, gradients);
+            model = optimizer.step(
+                ithn::train::learning_rate_policy(&config, self.point(step)),
+                model,
+                gradients,
+            );
             show(step, terms, named, &model)?;
         }
         Ok(model)

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ithn_generator::StepDecoder;
+use ithn_generator::{StepDecoder, StudyBatch};
 
 /// A generator whose log-probabilities are a scrambled function of its seed, the study and
 /// everything fed so far.
@@ -62,8 +62,8 @@ impl Script {
 impl StepDecoder for Script {
     type State = Vec<Row>;
 
-    fn start(&self, images: Tensor<5>) -> Vec<Row> {
-        Script::studies(0, images.dims()[0])
+    fn start(&self, studies: StudyBatch) -> Vec<Row> {
+        Script::studies(0, studies.len())
     }
 
     fn step(&self, tokens: &[u32], state: &mut Vec<Row>) -> Tensor<2> {

@@ -1,0 +1,42 @@
+use serde::{Deserialize, Serialize};
+
+/// What training does about gradients that are too large or no numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guards {
+    /// Largest Euclidean norm of all gradients together; larger ones are scaled down to it (Pascanu
+    /// et al., 2013). None: as they are, which is how the method was published.
+    pub largest_gradient_norm: Option<f64>,
+    /// What follows a loss or gradient that is no finite number.
+    pub non_finite: NonFinite,
+}
+
+/// What follows a loss or gradient that is no finite number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum NonFinite {
+    /// Training stops with the weights before it saved, and its studies in `non-finite.json`.
+    #[default]
+    Stop,
+    /// The step is left out and counted.
+    Skip {
+        /// Batches of the whole run that may be left out; one more stops it.
+        at_most: usize,
+    },
+}
+
+impl Guards {
+    /// Refuses a norm that is none.
+    ///
+    /// # Errors
+    ///
+    /// A sentence naming the number and what it must be.
+    pub fn validate(self) -> Result<(), String> {
+        match self.largest_gradient_norm {
+            Some(norm) if !(norm.is_finite() && norm > 0.0) => Err(format!(
+                "the largest gradient norm ({norm}) must be finite and above 0"
+            )),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What a run is made of: sizes, losses, schedules, text, images, decoding; and its presets.
+
+mod guards;
+mod optimizer;
+mod preset;
+mod records;
+mod schedule;
+mod setting;
+
+use std::fs;
+use std::path::Path;
+
+use ithn_data::Cleaning;
+use ithn_decoder::search::SearchConfig;
+use ithn_negatives::HardnessSchedule;
+use serde::{Deserialize, Serialize};
+
+pub use guards::{Guards, NonFinite};
+pub use ithn_models::config::{
+    ConfigError, GeneratorConfig, GeneratorKind, GeneratorTask, ModelConfig,
+};
+pub use optimizer::OptimizerConfig;
+pub use preset::Preset;
+pub use records::Records;
+pub use schedule::LearningRateSchedule;
+pub use setting::Setting;
+
+use ithn_plugin::IthnConfig;
+
+/// A whole experiment; round-trips through JSON and is saved before training begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentConfig {
+    /// Preset it began as.
+    pub preset: Preset,
+    /// The generator and its sizes.
+    pub model: ModelConfig,
+    /// The plug-in.
+    pub ithn: IthnConfig,
+    /// Whether and how training uses negatives.
+    pub negatives: Negatives,
+    /// How their hardness grows.
+    pub hardness: HardnessSchedule,
+    /// Epochs, batches, optimiser, stopping.
+    pub training: TrainingConfig,
+    /// Cleaning, vocabulary, length.
+    pub text: TextConfig,
+    /// Size and augmentation.
+    pub images: ImageConfig,
+    /// How reports are written in evaluation.
+    pub decoding: SearchConfig,
+}
+
+/// Whether and how training uses negatives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Negatives {
+    /// First negatives, hardened along the schedule.
+    Ithn,
+    /// First negatives as they are, throughout.
+    Fixed,
+    /// None: the language loss alone.
+    Off,
+}
+
+/// A figure of merit computed on the validation split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MonitoredMetric {
+    /// BLEU-4.
+    #[serde(rename = "bleu_4")]
+    Bleu4,
+    /// ROUGE-L.
+    RougeL,
+    /// CIDEr.
+    Cider,
+    /// Micro F1 of findings.
+    FindingsF1,
+}
+
+/// Epochs, batches, optimiser and stopping.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Epochs at most.
+    pub epochs: usize,
+    /// Studies per step.
+    pub batch_size: usize,
+    /// Studies per evaluation batch.
+    pub evaluation_batch_size: usize,
+    /// Seed of weights, dropout, order and augmentation.
+    pub seed: u64,
+    /// Optimiser and learning rates.
+    pub optimizer: OptimizerConfig,
+    /// Validation metric that picks the best checkpoint, of equal epochs the later.
+    pub monitor: MonitoredMetric,
+    /// Epochs worse than the best that are tolerated in a row; the next ends training.
+    pub patience: usize,
+    /// Threads that decode images.
+    pub loader_threads: usize,
+    /// Batches whose gradients are averaged into one optimiser step. Negatives are those of each
+    /// batch alone, so this is not the same as a larger batch.
+    #[serde(default = "one")]
+    pub accumulate: usize,
+    /// Times at most that an epoch sees a study with rare findings, which come up as often as common
+    /// ones as far as this allows (read by `rules-14`); 1 sees every study once.
+    #[serde(default = "one")]
+    pub repeats_at_most: usize,
+    /// What training does about gradients that are too large or no numbers.
+    #[serde(default)]
+    pub guards: Guards,
+    /// What a run writes while it trains.
+    #[serde(default)]
+    pub records: Records,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Cleaning, vocabulary and length of reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextConfig {
+    /// Cleaning rules.
+    pub cleaning: Cleaning,
+    /// Occurrences in training reports that make a word.
+    pub minimum_occurrences: usize,
+    /// Tokens kept of a report, the beginning included.
+    pub max_tokens: usize,
+}
+
+/// Size and augmentation of images.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageConfig {
+    /// Side of the square that the backbone sees, in pixels.
+    pub size: usize,
+    /// What training does to images.
+    pub augmentation: Augmentation,
+}
+
+/// What training does to images before the backbone sees them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Augmentation {
+    /// Nothing: resized as in evaluation, and kept in memory.
+    None,
+    /// Shorter side resized, then a random crop.
+    RandomCrop {
+        /// Length of the shorter side before the crop, in pixels.
+        shorter_side: usize,
+        /// Whether half of the images are mirrored. A mirrored radiograph contradicts its report's
+        /// left and right: for reproduction only.
+        horizontal_flip: bool,
+    },
+}
+
+impl ExperimentConfig {
+    /// Reads a saved configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the file and what is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |reason: String| ConfigError(format!("{}: {reason}", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+    }
+
+    /// The same experiment with a generator of this library, as large as the present one if that is
+    /// an R2GenCMN, else as its preset's.
+    pub fn with_generator(mut self, kind: GeneratorKind) -> Self {
+        let model = match self.model.generator {
+            present @ GeneratorConfig::R2GenCmn { .. } => present,
+            _ => self.preset.config().model.generator,
+        };
+        self.model.generator = kind.sized_like(model);
+        self
+    }
+
+    /// λ at a point of training: the schedule's, or 1 for negatives that stay as they are.
+    pub fn lambda(&self, point: ithn_negatives::TrainingPoint) -> f64 {
+        match self.negatives {
+            Negatives::Ithn => self.hardness.lambda(point),
+            Negatives::Fixed | Negatives::Off => 1.0,
+        }
+    }
+
+    /// Refuses sizes that cannot run.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the number and what it must be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let positive = |name: &str, value: usize| {
+            if value == 0 {
+                Err(ConfigError(format!("{name} must be at least 1")))
+            } else {
+                Ok(())
+            }
+        };
+        positive("epochs", self.training.epochs)?;
+        positive("batch size", self.training.batch_size)?;
+        positive("evaluation batch size", self.training.evaluation_batch_size)?;
+        self.model.validate()?;
+        positive("image size", self.images.size)?;
+        positive("loader threads", self.training.loader_threads)?;
+        positive("accumulated batches", self.training.accumulate)?;
+        positive("repeats at most", self.training.repeats_at_most)?;
+        positive("kept epochs", self.training.records.keep_epochs)?;
+        let optimizer = &self.training.optimizer;
+        optimizer.schedule.validate().map_err(ConfigError)?;
+        for (name, rate) in [
+            ("learning rate", optimizer.learning_rate),
+            ("backbone learning rate", optimizer.backbone_learning_rate),
+        ] {
+            if !(rate.is_finite() && rate >= 0.0) {
+                return Err(ConfigError(format!("{name} must be 0 or more, got {rate}")));
+            }
+        }
+        self.training.guards.validate().map_err(ConfigError)?;
+        self.training.records.validate().map_err(ConfigError)?;
+        if self.text.max_tokens < 2 {
+            return Err(ConfigError("max tokens must be at least 2".to_owned()));
+        }
+        if let Augmentation::RandomCrop { shorter_side, .. } = self.images.augmentation
+            && shorter_side < self.images.size
+        {
+            return Err(ConfigError(format!(
+                "the shorter side before a random crop ({shorter_side} px) must not be smaller \
+                 than the image ({} px)",
+                self.images.size
+            )));
+        }
+        self.hardness.validate().map_err(ConfigError)?;
+        self.ithn.hardening.validate().map_err(ConfigError)?;
+        self.decoding
+            .validate()
+            .map_err(|error| ConfigError(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earlier_form_is_an_r2gen_cmn() {
+        let model = Preset::OfficialIuXray.config().model;
+        let GeneratorConfig::R2GenCmn {
+            backbone,
+            memory,
+            transformer,
+            visual_dropout,
+            image_feature: _,
+        } = &model.generator
+        else {
+            panic!("the preset is an R2GenCMN")
+        };
+        let earlier = serde_json::json!({
+            "backbone": backbone, "memory": memory, "transformer": transformer,
+            "visual_dropout": visual_dropout, "views": model.views,
+        });
+        let read: ModelConfig = serde_json::from_value(earlier).expect("the earlier form is read");
+        assert_eq!(read, model);
+    }
+
+    #[test]
+    fn every_generator_has_a_valid_size_in_every_preset_and_round_trips() {
+        for (name, preset) in Preset::NAMES {
+            for kind in GeneratorKind::ALL {
+                let config = preset.config().with_generator(kind);
+                config.validate().expect("valid");
+                assert_eq!(config.model.generator.name(), kind.name());
+                assert_eq!(kind.name().parse(), Ok(kind));
+                let json = serde_json::to_string(&config.model).expect("serialisable");
+                let read: ModelConfig = serde_json::from_str(&json).expect("readable");
+                assert_eq!(read, config.model, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_built_are_refused_by_name() {
+        let mut config = Preset::Phantom
+            .config()
+            .with_generator(GeneratorKind::R2Gen);
+        if let GeneratorConfig::R2Gen { transformer, .. } = &mut config.model.generator {
+            transformer.heads = 3;
+        }
+        let error = config.validate().unwrap_err().to_string();
+        assert!(
+            error.contains("r2gen") && error.contains("3 heads"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,335 @@
+use std::str::FromStr;
+
+use ithn_backbone::ResNetConfig;
+use ithn_data::Cleaning;
+use ithn_decoder::TransformerConfig;
+use ithn_decoder::search::SearchConfig;
+use ithn_memory::CrossModalMemoryConfig;
+use ithn_negatives::HardnessSchedule;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig,
+    MonitoredMetric, Negatives, TextConfig, TrainingConfig,
+};
+use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
+use ithn_models::ImageFeature;
+use ithn_plugin::IthnConfig;
+
+/// Named configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// A small network for phantom studies: minutes on a laptop.
+    Phantom,
+    /// IU X-Ray at the published size, with this library's defaults.
+    IuXray,
+    /// MIMIC-CXR at the published size, with this library's defaults.
+    MimicCxr,
+    /// IU X-Ray as released, defects included.
+    OfficialIuXray,
+    /// MIMIC-CXR as released, defects included.
+    OfficialMimicCxr,
+}
+
+impl Preset {
+    /// All presets, by the names that `--preset` takes.
+    pub const NAMES: [(&'static str, Preset); 5] = [
+        ("phantom", Preset::Phantom),
+        ("iu-xray", Preset::IuXray),
+        ("mimic-cxr", Preset::MimicCxr),
+        ("official-iu-xray", Preset::OfficialIuXray),
+        ("official-mimic-cxr", Preset::OfficialMimicCxr),
+    ];
+
+    /// Whether its backbone is meant to start from ImageNet weights.
+    pub fn wants_pretrained_backbone(self) -> bool {
+        self != Preset::Phantom
+    }
+
+    /// Its configuration.
+    pub fn config(self) -> ExperimentConfig {
+        match self {
+            Preset::Phantom => phantom(),
+            Preset::IuXray => published(self),
+            Preset::MimicCxr => ExperimentConfig {
+                text: mimic_text(),
+                ..published(self)
+            },
+            Preset::OfficialIuXray => released(self),
+            Preset::OfficialMimicCxr => ExperimentConfig {
+                text: mimic_text(),
+                ..released(self)
+            },
+        }
+    }
+}
+
+impl FromStr for Preset {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Preset::NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, preset)| *preset)
+            .ok_or_else(|| {
+                let names: Vec<&str> = Preset::NAMES.iter().map(|(name, _)| *name).collect();
+                ConfigError(format!(
+                    "unknown preset '{name}': use one of {}",
+                    names.join(", ")
+                ))
+            })
+    }
+}
+
+/// A narrow network on small images without dropout, which so small a network cannot spare, and a
+/// hardness ramp that a training of minutes completes.
+fn phantom() -> ExperimentConfig {
+    ExperimentConfig {
+        preset: Preset::Phantom,
+        model: ModelConfig {
+            views: 1,
+            generator: GeneratorConfig::R2GenCmn {
+                backbone: ResNetConfig::narrow(16, vec![1, 1, 1]),
+                memory: CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
+                transformer: TransformerConfig::new(128, 256, 4, 1)
+                    .with_dropout(0.0)
+                    .with_attention_dropout(0.0),
+                visual_dropout: 0.0,
+                image_feature: ImageFeature::Encoder,
+            },
+        },
+        ithn: IthnConfig {
+            projection_width: 64,
+            ..IthnConfig::default()
+        },
+        negatives: Negatives::Ithn,
+        hardness: HardnessSchedule::FractionOfTraining {
+            from: 0.1,
+            to: 0.7,
+            hardness: 0.8,
+        },
+        training: TrainingConfig {
+            epochs: 5,
+            batch_size: 8,
+            evaluation_batch_size: 64,
+            seed: 7580,
+            optimizer: OptimizerConfig {
+                backbone_learning_rate: 1e-3,
+                learning_rate: 1e-3,
+                weight_decay: 0.0,
+                betas: [0.9, 0.999],
+                schedule: LearningRateSchedule::Cosine { floor: 0.02 },
+                warmup_steps: 50,
+                ..OptimizerConfig::default()
+            },
+            monitor: MonitoredMetric::FindingsF1,
+            patience: 25,
+            loader_threads: 2,
+            accumulate: 1,
+            repeats_at_most: 1,
+            guards: Guards::default(),
+            records: Records::default(),
+        },
+        text: TextConfig {
+            cleaning: Cleaning::MimicCxr,
+            minimum_occurrences: 3,
+            max_tokens: 80,
+        },
+        images: ImageConfig {
+            size: 64,
+            augmentation: Augmentation::None,
+        },
+        decoding: SearchConfig::beam_by_average(80, 3),
+    }
+}
+
+/// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.
+fn published_model(views: usize, image_feature: ImageFeature) -> ModelConfig {
+    ModelConfig {
+        views,
+        generator: GeneratorConfig::R2GenCmn {
+            backbone: ResNetConfig::resnet101(),
+            memory: CrossModalMemoryConfig::new(2048, 512, 8, 32),
+            transformer: TransformerConfig::new(512, 512, 8, 3),
+            visual_dropout: 0.5,
+            image_feature,
+        },
+    }
+}
+
+/// The published sizes and schedule, with this library's defaults where the release is wrong.
+fn published(preset: Preset) -> ExperimentConfig {
+    let mimic = matches!(preset, Preset::MimicCxr | Preset::OfficialMimicCxr);
+    ExperimentConfig {
+        preset,
+        model: published_model(if mimic { 1 } else { 2 }, ImageFeature::Encoder),
+        ithn: IthnConfig::default(),
+        negatives: Negatives::Ithn,
+        hardness: HardnessSchedule::PerEpoch { alpha: 0.01 },
+        training: TrainingConfig {
+            epochs: 100,
+            batch_size: 16,
+            evaluation_batch_size: 16,
+            seed: if mimic { 9153 } else { 7580 },
+            optimizer: OptimizerConfig {
+                schedule: LearningRateSchedule::Step {
+                    every_epochs: if mimic { 3 } else { 10 },
+                    factor: 0.8,
+                },
+                ..OptimizerConfig::default()
+            },
+            monitor: MonitoredMetric::Bleu4,
+            patience: 25,
+            loader_threads: 2,
+            accumulate: 1,
+            repeats_at_most: 1,
+            guards: Guards::default(),
+            records: Records::default(),
+        },
+        text: TextConfig {
+            cleaning: Cleaning::IuXray,
+            minimum_occurrences: 3,
+            max_tokens: 60,
+        },
+        images: ImageConfig {
+            size: 224,
+            augmentation: Augmentation::RandomCrop {
+                shorter_side: 256,
+                horizontal_flip: false,
+            },
+        },
+        decoding: SearchConfig::beam(60, 3),
+    }
+}
+
+/// What the released code runs: one view, mirrored images, the mixed projection with gradients
+/// through it, pooling over padding, a search whose temperature skips the first word.
+fn released(preset: Preset) -> ExperimentConfig {
+    let mut config = published(preset);
+    config.model = published_model(1, ImageFeature::Backbone);
+    config.ithn = IthnConfig::released();
+    config.images.augmentation = Augmentation::RandomCrop {
+        shorter_side: 256,
+        horizontal_flip: true,
+    };
+    config.decoding = SearchConfig::released(config.text.max_tokens);
+    config
+}
+
+fn mimic_text() -> TextConfig {
+    TextConfig {
+        cleaning: Cleaning::MimicCxr,
+        minimum_occurrences: 10,
+        max_tokens: 60,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ithn_alignment::{HardNegativePlacement, Pooling, TemperatureTraining};
+    use ithn_negatives::{GradientFlow, HardeningRange, NegativeNorm, Projection};
+    use ithn_plugin::TextPath;
+
+    #[test]
+    fn presets_are_valid_and_round_trip_through_json() {
+        for (name, preset) in Preset::NAMES {
+            let config = preset.config();
+            assert_eq!(name.parse(), Ok(preset));
+            assert_eq!(config.preset, preset);
+            config.validate().expect("a preset is valid");
+            let json = serde_json::to_string(&config).expect("a config is serialisable");
+            let read: ExperimentConfig = serde_json::from_str(&json).expect("and readable");
+            assert_eq!(read, config);
+        }
+    }
+
+    #[test]
+    fn official_presets_are_what_the_release_runs() {
+        for (preset, cleaning, minimum_occurrences, step_every, seed) in [
+            (Preset::OfficialIuXray, Cleaning::IuXray, 3, 10, 7580),
+            (Preset::OfficialMimicCxr, Cleaning::MimicCxr, 10, 3, 9153),
+        ] {
+            let config = preset.config();
+            let hardening = &config.ithn.hardening;
+            assert_eq!(hardening.projection, Projection::BatchMixed);
+            assert_eq!(hardening.gradient, GradientFlow::Through);
+            assert_eq!(hardening.range, HardeningRange::Line);
+            assert_eq!(hardening.norm, NegativeNorm::AsIs);
+            assert_eq!(config.ithn.pooling, Pooling::AllPositions);
+            assert_eq!(config.ithn.text_path, TextPath::WithImage);
+            assert_eq!(
+                config.ithn.placement,
+                HardNegativePlacement::DiagonalPenalty
+            );
+            assert_eq!(
+                config.ithn.temperatures.training,
+                TemperatureTraining::Learned
+            );
+            assert_eq!(config.ithn.projection_width, 512);
+            assert_eq!(config.negatives, Negatives::Ithn);
+            assert_eq!(config.hardness, HardnessSchedule::PerEpoch { alpha: 0.01 });
+            assert_eq!(config.model, published_model(1, ImageFeature::Backbone));
+            assert_eq!(
+                config.images.augmentation,
+                Augmentation::RandomCrop {
+                    shorter_side: 256,
+                    horizontal_flip: true
+                }
+            );
+            assert_eq!(config.decoding, SearchConfig::released(60));
+            assert_eq!(
+                config.text,
+                TextConfig {
+                    cleaning,
+                    minimum_occurrences,
+                    max_tokens: 60
+                }
+            );
+            let training = &config.training;
+            assert_eq!((training.epochs, training.batch_size), (100, 16));
+            assert_eq!((training.seed, training.patience), (seed, 25));
+            assert_eq!(
+                training.optimizer,
+                OptimizerConfig {
+                    schedule: LearningRateSchedule::Step {
+                        every_epochs: step_every,
+                        factor: 0.8
+                    },
+                    ..OptimizerConfig::default()
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn our_presets_are_what_the_method_means() {
+        for preset in [Preset::IuXray, Preset::MimicCxr] {
+            let config = preset.config();
+            assert_eq!(config.ithn.hardening.projection, Projection::PerSample);
+            assert_eq!(config.ithn.hardening.gradient, GradientFlow::Detached);
+            assert_eq!(config.ithn.pooling, Pooling::ReportTokens);
+            assert_eq!(
+                config.images.augmentation,
+                Augmentation::RandomCrop {
+                    shorter_side: 256,
+                    horizontal_flip: false
+                }
+            );
+            assert_eq!(config.decoding, SearchConfig::beam(60, 3));
+        }
+    }
+
+    #[test]
+    fn the_phantom_ramp_reaches_a_hardness_of_at_least_three_fifths() {
+        let config = Preset::Phantom.config();
+        let end = ithn_negatives::TrainingPoint {
+            epoch: config.training.epochs,
+            step: 100,
+            total_steps: 100,
+        };
+        assert!(1.0 - config.lambda(end) >= 0.6);
+    }
+}

@@ -1,0 +1,111 @@
+use std::str::FromStr;
+
+use serde_json::Value;
+
+use super::{ConfigError, ExperimentConfig};
+
+/// One value of a configuration, by the name that it has in `config.json`:
+/// `ithn.weights.contrastive=0.2`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    key: String,
+    value: Value,
+}
+
+impl FromStr for Setting {
+    type Err = ConfigError;
+
+    /// Reads `KEY=VALUE`; a value that is no JSON is a word, so `report_alone` needs no quotes.
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            ConfigError(format!(
+                "'{text}' is no setting: write KEY=VALUE, such as training.epochs=3"
+            ))
+        })?;
+        Ok(Setting {
+            key: key.trim().to_owned(),
+            value: serde_json::from_str(value)
+                .unwrap_or_else(|_| Value::String(value.trim().to_owned())),
+        })
+    }
+}
+
+impl ExperimentConfig {
+    /// The configuration with some of its values replaced, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming a key that no configuration has, with those there are, or a value that
+    /// the key cannot take.
+    pub fn with_settings(&self, settings: &[Setting]) -> Result<Self, ConfigError> {
+        settings
+            .iter()
+            .try_fold(self.clone(), |config, setting| config.with_setting(setting))
+    }
+
+    fn with_setting(&self, setting: &Setting) -> Result<Self, ConfigError> {
+        let Setting { key, value } = setting;
+        let failed = |reason: String| ConfigError(format!("setting {key}: {reason}"));
+        let mut all = serde_json::to_value(self).map_err(|error| failed(error.to_string()))?;
+        let mut place = &mut all;
+        for name in key.split('.') {
+            let known: Vec<String> = place
+                .as_object()
+                .map(|fields| fields.keys().cloned().collect())
+                .unwrap_or_default();
+            place = place.get_mut(name).ok_or_else(|| {
+                failed(if known.is_empty() {
+                    format!("there is nothing below it to be called '{name}'")
+                } else {
+                    format!("there is no '{name}': use one of {}", known.join(", "))
+                })
+            })?;
+        }
+        *place = value.clone();
+        serde_json::from_value(all).map_err(|error| failed(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Preset;
+    use ithn_plugin::TextPath;
+
+    fn set(settings: &[&str]) -> Result<ExperimentConfig, ConfigError> {
+        let settings: Result<Vec<Setting>, _> = settings.iter().map(|text| text.parse()).collect();
+        Preset::Phantom.config().with_settings(&settings?)
+    }
+
+    #[test]
+    fn settings_reach_every_depth_and_nothing_else() {
+        let mut expected = Preset::Phantom.config();
+        expected.training.epochs = 3;
+        expected.ithn.weights.contrastive = 0.25;
+        expected.ithn.text_path = TextPath::WithImage;
+        expected.training.guards.largest_gradient_norm = Some(1.0);
+        assert_eq!(
+            set(&[
+                "training.epochs=3",
+                "ithn.weights.contrastive=0.25",
+                "ithn.text_path=with_image",
+                "training.guards.largest_gradient_norm=1.0",
+            ]),
+            Ok(expected)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_set_is_named() {
+        for (text, part) in [
+            ("training.epochs", "KEY=VALUE"),
+            ("training.epoch=3", "epochs"),
+            ("training.epochs.last=3", "last"),
+            ("training.epochs=many", "training.epochs"),
+            ("ithn.text_path=nowhere", "with_image"),
+        ] {
+            let error = set(&[text]).expect_err(text).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

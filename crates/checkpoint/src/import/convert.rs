@@ -1,0 +1,134 @@
+use std::path::Path;
+
+use burn::module::Module;
+use burn::optim::AdamConfig;
+use burn::tensor::Device;
+use ithn_data::{Tokenizer, write_atomically};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::apply::{collect_released, load_released, load_torchvision};
+use super::infer::{UntraceableSizes, infer_released, infer_torchvision};
+use super::tensors::{ImportError, NamedTensors};
+use crate::config::{ConfigError, ExperimentConfig, GeneratorConfig, ModelConfig};
+use crate::file::{Checkpoint, CheckpointError, CheckpointHeader, TrainingProgress};
+use ithn_models::R2GenCmn;
+use ithn_plugin::Ithn;
+
+/// Turns a released state into a checkpoint of this library.
+///
+/// `base` gives what tensors cannot tell (text, decoding, schedule); the model's sizes are read off
+/// the tensors. The optimiser starts without state.
+///
+/// # Errors
+///
+/// [`ImportError`] if the tensors are not a released state or do not fit it, or the tokenizer has
+/// another number of words than the logits.
+pub fn checkpoint_of_released(
+    tensors: &NamedTensors,
+    untraceable: UntraceableSizes,
+    base: ExperimentConfig,
+    tokenizer: Tokenizer,
+) -> Result<Checkpoint, ImportError> {
+    let sizes = infer_released(tensors, untraceable)?;
+    let logits = sizes.generator.vocabulary;
+    if tokenizer.vocabulary() != logits {
+        return Err(ImportError::Vocabulary {
+            path: tensors.path.clone(),
+            logits,
+            words: tokenizer.words().len(),
+        });
+    }
+    let mut config = base;
+    config.model = ModelConfig {
+        views: sizes.generator.views,
+        generator: GeneratorConfig::R2GenCmn {
+            backbone: sizes.generator.backbone,
+            memory: sizes.generator.memory,
+            transformer: sizes.generator.transformer,
+            visual_dropout: sizes.generator.visual_dropout,
+            image_feature: sizes.generator.image_feature,
+        },
+    };
+    config.ithn.projection_width = sizes.projection_width;
+    let model = load_released(untrained(&config, logits)?, tensors)?;
+    collect(config, tokenizer, &model, tensors)
+}
+
+/// Puts torchvision's ResNet under an otherwise untrained model of `base`, its block, depths and
+/// width read off the tensors, and turns that into a checkpoint.
+///
+/// # Errors
+///
+/// [`ImportError`] if the tensors are not a ResNet's or do not fit it, or `base` is not of an
+/// R2GenCMN.
+pub fn checkpoint_of_backbone(
+    tensors: &NamedTensors,
+    base: ExperimentConfig,
+    tokenizer: Tokenizer,
+) -> Result<Checkpoint, ImportError> {
+    let mut config = base;
+    let sizes = infer_torchvision(tensors)?;
+    if let Some(backbone) = config.model.generator.backbone_mut() {
+        *backbone = sizes;
+    }
+    let mut model = untrained(&config, tokenizer.vocabulary())?;
+    model.generator.backbone = load_torchvision(model.generator.backbone, tensors)?;
+    collect(config, tokenizer, &model, tensors)
+}
+
+fn untrained(config: &ExperimentConfig, logits: usize) -> Result<Ithn<R2GenCmn>, ConfigError> {
+    let device = Device::default();
+    let generator = config.model.r2gen_cmn(logits)?.init(&device);
+    Ok(config.ithn.init(generator, &device))
+}
+
+fn collect(
+    config: ExperimentConfig,
+    tokenizer: Tokenizer,
+    model: &Ithn<R2GenCmn>,
+    tensors: &NamedTensors,
+) -> Result<Checkpoint, ImportError> {
+    // No step was taken, so there is no state, whichever the optimiser.
+    let optimizer = AdamConfig::new().init();
+    let header = CheckpointHeader::new(config, tokenizer, TrainingProgress::default());
+    Ok(Checkpoint::collect(
+        header,
+        model,
+        &optimizer,
+        &tensors.path,
+    )?)
+}
+
+/// Writes the weights of a checkpoint as safetensors under the released names, as
+/// [`NamedTensors::read`] and PyTorch's `load_state_dict(…, strict=False)` take them: what
+/// [`SKIPPED_RELEASED`](super::SKIPPED_RELEASED) lists is left out.
+///
+/// # Errors
+///
+/// [`ImportError`] if the checkpoint is not of an R2GenCMN, its weights do not fit its
+/// configuration, or the file cannot be written.
+pub fn export_released(checkpoint: &Checkpoint, path: &Path) -> Result<usize, ImportError> {
+    let header = &checkpoint.header;
+    let model = untrained(&header.config, header.tokenizer.vocabulary())?;
+    let tensors = collect_released(&checkpoint.restore_model(model)?.valid());
+    let io_error = |source| CheckpointError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let views = tensors
+        .iter()
+        .map(|(name, data)| {
+            // The released temperatures have no dimension.
+            let shape = match name.as_str() {
+                "temp_1" | "temp_3" => Vec::new(),
+                _ => data.shape().to_vec(),
+            };
+            Ok((name, TensorView::new(Dtype::F32, shape, data.as_bytes())?))
+        })
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .and_then(|views| safetensors::serialize(views, None));
+    let bytes = views.map_err(|error| io_error(std::io::Error::other(error)))?;
+    write_atomically(path, &bytes).map_err(io_error)?;
+    Ok(tensors.len())
+}

@@ -1,0 +1,12 @@
+//! What a run is made of and what it leaves: configurations and presets ([`config`]), checkpoints
+//! (one file for weights, optimiser, vocabulary and position), and weights from PyTorch files and
+//! back ([`import`]).
+
+pub mod config;
+mod file;
+pub mod import;
+
+pub use file::{
+    BestEpoch, Checkpoint, CheckpointError, CheckpointHeader, EpochSums, Exact, FORMAT_VERSION,
+    TrainingProgress,
+};

@@ -1,0 +1,293 @@
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, assert_shape};
+
+use crate::BOUNDARY_TOKEN;
+
+/// Films of a batch of studies, and whatever else a generator may read of a study.
+///
+/// Later versions add inputs (a prior study, an indication) as further fields; an implementor that
+/// ignores them goes on compiling.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StudyBatch {
+    /// `[batch, views, 3, height, width]`, normalised as the backbone expects. The pixels of a
+    /// missing view are arbitrary.
+    pub images: Tensor<5>,
+    /// Which views are there; `None` if all are.
+    pub present: Option<ViewMask>,
+}
+
+impl StudyBatch {
+    /// Studies that have all their views: `images` is `[batch, views, 3, height, width]`.
+    pub fn new(images: Tensor<5>) -> Self {
+        StudyBatch {
+            images,
+            present: None,
+        }
+    }
+
+    /// The same studies, some of whose views are missing. A mask without a missing view is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If the mask has another batch or another number of views than the images.
+    pub fn with_views(mut self, present: ViewMask) -> Self {
+        let [batch, views, ..] = self.images.dims();
+        assert_eq!(
+            [present.batch(), present.views()],
+            [batch, views],
+            "the mask of views must have the images' batch and views"
+        );
+        self.present = present.is_incomplete().then_some(present);
+        self
+    }
+
+    /// Studies in the batch.
+    pub fn len(&self) -> usize {
+        self.images.dims()[0]
+    }
+
+    /// Whether the batch has no study.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Which views of each study are there. It lives on the host, since it decides what is computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewMask {
+    /// Row by row, `batch · views` values.
+    present: Vec<bool>,
+    views: usize,
+}
+
+impl ViewMask {
+    /// A mask from one row of `views` values per study.
+    ///
+    /// # Panics
+    ///
+    /// If there is no study, no view, or a study without any view; if rows differ in length.
+    pub fn new(rows: &[Vec<bool>]) -> Self {
+        let views = rows.first().map_or(0, Vec::len);
+        assert!(views > 0, "a mask of views needs a study and a view");
+        for row in rows {
+            assert_eq!(row.len(), views, "every study has as many places for views");
+            assert!(row.contains(&true), "a study needs at least one view");
+        }
+        ViewMask {
+            present: rows.concat(),
+            views,
+        }
+    }
+
+    /// Studies.
+    pub fn batch(&self) -> usize {
+        self.present.len() / self.views
+    }
+
+    /// Places for views per study.
+    pub fn views(&self) -> usize {
+        self.views
+    }
+
+    /// Whether a study has a view.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such study or view.
+    pub fn has(&self, study: usize, view: usize) -> bool {
+        assert!(view < self.views, "there are {} views", self.views);
+        self.present[study * self.views + view]
+    }
+
+    /// Whether any view is missing.
+    pub fn is_incomplete(&self) -> bool {
+        self.present.contains(&false)
+    }
+
+    /// Studies that have a view, in order.
+    pub fn rows_with(&self, view: usize) -> Vec<usize> {
+        (0..self.batch())
+            .filter(|&study| self.has(study, view))
+            .collect()
+    }
+
+    /// Patches to hide, `[batch, views · patches]`: true where the view is missing.
+    pub fn missing_patches(&self, patches: usize, device: &Device) -> Tensor<2, Bool> {
+        let missing: Vec<bool> = self
+            .present
+            .iter()
+            .flat_map(|&present| std::iter::repeat_n(!present, patches))
+            .collect();
+        let dims = [self.batch(), self.views * patches];
+        Tensor::from_data(TensorData::new(missing, dims), device)
+    }
+}
+
+/// Reports of a batch as teacher forcing feeds them: inputs, the same shifted by one as targets, and
+/// one mask, which attention, pooling, losses and penalties share.
+#[derive(Debug, Clone)]
+pub struct TokenBatch {
+    inputs: Tensor<2, Int>,
+    targets: Tensor<2, Int>,
+    mask: Tensor<2>,
+}
+
+impl TokenBatch {
+    /// Splits whole reports into inputs and targets.
+    ///
+    /// # Shapes
+    ///
+    /// - tokens: `[batch, length + 1]`: [`BOUNDARY_TOKEN`], the words, [`BOUNDARY_TOKEN`], padding
+    /// - mask: `[batch, length + 1]`: 1 for every token up to and including the closing one, then 0
+    ///
+    /// # Panics
+    ///
+    /// If the shapes differ or `length` is 0.
+    pub fn new(tokens: Tensor<2, Int>, mask: Tensor<2>) -> Self {
+        let [batch, length] = tokens.dims();
+        assert!(length > 1, "a report has at least two tokens");
+        assert_shape!(mask, [batch, length]);
+        TokenBatch {
+            inputs: tokens.clone().narrow(1, 0, length - 1),
+            targets: tokens.narrow(1, 1, length - 1),
+            mask: mask.narrow(1, 1, length - 1),
+        }
+    }
+
+    /// Reports as token ids, each beginning with [`BOUNDARY_TOKEN`] and, unless it was cut, ending
+    /// with it; shorter ones are padded.
+    ///
+    /// # Panics
+    ///
+    /// If there is no report, or one of fewer than two tokens.
+    pub fn from_ids(reports: &[Vec<u32>], device: &Device) -> Self {
+        let longest = reports.iter().map(Vec::len).max().unwrap_or(0);
+        let mut ids = Vec::with_capacity(reports.len() * longest);
+        let mut mask = Vec::with_capacity(reports.len() * longest);
+        for report in reports {
+            assert!(report.len() > 1, "a report has at least two tokens");
+            for position in 0..longest {
+                let token = report.get(position).copied();
+                ids.push(i64::from(token.unwrap_or(BOUNDARY_TOKEN)));
+                mask.push(f32::from(token.is_some()));
+            }
+        }
+        let dims = [reports.len(), longest];
+        TokenBatch::new(
+            Tensor::from_data(TensorData::new(ids, dims), device),
+            Tensor::from_data(TensorData::new(mask, dims), device),
+        )
+    }
+
+    /// Tokens fed, `[batch, length]`: [`BOUNDARY_TOKEN`], then words, then padding.
+    pub fn inputs(&self) -> &Tensor<2, Int> {
+        &self.inputs
+    }
+
+    /// Tokens to predict, `[batch, length]`: the inputs shifted by one.
+    pub fn targets(&self) -> &Tensor<2, Int> {
+        &self.targets
+    }
+
+    /// `[batch, length]`: 1 where input and target belong to the report, 0 at padding.
+    pub fn mask(&self) -> &Tensor<2> {
+        &self.mask
+    }
+
+    /// Reports and positions, `[batch, length]`.
+    pub fn dims(&self) -> [usize; 2] {
+        self.inputs.dims()
+    }
+
+    /// The reports of both batches, those of `other` last, padded to the longer of the two.
+    pub fn concat(&self, other: &TokenBatch) -> TokenBatch {
+        let [[_, first], [_, second]] = [self.dims(), other.dims()];
+        let length = first.max(second);
+        let ids = |get: fn(&TokenBatch) -> &Tensor<2, Int>| {
+            let rows = [self, other].map(|batch| pad_ids(get(batch), length));
+            Tensor::cat(rows.into(), 0)
+        };
+        let masks = [self, other].map(|batch| pad_mask(&batch.mask, length));
+        TokenBatch {
+            inputs: ids(TokenBatch::inputs),
+            targets: ids(TokenBatch::targets),
+            mask: Tensor::cat(masks.into(), 0),
+        }
+    }
+}
+
+fn pad_ids(tokens: &Tensor<2, Int>, length: usize) -> Tensor<2, Int> {
+    let [batch, present] = tokens.dims();
+    if present == length {
+        return tokens.clone();
+    }
+    let padding = Tensor::full(
+        [batch, length - present],
+        i64::from(BOUNDARY_TOKEN),
+        &tokens.device(),
+    );
+    Tensor::cat(vec![tokens.clone(), padding], 1)
+}
+
+fn pad_mask(mask: &Tensor<2>, length: usize) -> Tensor<2> {
+    let [batch, present] = mask.dims();
+    if present == length {
+        return mask.clone();
+    }
+    let padding = Tensor::zeros([batch, length - present], &mask.device());
+    Tensor::cat(vec![mask.clone(), padding], 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_report_and_a_whole_one_share_one_mask_with_the_targets() {
+        let device = Device::default();
+        let batch = TokenBatch::from_ids(&[vec![0, 5, 6, 0], vec![0, 7, 8]], &device);
+        let expect = |actual: &Tensor<2, Int>, expected: [[i64; 3]; 2]| {
+            actual.to_data().assert_eq(&expected.into(), false);
+        };
+        expect(batch.inputs(), [[0, 5, 6], [0, 7, 8]]);
+        expect(batch.targets(), [[5, 6, 0], [7, 8, 0]]);
+        batch
+            .mask()
+            .to_data()
+            .assert_eq(&[[1.0f32, 1.0, 1.0], [1.0, 1.0, 0.0]].into(), true);
+    }
+
+    #[test]
+    fn concatenation_pads_the_shorter_batch() {
+        let device = Device::default();
+        let short = TokenBatch::from_ids(&[vec![0, 5, 0]], &device);
+        let long = TokenBatch::from_ids(&[vec![0, 1, 2, 3, 0]], &device);
+        let both = short.concat(&long);
+        assert_eq!(both.dims(), [2, 4]);
+        both.inputs()
+            .to_data()
+            .assert_eq(&[[0i64, 5, 0, 0], [0, 1, 2, 3]].into(), false);
+        both.mask().to_data().assert_eq(
+            &[[1.0f32, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]].into(),
+            true,
+        );
+    }
+
+    #[test]
+    fn a_mask_without_a_missing_view_is_none() {
+        let device = Device::default();
+        let images = Tensor::zeros([2, 2, 3, 4, 4], &device);
+        let whole = ViewMask::new(&[vec![true, true], vec![true, true]]);
+        assert!(
+            StudyBatch::new(images.clone())
+                .with_views(whole)
+                .present
+                .is_none()
+        );
+        let part = ViewMask::new(&[vec![true, false], vec![true, true]]);
+        assert_eq!(part.rows_with(1), [1]);
+        let hidden = part.missing_patches(2, &device).into_data();
+        hidden.assert_eq(&[[false, false, true, true], [false; 4]].into(), false);
+        assert!(StudyBatch::new(images).with_views(part).present.is_some());
+    }
+}

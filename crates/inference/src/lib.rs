@@ -1,0 +1,19 @@
+//! From a trained checkpoint and radiographs to reports, and to what stands behind each word.
+//!
+//! [`ReportWriter`] loads a checkpoint and writes reports of image files; [`device`] says where. A
+//! [`StudySheet`] shows one study: its images, its report, where every word looked.
+
+pub mod device;
+mod error;
+mod findings;
+mod marks;
+mod sheet;
+mod tensors;
+mod writer;
+
+pub use error::InferenceError;
+pub use findings::{FindingsReader, FindingsScores};
+pub use marks::{Mark, MarkedReport, mark_report};
+pub use sheet::{AttentionMaps, SheetMaker, StudySheet};
+pub use tensors::{study_batch, token_batch};
+pub use writer::{ReportWriter, WrittenReport, find_studies};

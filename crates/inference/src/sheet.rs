@@ -1,0 +1,268 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use burn::tensor::Device;
+use image::ExtendedColorType;
+use image::codecs::jpeg::JpegEncoder;
+use ithn_data::{EncodedStudy, ImageBlock, ImageLoader, Tokenizer};
+use ithn_decoder::search::{SearchConfig, search};
+use ithn_generator::{BOUNDARY_TOKEN, ReportEvidence, StepDecoder, TokenBatch};
+use serde::Serialize;
+
+use super::marks::{MarkedReport, mark_report};
+use crate::InferenceError;
+use crate::findings::FindingsReader;
+use crate::tensors::study_batch;
+
+/// Memory rows shown per word.
+const SHOWN_ROWS: usize = 6;
+
+/// JPEG quality of embedded images, of 100.
+const QUALITY: u8 = 85;
+
+/// One study to look at: what the model saw, what it wrote and where it looked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StudySheet {
+    /// Study.
+    pub id: String,
+    /// Views as the model saw them, as `data:` URLs.
+    pub images: Vec<String>,
+    /// What the radiologist wrote, if known.
+    pub reference: Option<String>,
+    /// Words that the generator wrote.
+    pub words: Vec<String>,
+    /// Log-probability of each word, in nats.
+    pub log_probs: Vec<f32>,
+    /// The prediction against the reference.
+    pub marks: Option<MarkedReport>,
+    /// Where each word looked, if the generator can show it.
+    pub attention: Option<AttentionMaps>,
+    /// Memory rows that led to each word, most used first, with their share of all heads' attention.
+    pub memory: Option<Vec<Vec<(usize, f32)>>>,
+}
+
+/// Cross-attention of every word, mean over heads.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttentionMaps {
+    /// Layers.
+    pub layers: usize,
+    /// Lines of patches of one view.
+    pub rows: usize,
+    /// Patches of a line.
+    pub columns: usize,
+    /// Base64 of one byte per layer, word, view and patch, in that order; 255 is [`peak`](Self::peak).
+    pub values: String,
+    /// The largest attention of any word to any patch, in `[0, 1]`.
+    pub peak: f32,
+}
+
+/// What is needed to write a report and look behind it.
+#[derive(Debug)]
+pub struct SheetMaker<'a, G> {
+    /// The generator, on `device`.
+    pub generator: &'a G,
+    /// Words of the ids.
+    pub tokenizer: &'a Tokenizer,
+    /// Search options.
+    pub search: &'a SearchConfig,
+    /// Where images come from.
+    pub images: &'a ImageLoader,
+    /// Where the generator lives, without autodiff.
+    pub device: &'a Device,
+}
+
+impl<G: StepDecoder> SheetMaker<'_, G> {
+    /// Writes the report of a study and looks behind it; `reference` is compared if given.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read or the generator returns what is no probability.
+    pub fn sheet(
+        &self,
+        study: &EncodedStudy,
+        reference: Option<(&str, FindingsReader)>,
+    ) -> Result<StudySheet, InferenceError> {
+        let block = self.images.load(&[study], 0)?;
+        let images = encode_views(&block, study)?;
+        let views = images.len();
+        let batch = study_batch(block, self.device);
+        let found = search(self.generator, batch.clone(), self.search)?;
+        let best = found.into_iter().flatten().next();
+        let (tokens, log_probs) =
+            best.map_or_else(Default::default, |best| (best.tokens, best.log_probs));
+        let prediction = self.tokenizer.decode(&tokens);
+        let words: Vec<String> = prediction
+            .split(' ')
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let evidence = (!tokens.is_empty())
+            .then(|| {
+                let report = [&[BOUNDARY_TOKEN], tokens.as_slice()].concat();
+                let reports = TokenBatch::from_ids(&[report], self.device);
+                self.generator.explain(batch, &reports)
+            })
+            .flatten();
+        Ok(StudySheet {
+            id: study.id.clone(),
+            images,
+            reference: reference.map(|(text, _)| text.to_owned()),
+            log_probs: log_probs.into_iter().take(words.len()).collect(),
+            marks: reference.map(|(text, reader)| mark_report(reader, &prediction, text)),
+            attention: evidence
+                .as_ref()
+                .and_then(|evidence| attention_maps(evidence, views)),
+            memory: evidence.as_ref().and_then(memory_rows),
+            words,
+        })
+    }
+}
+
+/// `data:` URLs of the views, what is grey as one channel.
+fn encode_views(block: &ImageBlock, study: &EncodedStudy) -> Result<Vec<String>, InferenceError> {
+    let [_, views, channels, height, width] = block.dims;
+    let plane = height * width;
+    (0..views)
+        .map(|view| {
+            let planes = &block.pixels[view * channels * plane..][..channels * plane];
+            let (pixels, color) = if planes.chunks(plane).all(|other| other == &planes[..plane]) {
+                (planes[..plane].to_vec(), ExtendedColorType::L8)
+            } else {
+                let pixels = (0..plane).flat_map(|at| (0..3).map(move |c| planes[c * plane + at]));
+                (pixels.collect(), ExtendedColorType::Rgb8)
+            };
+            let mut jpeg = Vec::new();
+            JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
+                .encode(&pixels, width as u32, height as u32, color)
+                .map_err(|error| ithn_data::DataError::Image {
+                    path: study.images.get(view).cloned().unwrap_or_default(),
+                    reason: error.to_string(),
+                })?;
+            Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
+        })
+        .collect()
+}
+
+/// Maps of one report, unless its patches make no square grid per view.
+fn attention_maps(evidence: &ReportEvidence, views: usize) -> Option<AttentionMaps> {
+    let patches = evidence.attention.first()?.dims()[3];
+    let side = (patches / views).isqrt();
+    if side * side * views != patches {
+        return None;
+    }
+    let mut weights: Vec<f32> = Vec::new();
+    for layer in &evidence.attention {
+        let mean = layer.clone().mean_dim(1).into_data();
+        weights.extend(mean.iter::<f32>());
+    }
+    let peak = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    let bytes: Vec<u8> = weights
+        .iter()
+        .map(|weight| (weight / peak * 255.0).round() as u8)
+        .collect();
+    Some(AttentionMaps {
+        layers: evidence.attention.len(),
+        rows: side,
+        columns: side,
+        values: STANDARD.encode(bytes),
+        peak,
+    })
+}
+
+fn memory_rows(evidence: &ReportEvidence) -> Option<Vec<Vec<(usize, f32)>>> {
+    let lookup = evidence.memory.as_ref()?;
+    let [_, heads, length, kept] = lookup.rows.dims();
+    let rows: Vec<i64> = lookup.rows.to_data().iter::<i64>().collect();
+    let weights: Vec<f32> = lookup.weights.to_data().iter::<f32>().collect();
+    let of_word = |word: usize| {
+        let mut shares = std::collections::BTreeMap::new();
+        for head in 0..heads {
+            let start = (head * length + word) * kept;
+            for index in start..start + kept {
+                *shares.entry(rows[index] as usize).or_insert(0.0) += weights[index] / heads as f32;
+            }
+        }
+        let mut shares: Vec<(usize, f32)> = shares.into_iter().collect();
+        shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+        shares.truncate(SHOWN_ROWS);
+        shares
+    };
+    Some((0..length).map(of_word).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ithn_backbone::ResNetConfig;
+    use ithn_data::{Cleaning, ImageTransform};
+    use ithn_decoder::TransformerConfig;
+    use ithn_memory::CrossModalMemoryConfig;
+    use ithn_models::{R2GenCmn, R2GenCmnConfig};
+
+    fn generator(views: usize, device: &Device) -> R2GenCmn {
+        R2GenCmnConfig::new(
+            ResNetConfig::narrow(4, vec![1, 1]),
+            CrossModalMemoryConfig::new(12, 8, 2, 3),
+            TransformerConfig::new(8, 12, 2, 2),
+            7,
+        )
+        .with_views(views)
+        .init(device)
+    }
+
+    fn study(folder: &std::path::Path) -> EncodedStudy {
+        let images = ["a.png", "b.png"].map(|name| folder.join(name));
+        for (path, level) in images.iter().zip([40, 200]) {
+            image::GrayImage::from_fn(40, 32, |x, _| image::Luma([level + x as u8]))
+                .save(path)
+                .expect("written");
+        }
+        EncodedStudy {
+            id: "s1".to_owned(),
+            images: images.to_vec(),
+            tokens: Vec::new(),
+        }
+    }
+
+    /// One view and two, greedy and beams: as many rows as words, and maps that differ by word.
+    #[test]
+    fn every_word_has_its_map_and_its_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let study = study(folder.path());
+        let device = Device::default();
+        let tokenizer = Tokenizer::numbered(7, Cleaning::IuXray);
+        let searches = [(1, SearchConfig::greedy(6)), (2, SearchConfig::beam(6, 3))];
+        let mut looked_at = 0;
+        // Random weights may write nothing; a dozen of them do not all.
+        for (views, search) in searches.iter().cycle().take(12).cloned() {
+            let generator = generator(views, &device);
+            let images = ImageLoader::new(ImageTransform::Resize { size: 32 }, views, 0, 0);
+            let maker = SheetMaker {
+                generator: &generator,
+                tokenizer: &tokenizer,
+                search: &search,
+                images: &images,
+                device: &device,
+            };
+            let sheet = maker.sheet(&study, None).expect("readable");
+            assert_eq!(sheet.images.len(), views);
+            if sheet.words.is_empty() {
+                assert_eq!((sheet.attention, sheet.memory), (None, None));
+                continue;
+            }
+            looked_at += 1;
+            let maps = sheet.attention.expect("it has cross-attention");
+            assert_eq!((maps.layers, maps.rows, maps.columns), (2, 4, 4));
+            let values = STANDARD.decode(&maps.values).expect("base64");
+            assert_eq!(values.len(), 2 * sheet.words.len() * views * 16);
+            assert_eq!(values.iter().max(), Some(&255));
+            let memory = sheet.memory.expect("it has a memory");
+            assert_eq!(memory.len(), sheet.words.len());
+            for rows in &memory {
+                assert!(rows.iter().all(|(row, _)| *row < 12));
+                let share: f32 = rows.iter().map(|(_, share)| share).sum();
+                assert!((share - 1.0).abs() < 1e-4, "{share}");
+            }
+        }
+        assert!(looked_at > 0);
+    }
+}

@@ -1,0 +1,104 @@
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use ithn_data::{IMAGENET_MEAN, IMAGENET_STD, ImageBlock, TokenBlock};
+use ithn_generator::{StudyBatch, TokenBatch};
+
+/// Loaded films on `device`, normalised there. Pixels cross over as bytes where the device has bytes
+/// (WebGPU has none).
+pub fn study_batch(block: ImageBlock, device: &Device) -> StudyBatch {
+    StudyBatch::new(image_tensor(block, device))
+}
+
+/// Loaded reports on `device`.
+pub fn token_batch(block: TokenBlock, device: &Device) -> TokenBatch {
+    let mask = mask_tensor(&block, device);
+    let tokens = Tensor::from_data(TensorData::new(block.ids, block.dims), device);
+    TokenBatch::new(tokens, mask)
+}
+
+/// Images `[batch, views, 3, height, width]` with ImageNet's mean and deviation taken out.
+fn image_tensor(block: ImageBlock, device: &Device) -> Tensor<5> {
+    let pixels = pixel_tensor(block, device, device.supports_dtype(DType::U8));
+    let channel = |values: [f32; 3]| {
+        Tensor::<1>::from_floats(values.map(|value| value * 255.0), device).reshape([1, 1, 3, 1, 1])
+    };
+    (pixels - channel(IMAGENET_MEAN)) / channel(IMAGENET_STD)
+}
+
+/// Values 0 to 255 as floats on the device, which cross over as bytes or as what they become.
+fn pixel_tensor(
+    ImageBlock { dims, pixels }: ImageBlock,
+    device: &Device,
+    bytes: bool,
+) -> Tensor<5> {
+    if bytes {
+        let data = TensorData::new(pixels, dims);
+        return Tensor::<5, Int>::from_data(data, (device, DType::U8)).float();
+    }
+    let floats: Vec<f32> = pixels.into_iter().map(f32::from).collect();
+    Tensor::from_data(TensorData::new(floats, dims), device)
+}
+
+/// 1 for every token of a report, its closing 0 included, and 0 for padding: `[batch, length]`.
+fn mask_tensor(block: &TokenBlock, device: &Device) -> Tensor<2> {
+    let [_, longest] = block.dims;
+    let mask: Vec<f32> = block
+        .lengths
+        .iter()
+        .flat_map(|&length| (0..longest).map(move |position| f32::from(position < length)))
+        .collect();
+    Tensor::from_data(TensorData::new(mask, block.dims), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Tolerance;
+
+    #[test]
+    fn pixels_are_normalised_per_channel() {
+        let device = Device::default();
+        let block = ImageBlock {
+            dims: [1, 1, 3, 1, 1],
+            pixels: vec![0, 255, 128],
+        };
+        let expected: Vec<f32> = [0.0, 1.0, 128.0 / 255.0]
+            .iter()
+            .zip(IMAGENET_MEAN.iter().zip(IMAGENET_STD))
+            .map(|(value, (mean, deviation))| (value - mean) / deviation)
+            .collect();
+        image_tensor(block, &device)
+            .reshape([3])
+            .into_data()
+            .assert_approx_eq::<f32>(&TensorData::new(expected, [3]), Tolerance::absolute(1e-5));
+    }
+
+    #[test]
+    fn pixels_are_the_same_however_they_cross_over() {
+        let device = Device::default();
+        let block = ImageBlock {
+            dims: [1, 2, 3, 1, 2],
+            pixels: (0..12).map(|value| value * 23).collect(),
+        };
+        let expected: Vec<f32> = block.pixels.iter().copied().map(f32::from).collect();
+        for bytes in [true, false] {
+            if !bytes || device.supports_dtype(DType::U8) {
+                let pixels = pixel_tensor(block.clone(), &device, bytes).into_data();
+                pixels.assert_eq(&TensorData::new(expected.clone(), block.dims), true);
+            }
+        }
+    }
+
+    #[test]
+    fn the_mask_counts_the_closing_zero_but_not_padding() {
+        let device = Device::default();
+        let block = TokenBlock {
+            dims: [2, 4],
+            ids: vec![0, 5, 6, 0, 0, 5, 0, 0],
+            lengths: vec![4, 3],
+        };
+        mask_tensor(&block, &device).into_data().assert_eq(
+            &[[1.0f32, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0]].into(),
+            true,
+        );
+    }
+}

@@ -1,0 +1,243 @@
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor};
+use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
+use ithn_generator::{
+    EncodedStudies, ForcedReports, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch,
+    TokenBatch, row_indices, token_column,
+};
+
+use super::attentive_lstm::{
+    AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveState, Glimpse,
+};
+use crate::views::join_views;
+
+/// Configuration of a [`CnnLstm`].
+#[derive(Config, Debug, PartialEq)]
+pub struct CnnLstmConfig {
+    /// Image backbone; its patches are the annotation vectors.
+    pub backbone: ResNetConfig,
+    /// Word embedding, attention and LSTM.
+    pub lstm: AttentiveLstmConfig,
+    /// Logits: the words and token 0.
+    pub vocabulary: usize,
+    /// Images per study; their patches are joined along the patches, their pooled features along
+    /// the channels.
+    #[config(default = 1)]
+    pub views: usize,
+}
+
+/// Show, Attend and Tell (Xu et al., ICML 2015) with soft attention: a convolutional backbone and an
+/// LSTM that attends to its patches.
+///
+/// A *hidden state* is the paper's deep output before the vocabulary, `E y + L_h h + L_z ẑ`; words
+/// are `L_o` of it.
+#[derive(Module, Debug)]
+pub struct CnnLstm {
+    /// Image to annotation vectors.
+    pub backbone: ResNet,
+    /// `E`, words to vectors.
+    pub token_embedding: Embedding,
+    /// Attention and recurrence.
+    pub lstm: AttentiveLstm,
+    /// `L_h`.
+    pub state_output: Linear,
+    /// `L_z`.
+    pub context_output: Linear,
+    dropout: Dropout,
+    /// `L_o`, hidden states to words.
+    pub logits: Linear,
+    views: usize,
+    pooled_width: usize,
+    doubly_stochastic: f64,
+}
+
+/// A teacher-forced pass: hidden states, and where each word looked.
+struct ForcedPass {
+    /// `[batch, tokens, embedding_width]`.
+    hidden: Tensor<3>,
+    /// `α`, `[batch, tokens, patches]`.
+    weights: Tensor<3>,
+}
+
+impl CnnLstmConfig {
+    /// Creates the generator.
+    ///
+    /// # Panics
+    ///
+    /// If the backbone has an empty stage.
+    pub fn init(&self, device: &Device) -> CnnLstm {
+        let channels = self.backbone.channels();
+        let width = self.lstm.embedding_width;
+        CnnLstm {
+            backbone: self.backbone.init(device),
+            token_embedding: EmbeddingConfig::new(self.vocabulary, width).init(device),
+            lstm: self.lstm.init(channels, device),
+            state_output: LinearConfig::new(self.lstm.hidden_width, width).init(device),
+            context_output: LinearConfig::new(channels, width).init(device),
+            dropout: DropoutConfig::new(self.lstm.dropout).init(),
+            logits: LinearConfig::new(width, self.vocabulary).init(device),
+            views: self.views,
+            pooled_width: self.views * channels,
+            doubly_stochastic: self.lstm.doubly_stochastic,
+        }
+    }
+}
+
+impl CnnLstm {
+    /// Backbone features of all views of a study; shapes as for
+    /// [`R2GenCmn::backbone_features`](crate::R2GenCmn::backbone_features).
+    pub fn backbone_features(&self, studies: StudyBatch) -> ImageFeatures {
+        let [features] = join_views(&self.backbone, [studies], self.views);
+        features
+    }
+
+    fn encode_features(&self, features: ImageFeatures) -> EncodedStudies<AnnotationVectors> {
+        EncodedStudies {
+            context: self.lstm.annotate(features.patches),
+            pooled: features.pooled,
+        }
+    }
+
+    /// Looks and hears a word, and returns the deep output before the vocabulary.
+    fn hear(&self, word: Tensor<2>, state: &mut AttentiveState) -> (Tensor<2>, Tensor<2>) {
+        let Glimpse {
+            hidden,
+            context,
+            weights,
+        } = self.lstm.step(word.clone(), state);
+        let output =
+            word + self.state_output.forward(hidden) + self.context_output.forward(context);
+        (output, weights)
+    }
+
+    fn forced_pass(&self, annotations: &AnnotationVectors, reports: &TokenBatch) -> ForcedPass {
+        let [_, length] = reports.dims();
+        let words = self.token_embedding.forward(reports.inputs().clone());
+        let mut state = self.lstm.start(annotations.clone());
+        let (hidden, weights) = (0..length)
+            .map(|position| {
+                let word = words.clone().narrow(1, position, 1).squeeze_dim(1);
+                let (output, weights) = self.hear(word, &mut state);
+                (output.unsqueeze_dim::<3>(1), weights.unsqueeze_dim::<3>(1))
+            })
+            .unzip();
+        ForcedPass {
+            hidden: Tensor::cat(hidden, 1),
+            weights: Tensor::cat(weights, 1),
+        }
+    }
+}
+
+/// Doubly stochastic attention (Xu et al., 2015, eq. 14): mean over batch and patches of
+/// `(1 − Σ_t α_ti)²` over the words of each report, `[1]`. Padding does not count.
+///
+/// # Shapes
+///
+/// - weights: `α`, `[batch, length, patches]`
+/// - mask: `[batch, length]`, 0 at padding
+fn doubly_stochastic_penalty(weights: Tensor<3>, mask: &Tensor<2>) -> Tensor<1> {
+    let total = (weights * mask.clone().unsqueeze_dim(2)).sum_dim(1);
+    (total.neg() + 1.0).square().mean()
+}
+
+impl ReportGenerator for CnnLstm {
+    type Context = AnnotationVectors;
+
+    fn encode(&self, studies: StudyBatch) -> EncodedStudies<AnnotationVectors> {
+        self.encode_features(self.backbone_features(studies))
+    }
+
+    fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<AnnotationVectors>; 2] {
+        join_views(&self.backbone, batches, self.views)
+            .map(|features| self.encode_features(features))
+    }
+
+    fn pooled(&self, studies: StudyBatch) -> Tensor<2> {
+        self.backbone_features(studies).pooled
+    }
+
+    /// One annotation vector of zeros per row.
+    fn imageless_context(&self, batch: usize) -> AnnotationVectors {
+        let weight = &self.lstm.annotation_key.weight;
+        let [channels, _] = weight.dims();
+        self.lstm
+            .annotate(Tensor::zeros([batch, 1, channels], &weight.device()))
+    }
+
+    fn hidden_states(&self, context: &AnnotationVectors, reports: &TokenBatch) -> Tensor<3> {
+        self.forced_pass(context, reports).hidden
+    }
+
+    fn force(&self, context: &AnnotationVectors, reports: &TokenBatch) -> ForcedReports {
+        let pass = self.forced_pass(context, reports);
+        let penalty = (self.doubly_stochastic != 0.0).then(|| {
+            doubly_stochastic_penalty(pass.weights, reports.mask()) * self.doubly_stochastic
+        });
+        ForcedReports {
+            hidden: pass.hidden,
+            penalty,
+        }
+    }
+
+    fn log_probs(&self, hidden: Tensor<3>) -> Tensor<3> {
+        log_softmax(self.logits.forward(self.dropout.forward(hidden)), 2)
+    }
+
+    fn pooled_width(&self) -> usize {
+        self.pooled_width
+    }
+
+    fn hidden_width(&self) -> usize {
+        self.logits.weight.dims()[0]
+    }
+}
+
+impl StepDecoder for CnnLstm {
+    type State = AttentiveState;
+
+    fn start(&self, studies: StudyBatch) -> AttentiveState {
+        let patches = self.backbone_features(studies).patches;
+        self.lstm.start(self.lstm.annotate(patches))
+    }
+
+    fn step(&self, tokens: &[u32], state: &mut AttentiveState) -> Tensor<2> {
+        let tokens = token_column(tokens, &self.logits.weight.device());
+        let word = self.token_embedding.forward(tokens).squeeze_dim(1);
+        let (output, _) = self.hear(word, state);
+        self.log_probs(output.unsqueeze_dim(1)).squeeze_dim(1)
+    }
+
+    fn reorder(&self, state: AttentiveState, rows: &[usize]) -> AttentiveState {
+        state.select(&row_indices(rows, &self.logits.weight.device()))
+    }
+
+    /// `α` as the one head of one layer.
+    fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
+        let annotations = self.lstm.annotate(self.backbone_features(studies).patches);
+        let weights = self.forced_pass(&annotations, reports).weights;
+        Some(ReportEvidence {
+            attention: vec![weights.unsqueeze_dim(1)],
+            memory: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attending_to_every_patch_once_costs_nothing_and_padding_does_not_count() {
+        let device = Device::default();
+        let weights = Tensor::<3>::from_data([[[0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]], &device);
+        let penalty = |mask: [[f32; 3]; 1]| -> f32 {
+            doubly_stochastic_penalty(weights.clone(), &Tensor::from_data(mask, &device))
+                .into_scalar()
+        };
+        assert_eq!(penalty([[1.0, 1.0, 0.0]]), 0.0);
+        assert_eq!(penalty([[1.0, 1.0, 1.0]]), 0.5);
+    }
+}

@@ -1,0 +1,129 @@
+//! A run to look at: one HTML page that needs no network and nothing beside itself.
+//!
+//! [`ReportPage`] holds what the page shows; a [`StudySheet`] is one of its studies: image, reference,
+//! prediction with agreeing and contradicting statements marked, where every word looked and which
+//! memory rows it used. The page's script and style are written by hand, in `page.js` and `page.css`.
+
+use std::io;
+use std::path::Path;
+
+use ithn_data::write_atomically;
+use ithn_inference::StudySheet;
+use serde::Serialize;
+use serde_json::Value;
+
+const TEMPLATE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// What a page shows; what is absent is left out of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReportPage {
+    /// Heading.
+    pub title: String,
+    /// Version of the library.
+    pub version: &'static str,
+    /// The run's configuration, `config.json`.
+    pub config: Option<Value>,
+    /// Its epochs, lines of `epochs.jsonl`.
+    pub epochs: Vec<Value>,
+    /// Rows of the final table, floors included: a name, and scores as `metrics.json` has them.
+    pub table: Vec<(String, Value)>,
+    /// Epoch of the weights behind table and studies.
+    pub best_epoch: Option<usize>,
+    /// Similarities of training studies under those weights, `similarities.json`.
+    pub similarities: Option<Value>,
+    /// Studies to look at.
+    pub studies: Vec<StudySheet>,
+}
+
+impl ReportPage {
+    /// A page of studies alone.
+    pub fn of_studies(title: &str, studies: Vec<StudySheet>) -> Self {
+        ReportPage {
+            title: title.to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            config: None,
+            epochs: Vec::new(),
+            table: Vec::new(),
+            best_epoch: None,
+            similarities: None,
+            studies,
+        }
+    }
+
+    /// The page as HTML.
+    ///
+    /// # Errors
+    ///
+    /// If a number cannot be written as JSON.
+    pub fn to_html(&self) -> serde_json::Result<String> {
+        // Within a script element only `<` can end or open anything.
+        let data = serde_json::to_string(self)?.replace('<', "\\u003c");
+        let title = escape(&self.title);
+        let parts = [
+            ("/*STYLE*/", STYLE),
+            ("/*SCRIPT*/", SCRIPT),
+            ("<!--TITLE-->", &title),
+            ("/*DATA*/", &data),
+        ];
+        // Each marker stands once in the template, and only there: what is filled in is not searched.
+        let mut html =
+            String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + data.len());
+        let mut rest = TEMPLATE;
+        while let Some((at, marker, text)) = parts
+            .iter()
+            .filter_map(|(marker, text)| rest.find(marker).map(|at| (at, *marker, *text)))
+            .min_by_key(|(at, ..)| *at)
+        {
+            html.push_str(&rest[..at]);
+            html.push_str(text);
+            rest = &rest[at + marker.len()..];
+        }
+        html.push_str(rest);
+        Ok(html)
+    }
+
+    /// Writes the page, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says; `path` then is as it was.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        write_atomically(path, self.to_html()?.as_bytes())
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_one_file_and_text_cannot_become_markup() {
+        let sheet = StudySheet {
+            id: "</script><b>".to_owned(),
+            images: Vec::new(),
+            reference: Some("/*SCRIPT*/ <!--TITLE-->".to_owned()),
+            words: Vec::new(),
+            log_probs: Vec::new(),
+            marks: None,
+            attention: None,
+            memory: None,
+        };
+        let page = ReportPage::of_studies("a < b", vec![sheet]);
+        let html = page.to_html().expect("writable");
+        assert!(html.contains("<title>a &lt; b</title>"));
+        assert!(!html.contains("</script><b>"));
+        assert_eq!(html.matches("/*SCRIPT*/").count(), 1);
+        for outside in ["http://", "https://", "src=\"", "@import", "fetch("] {
+            let found = html.replace("http://www.w3.org/2000/svg", "");
+            assert!(!found.contains(outside), "{outside}");
+        }
+    }
+}

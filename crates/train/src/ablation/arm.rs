@@ -1,0 +1,108 @@
+use std::fmt;
+use std::str::FromStr;
+
+use ithn_negatives::{AscentConfig, HardnessSchedule, MaxStep};
+use serde::{Deserialize, Serialize};
+
+use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorConfig, Negatives};
+use ithn_models::ImageFeature;
+use ithn_plugin::IthnConfig;
+
+/// A way to train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// The language loss alone.
+    None,
+    /// First negatives as they are, with the losses and options of [`Ours`](Arm::Ours).
+    Fixed,
+    /// What the released code computes, its slow schedule included.
+    Released,
+    /// The base configuration: negatives hardened in closed form.
+    Ours,
+    /// The same, hardened by gradient ascent on the contrastive loss in a ball.
+    Ascent,
+}
+
+impl Arm {
+    /// All arms, the one that others are compared with first.
+    pub const ALL: [Arm; 5] = [Arm::None, Arm::Fixed, Arm::Released, Arm::Ours, Arm::Ascent];
+
+    /// The name that tables and `--arms` use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arm::None => "none",
+            Arm::Fixed => "fixed",
+            Arm::Released => "released",
+            Arm::Ours => "ours",
+            Arm::Ascent => "ascent",
+        }
+    }
+
+    /// The base configuration, trained this way.
+    pub fn apply(self, base: &ExperimentConfig) -> ExperimentConfig {
+        let mut config = base.clone();
+        match self {
+            Arm::None => config.negatives = Negatives::Off,
+            Arm::Fixed => config.negatives = Negatives::Fixed,
+            Arm::Ours => config.negatives = Negatives::Ithn,
+            Arm::Released => {
+                config.negatives = Negatives::Ithn;
+                config.hardness = HardnessSchedule::PerEpoch { alpha: 0.01 };
+                if let GeneratorConfig::R2GenCmn { image_feature, .. } = &mut config.model.generator
+                {
+                    *image_feature = ImageFeature::Backbone;
+                }
+                config.ithn = IthnConfig {
+                    projection_width: base.ithn.projection_width,
+                    ..IthnConfig::released()
+                };
+            }
+            Arm::Ascent => {
+                config.negatives = Negatives::Ithn;
+                config.ithn.hardening.max_step = MaxStep::Ascent(AscentConfig::default());
+            }
+        }
+        config
+    }
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+impl FromStr for Arm {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        Arm::ALL
+            .into_iter()
+            .find(|arm| arm.name() == name)
+            .ok_or_else(|| {
+                let names = Arm::ALL.map(Arm::name).join(", ");
+                ConfigError(format!("unknown arm '{name}': use one of {names}"))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ithn_checkpoint::config::Preset;
+
+    #[test]
+    fn arms_differ_and_ours_is_the_base() {
+        let base = Preset::Phantom.config();
+        let configs = Arm::ALL.map(|arm| arm.apply(&base));
+        for (index, config) in configs.iter().enumerate() {
+            config.validate().expect("valid");
+            assert!(!configs[..index].contains(config), "{}", Arm::ALL[index]);
+        }
+        assert_eq!(Arm::Ours.apply(&base), base);
+        for arm in Arm::ALL {
+            assert_eq!(arm.name().parse(), Ok(arm));
+        }
+    }
+}

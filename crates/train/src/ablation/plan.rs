@@ -1,0 +1,302 @@
+use std::path::Path;
+use std::time::Duration;
+
+use burn::tensor::Device;
+use ithn_data::phantom::PhantomConfig;
+use ithn_decoder::search::SearchConfig;
+use serde::{Deserialize, Serialize};
+
+use super::arm::Arm;
+use super::cell::{Cell, CellResult};
+use super::summary::AblationReport;
+use crate::{DataSource, Dataset, RankingConfig, RunFolder, TrainError};
+use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorKind, Preset};
+
+/// Time that a cell should not exceed on two CPU cores.
+pub const CELL_LIMIT: Duration = Duration::from_secs(120);
+
+/// What is compared, on what, and how often.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AblationConfig {
+    /// Generators.
+    pub generators: Vec<GeneratorKind>,
+    /// Arms; [`Arm::None`] is what the others are compared with.
+    pub arms: Vec<Arm>,
+    /// Seeds; fewer than 6 cannot reach p < 0.05.
+    pub seeds: Vec<u64>,
+    /// The studies, the same for all cells.
+    pub studies: PhantomConfig,
+    /// What [`Arm::Ours`] trains with; its generator gives way to those above.
+    pub base: ExperimentConfig,
+    /// How test studies are ranked.
+    pub ranking: RankingConfig,
+}
+
+/// What a run of the ablation has to say as it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct AblationProgress<'a> {
+    /// Cells that are done, this one included.
+    pub done: usize,
+    /// All cells.
+    pub total: usize,
+    /// The cell that was done last.
+    pub result: &'a CellResult,
+    /// Whether it had been run before.
+    pub kept: bool,
+}
+
+impl AblationConfig {
+    /// All generators and arms, 8 seeds, cells of a minute or two on two CPU cores.
+    pub fn standard() -> Self {
+        let mut base = Preset::Phantom.config();
+        base.training.epochs = 4;
+        base.decoding = SearchConfig::greedy(base.text.max_tokens);
+        AblationConfig {
+            generators: GeneratorKind::ALL.to_vec(),
+            arms: Arm::ALL.to_vec(),
+            seeds: (1..=8).collect(),
+            studies: PhantomConfig {
+                train: 900,
+                validation: 8,
+                test: 480,
+                near_twin_share: 0.6,
+                image_size: 128,
+                ..PhantomConfig::default()
+            },
+            base,
+            ranking: RankingConfig {
+                studies: 64,
+                ..RankingConfig::default()
+            },
+        }
+    }
+
+    /// A smoke run: everything once more than once, on so little that the numbers mean nothing.
+    pub fn quick() -> Self {
+        let mut config = AblationConfig::standard();
+        config.seeds.truncate(2);
+        config.studies = PhantomConfig {
+            train: 32,
+            validation: 2,
+            test: 8,
+            image_size: 64,
+            ..config.studies
+        };
+        config.base.training.epochs = 2;
+        config.base.text.minimum_occurrences = 1;
+        config.base.decoding = SearchConfig::greedy(40);
+        config.ranking.candidates = 5;
+        config
+    }
+
+    /// Every cell, generator by generator, seed by seed, so that comparisons fill up evenly.
+    pub fn cells(&self) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for &generator in &self.generators {
+            for &seed in &self.seeds {
+                for &arm in &self.arms {
+                    let base = self.base.clone().with_generator(generator);
+                    let mut config = arm.apply(&base);
+                    config.training.seed = seed;
+                    // Every cell trains to its end, so that none is lucky with its last epoch.
+                    config.training.patience = config.training.epochs;
+                    cells.push(Cell {
+                        generator,
+                        arm,
+                        seed,
+                        config,
+                        studies: self.studies.clone(),
+                        ranking: self.ranking,
+                    });
+                }
+            }
+        }
+        cells
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let empty = |what: &str| Err(ConfigError(format!("the ablation has no {what}")));
+        if self.generators.is_empty() {
+            return empty("generator");
+        }
+        if self.arms.is_empty() {
+            return empty("arm");
+        }
+        if self.seeds.is_empty() {
+            return empty("seed");
+        }
+        self.cells()
+            .iter()
+            .try_for_each(|cell| cell.config.validate())
+    }
+}
+
+/// Runs every cell that `out` does not hold yet, and reports on all.
+///
+/// `out` holds the studies in `studies-…` and one file per cell in `cells`; `progress` hears of every
+/// cell.
+///
+/// # Errors
+///
+/// If a configuration, a file or a training is not in order; cells that are done stay.
+pub fn run_ablation(
+    config: &AblationConfig,
+    out: &Path,
+    device: &Device,
+    mut progress: impl FnMut(AblationProgress<'_>),
+) -> Result<AblationReport, TrainError> {
+    config.validate()?;
+    let cells = config.cells();
+    let folder = out.join("cells");
+    RunFolder::view(&folder).make()?;
+    let mut dataset = None;
+    let mut results: Vec<CellResult> = Vec::with_capacity(cells.len());
+    for cell in &cells {
+        let earlier = cell.kept(&folder)?;
+        let kept = earlier.is_some();
+        let result = match earlier {
+            Some(result) => result,
+            None => {
+                let dataset = match &mut dataset {
+                    Some(dataset) => dataset,
+                    None => dataset.insert(studies(config, out)?),
+                };
+                cell.run(dataset, &folder, device)?
+            }
+        };
+        progress(AblationProgress {
+            done: results.len() + 1,
+            total: cells.len(),
+            result: &result,
+            kept,
+        });
+        results.push(result);
+    }
+    Ok(AblationReport::new(config.clone(), results)?)
+}
+
+/// Draws the studies, or finds them drawn.
+fn studies(config: &AblationConfig, out: &Path) -> Result<Dataset, TrainError> {
+    let studies = &config.studies;
+    let name = format!(
+        "studies-{}-{}-{}-twins{}-{}px-seed{}",
+        studies.train,
+        studies.validation,
+        studies.test,
+        (studies.near_twin_share * 100.0).round(),
+        studies.image_size,
+        studies.seed
+    );
+    let folder = out.join(name);
+    ithn_data::phantom::write_phantom_dataset(&folder, studies)?;
+    Dataset::load(
+        &DataSource::mimic(folder),
+        config.base.model.views,
+        None,
+        ithn_data::OnBadStudy::Stop,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_has_a_file_of_its_own_that_its_config_names() {
+        let config = AblationConfig::standard();
+        let names = |config: &AblationConfig| -> Vec<String> {
+            config.cells().iter().map(Cell::file_name).collect()
+        };
+        let mut sorted = names(&config);
+        assert_eq!(sorted, names(&config));
+        assert_eq!(sorted.len(), 3 * 5 * 8);
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(sorted.len(), 3 * 5 * 8);
+        let mut longer = config.clone();
+        longer.base.training.epochs += 1;
+        assert!(names(&longer).iter().all(|name| !sorted.contains(name)));
+    }
+
+    #[test]
+    fn a_wider_run_keeps_the_cells_of_a_narrower() {
+        let wide = AblationConfig::standard();
+        let narrow = AblationConfig {
+            seeds: vec![3],
+            arms: vec![Arm::Ours],
+            ..wide.clone()
+        };
+        let all: Vec<String> = wide.cells().iter().map(Cell::file_name).collect();
+        assert!(
+            narrow
+                .cells()
+                .iter()
+                .all(|cell| all.contains(&cell.file_name()))
+        );
+    }
+
+    #[test]
+    fn an_interrupted_ablation_goes_on_where_it_stopped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = AblationConfig::quick();
+        config.generators = vec![GeneratorKind::CnnLstm];
+        config.arms = vec![Arm::None, Arm::Ours];
+        config.seeds = vec![1];
+        config.studies.train = 8;
+        config.base.training.epochs = 1;
+        config.base.decoding = SearchConfig::greedy(8);
+        let device = Device::default();
+        let run = |config: &AblationConfig| {
+            let mut kept = Vec::new();
+            let report = run_ablation(config, folder.path(), &device, |progress| {
+                kept.push(progress.kept);
+            });
+            (report.expect("it runs"), kept)
+        };
+        let (first, kept) = run(&config);
+        assert_eq!(kept, [false, false]);
+        let (second, kept) = run(&config);
+        assert_eq!(kept, [true, true]);
+        assert_eq!(first.to_string(), second.to_string());
+        config.seeds.push(2);
+        let (wider, kept) = run(&config);
+        assert_eq!(kept, [true, true, false, false]);
+
+        let ours = &wider.summaries[1];
+        let twins = |summary: &crate::ablation::ArmSummary, metric: crate::ablation::Metric| {
+            summary
+                .metrics
+                .iter()
+                .find(|it| it.metric == metric)
+                .copied()
+        };
+        let likelihood = twins(ours, crate::ablation::Metric::NearTwinLikelihood).expect("known");
+        assert_eq!(
+            (likelihood.seeds, likelihood.against_none.is_some()),
+            (2, true)
+        );
+        // Projections that nobody trained rank nothing.
+        let none = &wider.summaries[0];
+        assert!(twins(none, crate::ablation::Metric::NearTwinAlignment).is_none());
+        assert_eq!(wider.cells[1].hardness.len(), 1);
+        let dots = wider.to_svg().matches("<circle").count();
+        // Two arms and seeds of F1 and likelihood; alignment of the trained arm alone.
+        assert_eq!(dots, 4 + 4 + 2);
+        let table = wider.to_string();
+        assert!(
+            table.contains("cnn_lstm") && table.contains("findings F1"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn an_empty_plan_says_what_it_lacks() {
+        let config = AblationConfig {
+            seeds: Vec::new(),
+            ..AblationConfig::quick()
+        };
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains("seed"), "{error}");
+    }
+}

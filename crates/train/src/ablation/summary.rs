@@ -1,0 +1,229 @@
+use ithn_metrics::{DEFAULT_DRAWS, MetricsError, PairedTest, sign_flip};
+use serde::{Deserialize, Serialize};
+
+use super::arm::Arm;
+use super::cell::CellResult;
+use super::plan::AblationConfig;
+use ithn_checkpoint::config::GeneratorKind;
+
+/// A number that is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// BLEU-4, protocol `r2gen`.
+    #[serde(rename = "bleu_4")]
+    Bleu4,
+    /// CIDEr, protocol `r2gen`.
+    Cider,
+    /// Micro F1 of findings with their side, exact.
+    FindingsF1,
+    /// Findings on the wrong side.
+    LateralityErrors,
+    /// Findings of a wrong size.
+    SizeErrors,
+    /// Own report against its near-twin, by alignment.
+    NearTwinAlignment,
+    /// Own report against its near-twin, by likelihood; it needs no plug-in.
+    NearTwinLikelihood,
+    /// Own report first among random ones, by alignment.
+    #[serde(rename = "recall_at_1")]
+    RecallAt1,
+    /// Among the first five.
+    #[serde(rename = "recall_at_5")]
+    RecallAt5,
+    /// Median rank of the own report among random ones.
+    MedianRank,
+}
+
+/// Mean and spread of a metric over seeds, and how sure a difference is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MetricSummary {
+    /// Which.
+    pub metric: Metric,
+    /// Seeds.
+    pub seeds: usize,
+    /// Mean over seeds.
+    pub mean: f64,
+    /// Standard deviation over seeds (n − 1); 0 for one seed.
+    pub deviation: f64,
+    /// Sign-flip test over seeds against [`Arm::None`]; absent for that arm itself, and where it has
+    /// no such number.
+    pub against_none: Option<PairedTest>,
+}
+
+/// A generator trained one way, over all seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmSummary {
+    /// Which generator.
+    pub generator: GeneratorKind,
+    /// Which arm.
+    pub arm: Arm,
+    /// Its metrics, those that it has.
+    pub metrics: Vec<MetricSummary>,
+}
+
+/// Everything that an ablation found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AblationReport {
+    /// What was run.
+    pub config: AblationConfig,
+    /// Means, spreads and tests.
+    pub summaries: Vec<ArmSummary>,
+    /// Longest cell, in seconds.
+    pub longest_cell: f64,
+    /// Every cell, per-epoch hardness included.
+    pub cells: Vec<CellResult>,
+}
+
+impl Metric {
+    /// All of them, in the order of the table.
+    pub const ALL: [Metric; 10] = [
+        Metric::Bleu4,
+        Metric::Cider,
+        Metric::FindingsF1,
+        Metric::LateralityErrors,
+        Metric::SizeErrors,
+        Metric::NearTwinAlignment,
+        Metric::NearTwinLikelihood,
+        Metric::RecallAt1,
+        Metric::RecallAt5,
+        Metric::MedianRank,
+    ];
+
+    /// Its name in a table; an arrow says which way is better.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Bleu4 => "BLEU-4 ↑",
+            Metric::Cider => "CIDEr ↑",
+            Metric::FindingsF1 => "findings F1 ↑",
+            Metric::LateralityErrors => "side errors ↓",
+            Metric::SizeErrors => "size errors ↓",
+            Metric::NearTwinAlignment => "near-twin, alignment ↑",
+            Metric::NearTwinLikelihood => "near-twin, likelihood ↑",
+            Metric::RecallAt1 => "recall@1 ↑",
+            Metric::RecallAt5 => "recall@5 ↑",
+            Metric::MedianRank => "median rank ↓",
+        }
+    }
+
+    /// Its value in a cell, if the cell has one.
+    pub fn of(self, result: &CellResult) -> Option<f64> {
+        let (scores, ranking) = (&result.scores, &result.ranking);
+        let twins = ranking.near_twins.as_ref();
+        let retrieval = ranking.retrieval.as_ref();
+        match self {
+            Metric::Bleu4 => Some(scores.bleu_4),
+            Metric::Cider => Some(scores.cider),
+            Metric::FindingsF1 => Some(scores.findings.findings_f1_micro),
+            Metric::LateralityErrors => scores.findings.laterality_errors.map(|it| it as f64),
+            Metric::SizeErrors => scores.findings.size_errors.map(|it| it as f64),
+            Metric::NearTwinAlignment => twins.and_then(|twins| twins.alignment),
+            Metric::NearTwinLikelihood => twins.map(|twins| twins.likelihood),
+            Metric::RecallAt1 => retrieval.map(|it| it.recall_at_1),
+            Metric::RecallAt5 => retrieval.map(|it| it.recall_at_5),
+            Metric::MedianRank => retrieval.map(|it| it.median_rank),
+        }
+    }
+}
+
+impl AblationReport {
+    /// Summarises cells.
+    ///
+    /// # Errors
+    ///
+    /// If a metric is no number.
+    pub(crate) fn new(
+        config: AblationConfig,
+        cells: Vec<CellResult>,
+    ) -> Result<Self, MetricsError> {
+        let mut summaries = Vec::new();
+        for &generator in &config.generators {
+            for &arm in &config.arms {
+                let metrics = Metric::ALL
+                    .into_iter()
+                    .filter_map(|metric| summarise(&cells, generator, arm, metric).transpose())
+                    .collect::<Result<_, _>>()?;
+                summaries.push(ArmSummary {
+                    generator,
+                    arm,
+                    metrics,
+                });
+            }
+        }
+        let longest_cell = cells.iter().map(|cell| cell.seconds).fold(0.0, f64::max);
+        Ok(AblationReport {
+            config,
+            summaries,
+            longest_cell,
+            cells,
+        })
+    }
+}
+
+impl AblationReport {
+    /// A metric of an arm in every seed that has it.
+    pub(crate) fn values(&self, generator: GeneratorKind, arm: Arm, metric: Metric) -> Vec<f64> {
+        seeds(&self.cells, generator, arm, metric)
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect()
+    }
+}
+
+/// A metric of an arm over the seeds that have it.
+fn summarise(
+    cells: &[CellResult],
+    generator: GeneratorKind,
+    arm: Arm,
+    metric: Metric,
+) -> Result<Option<MetricSummary>, MetricsError> {
+    let values = seeds(cells, generator, arm, metric);
+    if values.is_empty() {
+        return Ok(None);
+    }
+    let numbers: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
+    let (mean, deviation) = mean_and_deviation(&numbers);
+    // Paired by seed: a seed that only one arm has is left out of the test.
+    let baseline = seeds(cells, generator, Arm::None, metric);
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for (seed, value) in &values {
+        if let Some((_, other)) = baseline.iter().find(|(other, _)| other == seed) {
+            without.push(*other);
+            with.push(*value);
+        }
+    }
+    let against_none = if arm == Arm::None || with.is_empty() {
+        None
+    } else {
+        Some(sign_flip(&without, &with, DEFAULT_DRAWS, 0)?)
+    };
+    Ok(Some(MetricSummary {
+        metric,
+        seeds: numbers.len(),
+        mean,
+        deviation,
+        against_none,
+    }))
+}
+
+fn seeds(
+    cells: &[CellResult],
+    generator: GeneratorKind,
+    arm: Arm,
+    metric: Metric,
+) -> Vec<(u64, f64)> {
+    cells
+        .iter()
+        .filter(|result| result.cell.generator == generator && result.cell.arm == arm)
+        .filter_map(|result| Some((result.cell.seed, metric.of(result)?)))
+        .collect()
+}
+
+fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    if values.len() < 2 {
+        return (mean, 0.0);
+    }
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (values.len() - 1) as f64).sqrt())
+}

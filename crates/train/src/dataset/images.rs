@@ -1,0 +1,206 @@
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ithn_data::{
+    CacheRequest, Exclusion, ExclusionReason, Exclusions, ImageCache, ImageLoader, ImageTransform,
+    OnBadStudy, Split,
+};
+
+use crate::dataset::Dataset;
+use crate::error::TrainError;
+use ithn_checkpoint::config::{Augmentation, ExperimentConfig};
+
+/// Bytes of decoded images that a loader may keep in memory.
+const IMAGE_BUDGET: usize = 1 << 30;
+
+/// The loaders of a run: images as training sees them, and as evaluation does.
+#[derive(Debug, Clone)]
+pub struct RunImages {
+    /// For training.
+    pub training: Arc<ImageLoader>,
+    /// For evaluation, and for the floor that compares images.
+    pub evaluation: Arc<ImageLoader>,
+}
+
+impl RunImages {
+    /// Loaders that take from `cache` what it has and decode the rest.
+    pub fn new(config: &ExperimentConfig, cache: Option<Arc<ImageCache>>) -> Self {
+        let loader = |transform| {
+            let (views, seed) = (config.model.views, config.training.seed);
+            let loader = ImageLoader::new(transform, views, seed, IMAGE_BUDGET);
+            Arc::new(loader.with_cache(cache.clone()))
+        };
+        let (training, evaluation) = transforms(config);
+        let evaluation_loader = loader(evaluation);
+        RunImages {
+            training: match training == evaluation {
+                true => Arc::clone(&evaluation_loader),
+                false => loader(training),
+            },
+            evaluation: evaluation_loader,
+        }
+    }
+}
+
+/// What training sees of an image, and what evaluation.
+fn transforms(config: &ExperimentConfig) -> (ImageTransform, ImageTransform) {
+    let size = config.images.size;
+    let evaluation = ImageTransform::Resize { size };
+    let training = match config.images.augmentation {
+        Augmentation::None => evaluation,
+        Augmentation::RandomCrop {
+            shorter_side,
+            horizontal_flip,
+        } => ImageTransform::RandomCrop {
+            shorter_side,
+            size,
+            horizontal_flip,
+        },
+    };
+    (training, evaluation)
+}
+
+impl Dataset {
+    /// Opens the image cache in `folder` and adds what it lacks of this dataset. Studies whose images
+    /// cannot be decoded are left out, if broken ones are skipped. `progress` is given how many of how
+    /// many images are done.
+    ///
+    /// # Errors
+    ///
+    /// If the cache is damaged or cannot be written, an image cannot be decoded and is not skipped, or
+    /// a split has no study left.
+    pub fn cache_images(
+        &mut self,
+        folder: &Path,
+        config: &ExperimentConfig,
+        on_bad_study: OnBadStudy,
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<Arc<ImageCache>, TrainError> {
+        let mut cache = ImageCache::open(folder)?;
+        let report = cache.complete(&self.cache_requests(config), on_bad_study, &mut progress)?;
+        self.notes.push(format!(
+            "{}: {} images were there, {} decoded",
+            folder.display(),
+            report.reused,
+            report.added
+        ));
+        let failed: HashMap<PathBuf, String> = report
+            .failed
+            .into_iter()
+            .map(|(path, error)| (path, error.to_string()))
+            .collect();
+        let mut exclusions = Exclusions::new(on_bad_study);
+        self.studies.retain(|study| {
+            let negatives = study.negative.iter().flat_map(|it| &it.images);
+            let mut images = study.images.iter().chain(negatives);
+            match images.find_map(|image| failed.get(image)) {
+                None => true,
+                Some(detail) => {
+                    exclusions.push(Exclusion {
+                        study: study.id.clone(),
+                        reason: ExclusionReason::BadImage,
+                        detail: detail.clone(),
+                    });
+                    false
+                }
+            }
+        });
+        self.notes.extend(exclusions.notes());
+        self.check_splits()?;
+        Ok(Arc::new(cache))
+    }
+
+    /// Every image that a run will load, once, with the transforms that it will see: training images
+    /// are also looked at as evaluation sees them, by the floor that compares images.
+    fn cache_requests(&self, config: &ExperimentConfig) -> Vec<CacheRequest> {
+        let (training, evaluation) = transforms(config);
+        let views = config.model.views;
+        let mut wanted = Requests::default();
+        for study in &self.studies {
+            let is_training = study.split == Split::Train;
+            for image in study.images.iter().take(views) {
+                wanted.add(image, evaluation);
+                if is_training {
+                    wanted.add(image, training);
+                }
+            }
+            if let (Some(negative), true) = (&study.negative, is_training) {
+                for image in negative.images.iter().take(views) {
+                    wanted.add(image, training);
+                }
+            }
+        }
+        wanted.requests
+    }
+}
+
+/// One request per file, so that it is decoded once.
+#[derive(Default)]
+struct Requests {
+    places: HashMap<PathBuf, usize>,
+    requests: Vec<CacheRequest>,
+}
+
+impl Requests {
+    fn add(&mut self, path: &Path, transform: ImageTransform) {
+        let place = *self.places.entry(path.to_owned()).or_insert_with(|| {
+            self.requests.push(CacheRequest {
+                path: path.to_owned(),
+                transforms: Vec::new(),
+            });
+            self.requests.len() - 1
+        });
+        let transforms = &mut self.requests[place].transforms;
+        if !transforms.contains(&transform) {
+            transforms.push(transform);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ithn_data::{NegativeStudy, Study};
+
+    use super::*;
+    use ithn_checkpoint::config::Preset;
+    use ithn_inference::FindingsReader;
+
+    #[test]
+    fn every_file_is_asked_for_once_with_all_it_will_be_seen_by() {
+        let study = |name: &str, split, negative: Option<&str>| Study {
+            id: name.to_owned(),
+            patient: name.to_owned(),
+            images: vec![PathBuf::from(name)],
+            report: "Clear.".to_owned(),
+            split,
+            labels: None,
+            negative: negative.map(|negative| NegativeStudy {
+                report: "Effusion.".to_owned(),
+                images: vec![PathBuf::from(negative)],
+            }),
+        };
+        let dataset = Dataset {
+            path: PathBuf::new(),
+            studies: vec![
+                study("a", Split::Train, Some("b")),
+                study("b", Split::Train, Some("c")),
+                study("d", Split::Test, Some("e")),
+            ],
+            findings: FindingsReader::Rules14,
+            notes: Vec::new(),
+        };
+        let config = Preset::IuXray.config();
+        let counts = |config: &ExperimentConfig| -> Vec<(PathBuf, usize)> {
+            let requests = dataset.cache_requests(config).into_iter();
+            requests.map(|it| (it.path, it.transforms.len())).collect()
+        };
+        let expected = [("a", 2), ("b", 2), ("c", 1), ("d", 1)];
+        assert_eq!(
+            counts(&config),
+            expected.map(|(path, count)| (PathBuf::from(path), count))
+        );
+        let plain = Preset::Phantom.config();
+        assert!(counts(&plain).iter().all(|(_, count)| *count == 1));
+    }
+}

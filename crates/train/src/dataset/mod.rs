@@ -1,0 +1,384 @@
+//! Studies of a source, tokenised, with first negatives.
+
+mod balance;
+mod batch;
+mod drawn;
+mod images;
+mod near_twins;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ithn_checkpoint::config::{ExperimentConfig, Negatives};
+use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
+use ithn_data::{
+    Annotation, BatchMember, DataError, EncodedStudy, Exclusions, ImageCheck, MimicOptions,
+    OnBadStudy, Split, Study, Tokenizer, read_mimic, screen_images,
+};
+use ithn_inference::FindingsReader;
+use ithn_mining::{MiningStudy, TfIdfConfig, mine};
+
+pub use batch::training_batch;
+pub use drawn::{draw_annotation, stated_findings};
+pub use images::RunImages;
+pub use near_twins::near_twins;
+
+use crate::error::TrainError;
+use balance::repeats;
+
+/// Where studies come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataSource {
+    /// Phantom studies, written to this folder unless they are there already.
+    Phantom(PathBuf),
+    /// A MIMIC-CXR-JPG folder.
+    Mimic {
+        /// The folder, with tables and images.
+        folder: PathBuf,
+        /// MIMIC-CXR's reports, a folder or the zip archive, if they lie elsewhere.
+        reports: Option<PathBuf>,
+    },
+    /// R2Gen's `annotation.json` and its images folder.
+    Annotation {
+        /// The annotation.
+        file: PathBuf,
+        /// Folder that its image paths start from.
+        images: PathBuf,
+    },
+}
+
+impl DataSource {
+    /// A MIMIC-CXR-JPG folder that holds its reports too.
+    pub fn mimic(folder: PathBuf) -> Self {
+        DataSource::Mimic {
+            folder,
+            reports: None,
+        }
+    }
+}
+
+/// Studies of all splits, as read.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// Where they come from, for messages.
+    pub path: PathBuf,
+    /// The studies.
+    pub studies: Vec<Study>,
+    /// How findings are read off reports of this dataset.
+    pub findings: FindingsReader,
+    /// What was left out, for the user to see.
+    pub notes: Vec<String>,
+}
+
+impl Dataset {
+    /// Reads a dataset; `limit` keeps the first studies of every split, `views` images a study.
+    ///
+    /// Images must be there. Where broken studies are skipped their headers are looked at as well:
+    /// [`drop_undecodable`](Self::drop_undecodable) or a cache finds the rest.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or a split has no study; if a study is broken and not skipped.
+    pub fn load(
+        source: &DataSource,
+        views: usize,
+        limit: Option<usize>,
+        on_bad_study: OnBadStudy,
+    ) -> Result<Self, TrainError> {
+        let check = match on_bad_study {
+            OnBadStudy::Stop => ImageCheck::Present,
+            OnBadStudy::Skip => ImageCheck::Header,
+        };
+        let options = |reports: Option<PathBuf>| MimicOptions {
+            views,
+            reports,
+            on_bad_study,
+            image_check: check,
+            ..MimicOptions::default()
+        };
+        let mut dataset = match source {
+            DataSource::Phantom(folder) => {
+                write_phantom_dataset(folder, &PhantomConfig::default())?;
+                Dataset::mimic(folder, &options(None))?
+            }
+            DataSource::Mimic { folder, reports } => {
+                Dataset::mimic(folder, &options(reports.clone()))?
+            }
+            DataSource::Annotation { file, images } => {
+                Dataset::annotation(file, images, check, on_bad_study)?
+            }
+        };
+        if let Some(limit) = limit {
+            let mut kept: HashMap<Split, usize> = HashMap::new();
+            dataset.studies.retain(|study| {
+                let count = kept.entry(study.split).or_default();
+                *count += 1;
+                *count <= limit
+            });
+        }
+        dataset.check_splits()?;
+        Ok(dataset)
+    }
+
+    fn mimic(folder: &Path, options: &MimicOptions) -> Result<Self, TrainError> {
+        let read = read_mimic(folder, options)?;
+        Ok(Dataset {
+            path: folder.to_owned(),
+            studies: read.studies,
+            findings: FindingsReader::for_folder(folder),
+            notes: read.exclusions.notes(),
+        })
+    }
+
+    fn annotation(
+        file: &Path,
+        images: &Path,
+        check: ImageCheck,
+        on_bad_study: OnBadStudy,
+    ) -> Result<Self, TrainError> {
+        if !images.is_dir() {
+            return Err(DataError::Layout {
+                path: images.to_owned(),
+                layout: "images",
+                missing: "such folder".to_owned(),
+            }
+            .into());
+        }
+        let mut exclusions = Exclusions::new(on_bad_study);
+        let studies = Annotation::read(file)?.studies_or(file, images, &mut exclusions)?;
+        let studies = screen_images(studies, check, &mut exclusions)?;
+        Ok(Dataset {
+            path: file.to_owned(),
+            studies,
+            findings: FindingsReader::Rules14,
+            notes: exclusions.notes(),
+        })
+    }
+
+    /// Decodes every image once and leaves out the studies of those that cannot be: for runs that
+    /// skip broken studies and keep no cache.
+    ///
+    /// # Errors
+    ///
+    /// If a split has no study left.
+    pub fn drop_undecodable(&mut self) -> Result<(), TrainError> {
+        let mut exclusions = Exclusions::new(OnBadStudy::Skip);
+        let studies = std::mem::take(&mut self.studies);
+        self.studies = screen_images(studies, ImageCheck::Decode, &mut exclusions)?;
+        self.notes.extend(exclusions.notes());
+        self.check_splits()
+    }
+
+    pub(crate) fn check_splits(&self) -> Result<(), TrainError> {
+        for split in Split::ALL {
+            if self.split(split).next().is_none() {
+                return Err(DataError::EmptySplit {
+                    split: split.name(),
+                    path: self.path.clone(),
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Studies of one split.
+    pub fn split(&self, split: Split) -> impl Iterator<Item = &Study> {
+        self.studies
+            .iter()
+            .filter(move |study| study.split == split)
+    }
+}
+
+/// A dataset tokenised, with first negatives: what training and evaluation iterate over.
+#[derive(Debug, Clone)]
+pub struct PreparedData {
+    /// Cleaning rules and vocabulary.
+    pub tokenizer: Tokenizer,
+    /// Training studies, then the negatives that the dataset brought along.
+    pub training: Arc<Vec<EncodedStudy>>,
+    /// Training studies and their first negatives, as indices into [`training`](Self::training).
+    pub members: Vec<BatchMember>,
+    /// What an epoch sees, before it is shuffled: indices into [`members`](Self::members).
+    pub turns: Vec<usize>,
+    /// Validation studies.
+    pub validation: EvaluationSplit,
+    /// Test studies.
+    pub test: EvaluationSplit,
+    /// How findings are read off reports.
+    pub findings: FindingsReader,
+}
+
+/// Studies to write reports for, and what their reports say.
+#[derive(Debug, Clone)]
+pub struct EvaluationSplit {
+    /// `val` or `test`.
+    pub name: &'static str,
+    /// Studies.
+    pub studies: Arc<Vec<EncodedStudy>>,
+    /// Their reports as R2Gen compares them: cleaned, cut to the model's length, rare words `<unk>`.
+    pub references: Vec<String>,
+    /// Their reports as they stand, on one line.
+    pub full_references: Vec<String>,
+}
+
+impl PreparedData {
+    /// Tokenises a dataset with the vocabulary of its training reports (or a given tokenizer) and
+    /// finds first negatives if the configuration uses them.
+    ///
+    /// # Errors
+    ///
+    /// If a report is empty after cleaning, the batch is larger than the training split, or mining
+    /// fails.
+    pub fn new(
+        dataset: &Dataset,
+        config: &ExperimentConfig,
+        tokenizer: Option<Tokenizer>,
+    ) -> Result<Self, TrainError> {
+        let train: Vec<&Study> = dataset.split(Split::Train).collect();
+        if config.training.batch_size > train.len() {
+            return Err(TrainError::BatchTooLarge {
+                batch_size: config.training.batch_size,
+                studies: train.len(),
+            });
+        }
+        let tokenizer = match tokenizer {
+            Some(tokenizer) => tokenizer,
+            None => Tokenizer::fit(
+                train.iter().map(|study| study.report.as_str()),
+                config.text.cleaning,
+                config.text.minimum_occurrences,
+            )?,
+        };
+        let encode = |study: &Study| encode_study(study, &tokenizer, config.text.max_tokens);
+        let mut training: Vec<EncodedStudy> = train
+            .iter()
+            .map(|study| encode(study))
+            .collect::<Result<_, _>>()?;
+        let members = match config.negatives {
+            Negatives::Off => (0..train.len())
+                .map(|study| BatchMember {
+                    study,
+                    negative: None,
+                })
+                .collect(),
+            Negatives::Ithn | Negatives::Fixed => {
+                let negatives = first_negatives(&train, &tokenizer, config, &mut training)?;
+                negatives
+                    .into_iter()
+                    .enumerate()
+                    .map(|(study, negative)| BatchMember {
+                        study,
+                        negative: Some(negative),
+                    })
+                    .collect()
+            }
+        };
+        let reports = train.iter().map(|study| study.report.as_str());
+        let turns = repeats(reports, config.training.repeats_at_most)
+            .into_iter()
+            .enumerate()
+            .flat_map(|(member, times)| std::iter::repeat_n(member, times))
+            .collect();
+        let evaluation = |split: Split| -> Result<EvaluationSplit, TrainError> {
+            let studies: Vec<EncodedStudy> =
+                dataset.split(split).map(encode).collect::<Result<_, _>>()?;
+            Ok(EvaluationSplit {
+                name: split.name(),
+                references: studies
+                    .iter()
+                    .map(|study| tokenizer.decode(&study.tokens[1..]))
+                    .collect(),
+                full_references: dataset
+                    .split(split)
+                    .map(|study| {
+                        let words: Vec<&str> = study.report.split_whitespace().collect();
+                        words.join(" ")
+                    })
+                    .collect(),
+                studies: Arc::new(studies),
+            })
+        };
+        let (validation, test) = (evaluation(Split::Validation)?, evaluation(Split::Test)?);
+        Ok(PreparedData {
+            validation,
+            test,
+            findings: dataset.findings,
+            training: Arc::new(training),
+            members,
+            turns,
+            tokenizer,
+        })
+    }
+}
+
+fn encode_study(
+    study: &Study,
+    tokenizer: &Tokenizer,
+    max_tokens: usize,
+) -> Result<EncodedStudy, DataError> {
+    Ok(EncodedStudy {
+        id: study.id.clone(),
+        images: study.images.clone(),
+        tokens: tokenizer.encode_study(&study.id, &study.report, max_tokens)?,
+    })
+}
+
+/// Index of every training study's first negative. One that the dataset brings is appended to
+/// `training`; the others are mined among the training studies. A study without an admissible one
+/// (every other report a duplicate) is its own negative, which changes nothing and harms nothing.
+fn first_negatives(
+    train: &[&Study],
+    tokenizer: &Tokenizer,
+    config: &ExperimentConfig,
+    training: &mut Vec<EncodedStudy>,
+) -> Result<Vec<usize>, TrainError> {
+    let cleaned: Vec<String> = train
+        .iter()
+        .map(|study| tokenizer.cleaning().clean(&study.report))
+        .collect();
+    let mined = if train.iter().all(|study| study.negative.is_some()) {
+        vec![None; train.len()]
+    } else {
+        mine_closest(train, &cleaned)?
+    };
+    let mut negatives = Vec::with_capacity(train.len());
+    for (index, study) in train.iter().enumerate() {
+        negatives.push(match &study.negative {
+            None => mined[index].unwrap_or(index),
+            Some(negative) => {
+                let id = format!("{} (negative)", study.id);
+                training.push(EncodedStudy {
+                    tokens: tokenizer.encode_study(
+                        &id,
+                        &negative.report,
+                        config.text.max_tokens,
+                    )?,
+                    images: negative.images.clone(),
+                    id,
+                });
+                training.len() - 1
+            }
+        });
+    }
+    Ok(negatives)
+}
+
+fn mine_closest(train: &[&Study], cleaned: &[String]) -> Result<Vec<Option<usize>>, TrainError> {
+    let studies: Vec<MiningStudy> = train
+        .iter()
+        .zip(cleaned)
+        .map(|(study, report)| MiningStudy {
+            id: &study.id,
+            patient: &study.patient,
+            report,
+        })
+        .collect();
+    let embedding = TfIdfConfig::default().fit(cleaned.iter().map(String::as_str));
+    let neighbours = mine(&studies, &studies, 1, &embedding, |_| {})?;
+    Ok(neighbours
+        .into_iter()
+        .map(|neighbours| neighbours.first().map(|closest| closest.index))
+        .collect())
+}

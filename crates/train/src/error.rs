@@ -1,0 +1,125 @@
+use std::path::PathBuf;
+
+use ithn_data::DataError;
+use ithn_decoder::search::SearchError;
+use ithn_inference::InferenceError;
+use ithn_metrics::MetricsError;
+use ithn_mining::MiningError;
+use thiserror::Error;
+
+use ithn_checkpoint::CheckpointError;
+use ithn_checkpoint::config::ConfigError;
+use ithn_checkpoint::import::ImportError;
+use ithn_inference::device::DeviceError;
+
+/// Why a run ended before its end.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// Data that cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A device that does not exist.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A configuration that cannot be run.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Weights that do not fit.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// A checkpoint that cannot be saved or loaded.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Negatives that cannot be mined.
+    #[error(transparent)]
+    Mining(#[from] MiningError),
+    /// Reports that cannot be written.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// A trained checkpoint that cannot write.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// Reports that cannot be scored.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// More studies a step than there are.
+    #[error(
+        "a batch of {batch_size} is larger than the training split of {studies} studies: \
+         lower --batch-size"
+    )]
+    BatchTooLarge {
+        /// Studies per step.
+        batch_size: usize,
+        /// Training studies.
+        studies: usize,
+    },
+    /// A loss or gradient that is no finite number.
+    #[error(
+        "the {term} became {value} at step {step} (epoch {epoch}), in the batch of {studies}; the \
+         weights before it are in {checkpoint}, the batch in non-finite.json: lower the learning \
+         rate, clip gradients (--clip), look at these studies, or leave such batches out \
+         (--skip-non-finite)"
+    )]
+    NonFinite {
+        /// Which loss, or the gradient's norm.
+        term: String,
+        /// What it became.
+        value: f32,
+        /// Optimiser step, counted from 1.
+        step: usize,
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Ids of the batch.
+        studies: String,
+        /// Where the last good weights are.
+        checkpoint: PathBuf,
+    },
+    /// A device without room for the step.
+    #[error(
+        "the device ran out of memory ({0}): lower --batch-size (and raise --accumulate to keep the \
+         studies per step), the image size or the length of reports"
+    )]
+    OutOfMemory(String),
+    /// A device that failed otherwise.
+    #[error(
+        "the device failed: {0}; look at the driver's log, then continue from the last checkpoint \
+         with --resume"
+    )]
+    DeviceFailed(String),
+    /// Stopped on request, with everything saved.
+    #[error("stopped in epoch {epoch} after step {step}; continue with --resume --out {}", .folder.display())]
+    Interrupted {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Optimiser steps taken.
+        step: usize,
+        /// The run.
+        folder: PathBuf,
+    },
+    /// Signals that cannot be listened to.
+    #[error("cannot listen to Ctrl-C: {0}")]
+    Signals(std::io::Error),
+    /// Resuming with other data.
+    #[error(
+        "{0} was trained on other studies, another order of them or other negatives: resume with the \
+         same data, the same --limit and the same options"
+    )]
+    OtherData(PathBuf),
+    /// The output folder holds another run.
+    #[error("{0} already holds a run: choose another --out, or continue it with --resume")]
+    OutputInUse(PathBuf),
+    /// Another process trains in the output folder.
+    #[error("another process is training in {0}: stop it first, or choose another --out")]
+    OutputBusy(PathBuf),
+    /// Nothing to resume.
+    #[error("{0} holds no run to resume: it has no {1}; start it anew in an empty folder")]
+    NothingToResume(PathBuf, &'static str),
+    /// A file of the run that cannot be written or read.
+    #[error("{path}: {source}")]
+    Output {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

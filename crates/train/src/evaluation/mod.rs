@@ -1,0 +1,183 @@
+//! Reports of a split and their scores, floors that need no generator, retrieval.
+
+mod floors;
+mod ranking;
+mod similarity;
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use ithn_data::{BatchLoader, BatchMember, ImageLoader, Tokenizer};
+use ithn_decoder::search::{SearchConfig, search};
+use ithn_generator::StepDecoder;
+use ithn_inference::{FindingsReader, FindingsScores, study_batch};
+use ithn_metrics::{Diversity, OverlapScores, score_corpus};
+use serde::{Deserialize, Serialize};
+
+pub use floors::{most_frequent_report, nearest_image_report};
+pub use ranking::{NearTwinScores, RankingConfig, RankingScores, RetrievalScores, rank_split};
+pub use similarity::{SimilaritySample, sample_similarities};
+
+use crate::dataset::EvaluationSplit;
+use crate::error::TrainError;
+
+/// A written report beside its reference, with its own scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Study.
+    pub id: String,
+    /// What the radiologist wrote, as R2Gen compares it.
+    pub reference: String,
+    /// What the generator wrote.
+    pub prediction: String,
+    /// Scores of this study.
+    pub scores: OverlapScores,
+}
+
+/// Scores of a split; text is compared under R2Gen's protocol unless a name says otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SplitScores {
+    /// Studies.
+    pub studies: usize,
+    /// BLEU-1, in `[0, 1]`.
+    pub bleu_1: f64,
+    /// BLEU-2.
+    pub bleu_2: f64,
+    /// BLEU-3.
+    pub bleu_3: f64,
+    /// BLEU-4.
+    pub bleu_4: f64,
+    /// ROUGE-L, in `[0, 1]`.
+    pub rouge_l: f64,
+    /// CIDEr, in `[0, 10]`.
+    pub cider: f64,
+    /// BLEU-4 against the untouched reference (protocol `full`).
+    pub bleu_4_full: f64,
+    /// Findings read off the reports.
+    #[serde(flatten)]
+    pub findings: FindingsScores,
+    /// Variety of the predictions.
+    pub diversity: Diversity,
+}
+
+/// Scores predictions against the references of a split.
+///
+/// # Errors
+///
+/// If there are as many predictions as references only in part, or none.
+pub fn score_split(
+    split: &EvaluationSplit,
+    predictions: &[String],
+    findings: FindingsReader,
+) -> Result<(SplitScores, Vec<Prediction>), TrainError> {
+    let pairs = |references: &[String]| -> Result<_, TrainError> {
+        let pairs = ithn_metrics::Pair::zip(predictions, references)?;
+        Ok(score_corpus(pairs)?)
+    };
+    let scores = pairs(&split.references)?;
+    let full = pairs(&split.full_references)?;
+    let OverlapScores {
+        bleu,
+        rouge_l,
+        cider,
+    } = scores.corpus;
+    let summary = SplitScores {
+        studies: predictions.len(),
+        bleu_1: bleu[0],
+        bleu_2: bleu[1],
+        bleu_3: bleu[2],
+        bleu_4: bleu[3],
+        rouge_l,
+        cider,
+        bleu_4_full: full.corpus.bleu[3],
+        findings: findings.compare(&split.full_references, predictions)?,
+        diversity: ithn_metrics::diversity(predictions)?,
+    };
+    let rows = split
+        .studies
+        .iter()
+        .zip(&split.references)
+        .zip(predictions)
+        .zip(scores.per_study)
+        .map(|(((study, reference), prediction), scores)| Prediction {
+            id: study.id.clone(),
+            reference: reference.clone(),
+            prediction: prediction.clone(),
+            scores,
+        })
+        .collect();
+    Ok((summary, rows))
+}
+
+/// How reports are written for a split.
+#[derive(Debug, Clone)]
+pub struct Writing<'a> {
+    /// Search options.
+    pub search: &'a SearchConfig,
+    /// Words of the ids.
+    pub tokenizer: &'a Tokenizer,
+    /// Where images come from.
+    pub images: Arc<ImageLoader>,
+    /// Studies per batch.
+    pub batch_size: usize,
+    /// Threads that decode images.
+    pub threads: usize,
+    /// Where the generator lives.
+    pub device: &'a Device,
+}
+
+/// Writes the best report of every study of a split, in order; `progress` hears how many are done.
+///
+/// # Errors
+///
+/// If an image cannot be read or the generator returns what is no probability.
+pub fn write_reports<D: StepDecoder>(
+    generator: &D,
+    split: &EvaluationSplit,
+    writing: &Writing<'_>,
+    mut progress: impl FnMut(usize),
+) -> Result<Vec<String>, TrainError> {
+    let reports = write_reports_while(generator, split, writing, |done| {
+        progress(done);
+        true
+    })?;
+    Ok(reports.unwrap_or_default())
+}
+
+/// Like [`write_reports`], as long as `progress` says to go on; none if it said not to.
+pub(crate) fn write_reports_while<D: StepDecoder>(
+    generator: &D,
+    split: &EvaluationSplit,
+    writing: &Writing<'_>,
+    mut progress: impl FnMut(usize) -> bool,
+) -> Result<Option<Vec<String>>, TrainError> {
+    let members: Vec<BatchMember> = (0..split.studies.len())
+        .map(|study| BatchMember {
+            study,
+            negative: None,
+        })
+        .collect();
+    let batches = members
+        .chunks(writing.batch_size)
+        .map(<[BatchMember]>::to_vec)
+        .collect();
+    let loader = BatchLoader::start(
+        Arc::clone(&split.studies),
+        Arc::clone(&writing.images),
+        batches,
+        0,
+        writing.threads,
+    );
+    let mut reports = Vec::with_capacity(split.studies.len());
+    for batch in loader {
+        let studies = study_batch(batch?.images, writing.device);
+        for hypotheses in search(generator, studies, writing.search)? {
+            let best = hypotheses.first().map_or(&[][..], |best| &best.tokens);
+            reports.push(writing.tokenizer.decode(best));
+        }
+        if !progress(reports.len()) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(reports))
+}

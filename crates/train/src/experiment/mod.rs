@@ -1,0 +1,427 @@
+//! A whole run: data, weights, training, evaluation, tables and page.
+
+mod page;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use ithn_data::{ImageLoader, OnBadStudy, Split};
+use ithn_generator::TrainableGenerator;
+use ithn_metrics::evaluation::RankedStudy;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::RunImages;
+use crate::dataset::near_twins;
+use crate::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
+use crate::error::TrainError;
+use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
+use crate::evaluation::{RankingConfig, RankingScores, rank_split};
+use crate::evaluation::{most_frequent_report, nearest_image_report};
+use crate::interrupt::Interrupt;
+use crate::records::RunFolder;
+use crate::start::EarlierWeights;
+use crate::start::pretrained;
+use crate::trainer::Trainer;
+use crate::watch::Observer;
+use ithn_checkpoint::Checkpoint;
+use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorTask, Negatives};
+use ithn_models::LibraryGenerator;
+use ithn_plugin::Ithn;
+pub use page::{RunData, page_of_run, write_run_page};
+
+/// Predictions printed at the end.
+const EXAMPLES: usize = 5;
+
+/// What a run needs beside its configuration.
+#[derive(Debug, Clone)]
+pub struct ExperimentOptions {
+    /// Where studies come from.
+    pub source: DataSource,
+    /// Folder of the run.
+    pub out: PathBuf,
+    /// Device, without autodiff.
+    pub device: Device,
+    /// First weights of the backbone: torchvision's file, or a checkpoint of this library.
+    pub backbone_weights: Option<PathBuf>,
+    /// Checkpoint of this library whose weights the run starts from, its words carried over by name.
+    pub start_from: Option<PathBuf>,
+    /// Keep only the first studies of every split.
+    pub limit: Option<usize>,
+    /// Continue the run in `out`.
+    pub resume: bool,
+    /// What stops the run after its present step.
+    pub interrupt: Interrupt,
+    /// Folder of decoded images, completed if it lacks some and shared by runs.
+    pub cache: Option<PathBuf>,
+    /// What happens when a study's files are broken.
+    pub on_bad_study: OnBadStudy,
+}
+
+impl ExperimentOptions {
+    /// A new run on all studies of `source`, left in `out`.
+    pub fn new(source: DataSource, out: PathBuf, device: Device) -> Self {
+        ExperimentOptions {
+            source,
+            out,
+            device,
+            backbone_weights: None,
+            start_from: None,
+            limit: None,
+            resume: false,
+            interrupt: Interrupt::default(),
+            cache: None,
+            on_bad_study: OnBadStudy::Stop,
+        }
+    }
+}
+
+/// What a run comes to; `metrics.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentResults {
+    /// Epoch of the weights that were evaluated.
+    pub best_epoch: usize,
+    /// Scores on the validation split.
+    pub validation: SplitScores,
+    /// Scores on the test split.
+    pub test: SplitScores,
+    /// How well the model tells the reports of the test split apart; absent in earlier runs.
+    #[serde(default)]
+    pub ranking: Option<RankingScores>,
+    /// Test scores without a generator.
+    pub floors: Floors,
+    /// Time of the whole run, in seconds.
+    pub seconds: f64,
+}
+
+/// Test scores of reports chosen without a generator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Floors {
+    /// Always the most frequent training report.
+    pub most_frequent: SplitScores,
+    /// The report of the training study with the nearest image.
+    pub nearest_image: SplitScores,
+}
+
+/// Trains, evaluates and writes reports: everything from a data source to the final table, with the
+/// generator that the configuration names.
+///
+/// # Errors
+///
+/// If data, configuration, weights or files are not in order; what was saved before stays.
+pub fn run_experiment(
+    config: &ExperimentConfig,
+    options: &ExperimentOptions,
+    observer: &mut dyn Observer,
+) -> Result<ExperimentResults, TrainError> {
+    let run = Run::prepare(config, options, observer)?;
+    let (vocabulary, device) = (run.data.tokenizer.vocabulary(), run.device());
+    config.model.build(vocabulary, &device, run)?
+}
+
+/// The same with a generator from outside this library.
+///
+/// `build` is given the vocabulary (logits, token 0 included) and a device with autodiff, on which
+/// the seed is set. The configuration is saved with the run, so that its model should be a
+/// [`ModelConfig::custom`](ithn_checkpoint::config::ModelConfig::custom), by whose name messages call the
+/// generator; [`ReportWriter::load_with`](ithn_inference::ReportWriter::load_with) reads the
+/// checkpoints.
+///
+/// # Errors
+///
+/// As [`run_experiment`]; [`TrainError::Config`] if `options` has backbone weights, which `build`
+/// would have to load.
+pub fn run_experiment_with<G: TrainableGenerator>(
+    config: &ExperimentConfig,
+    options: &ExperimentOptions,
+    build: impl FnOnce(usize, &Device) -> G,
+    observer: &mut dyn Observer,
+) -> Result<ExperimentResults, TrainError> {
+    if options.backbone_weights.is_some() {
+        return Err(ConfigError(
+            "backbone weights are for the generators of this library: load them where the \
+             generator is built"
+                .to_owned(),
+        )
+        .into());
+    }
+    let run = Run::prepare(config, options, observer)?;
+    let generator = build(run.data.tokenizer.vocabulary(), &run.device());
+    run.train_and_evaluate(generator)
+}
+
+/// A run whose data is in memory and whose generator is still to come.
+struct Run<'a> {
+    began: Instant,
+    config: &'a ExperimentConfig,
+    options: &'a ExperimentOptions,
+    observer: &'a mut dyn Observer,
+    checkpoint: Option<Checkpoint>,
+    dataset: Dataset,
+    data: PreparedData,
+    images: RunImages,
+}
+
+impl<'a> Run<'a> {
+    /// Reads everything but weights, and sets the device's seed.
+    fn prepare(
+        config: &'a ExperimentConfig,
+        options: &'a ExperimentOptions,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, TrainError> {
+        let began = Instant::now();
+        config.validate()?;
+        let checkpoint = options
+            .resume
+            .then(|| {
+                let folder = RunFolder::open(&options.out)?;
+                Ok::<_, TrainError>(Checkpoint::load(&folder.last_checkpoint())?)
+            })
+            .transpose()?;
+        let mut dataset = Dataset::load(
+            &options.source,
+            config.model.views,
+            options.limit,
+            options.on_bad_study,
+        )?;
+        let cache = match &options.cache {
+            Some(folder) => Some(dataset.cache_images(
+                folder,
+                config,
+                options.on_bad_study,
+                |done, total| observer.writing("image cache", done, total),
+            )?),
+            None => None,
+        };
+        if cache.is_none() && options.on_bad_study == OnBadStudy::Skip {
+            dataset.drop_undecodable()?;
+        }
+        let tokenizer = checkpoint
+            .as_ref()
+            .map(|checkpoint| checkpoint.header.tokenizer.clone());
+        let data = PreparedData::new(&dataset, config, tokenizer)?;
+        let run = Run {
+            began,
+            config,
+            options,
+            observer,
+            checkpoint,
+            dataset,
+            data,
+            images: RunImages::new(config, cache),
+        };
+        run.device().seed(config.training.seed);
+        Ok(run)
+    }
+
+    /// The device to train on.
+    fn device(&self) -> Device {
+        self.options.device.clone().autodiff()
+    }
+
+    fn train_and_evaluate<G: TrainableGenerator>(
+        mut self,
+        generator: G,
+    ) -> Result<ExperimentResults, TrainError> {
+        let (config, options) = (self.config, self.options);
+        let mut model = config.ithn.init(generator, &self.device()).materialize();
+        if let Some(path) = &options.start_from {
+            let earlier = EarlierWeights::read(path, config, &options.device)?;
+            model = earlier.carry_into(model, &self.data.tokenizer)?;
+        }
+        let folder = if options.resume {
+            RunFolder::open(&options.out)?
+        } else {
+            RunFolder::create(&options.out, config)?
+        };
+        self.describe(model.num_params());
+
+        let images = Arc::clone(&self.images.evaluation);
+        let trainer = Trainer::new(
+            config,
+            &self.data,
+            &folder,
+            model,
+            self.images.clone(),
+            options.device.clone(),
+        )
+        .with_interrupt(options.interrupt.clone());
+        let trainer = match &self.checkpoint {
+            Some(checkpoint) => trainer.resume(checkpoint)?,
+            None => trainer,
+        };
+        let model = match trainer.train(self.observer) {
+            Err(error @ TrainError::Data(_)) => {
+                folder.discard_untrained()?;
+                return Err(error);
+            }
+            trained => trained?,
+        };
+        let best = Checkpoint::load(&folder.best_checkpoint())?;
+        let model = best.restore_model(model.valid())?;
+
+        let Evaluated {
+            results,
+            predictions,
+            ranked,
+        } = self.evaluate(&model, &images, best.header.progress.epoch)?;
+        folder.write_predictions("predictions.csv", &predictions)?;
+        if !ranked.is_empty() {
+            folder.write_retrieval(&ranked)?;
+        }
+        folder.write_json("metrics.json", &results)?;
+        let page = write_run_page(
+            &folder,
+            &RunData {
+                model: &model,
+                config,
+                data: &self.data,
+                images: &images,
+                device: &options.device,
+                best_epoch: results.best_epoch,
+                results: Some(&results),
+            },
+        )?;
+        report(&results, &predictions, &folder, &page, self.observer);
+        Ok(results)
+    }
+
+    fn describe(&mut self, weights: usize) {
+        for note in &self.dataset.notes {
+            self.observer.note(note);
+        }
+        self.observer.note(&format!(
+            "{}: {} training, {} validation, {} test studies; {} words; {} of {:.2} M weights",
+            self.dataset.path.display(),
+            self.data.members.len(),
+            self.data.validation.studies.len(),
+            self.data.test.studies.len(),
+            self.data.tokenizer.words().len(),
+            self.config.model.generator.name(),
+            weights as f64 / 1e6,
+        ));
+        let options = self.options;
+        let starts_from_scratch =
+            options.backbone_weights.is_none() && options.start_from.is_none() && !options.resume;
+        let is_custom = self.config.model.generator.backbone().is_none();
+        if starts_from_scratch && !is_custom && self.config.preset.wants_pretrained_backbone() {
+            self.observer.warning(
+                "the backbone starts from random weights; the published results start from \
+                 ImageNet's: give torchvision's file with --backbone-weights",
+            );
+        }
+    }
+
+    /// Scores a trained model.
+    fn evaluate<G: TrainableGenerator>(
+        &mut self,
+        model: &Ithn<G>,
+        images: &Arc<ImageLoader>,
+        best_epoch: usize,
+    ) -> Result<Evaluated, TrainError> {
+        let (config, data, device) = (self.config, &self.data, &self.options.device);
+        let writing = Writing {
+            search: &config.decoding,
+            tokenizer: &data.tokenizer,
+            images: Arc::clone(images),
+            batch_size: config.training.evaluation_batch_size,
+            threads: config.training.loader_threads,
+            device,
+        };
+        let observer = &mut *self.observer;
+        let mut write_and_score = |split: &EvaluationSplit| {
+            let total = split.studies.len();
+            let reports = write_reports(&model.generator, split, &writing, |done| {
+                observer.writing(split.name, done, total);
+            })?;
+            score_split(split, &reports, data.findings)
+        };
+        let (validation, _) = write_and_score(&data.validation)?;
+        let (test, predictions) = write_and_score(&data.test)?;
+
+        let ranked = rank_split(
+            model,
+            &data.test,
+            &near_twins(&self.dataset, Split::Test, data.tokenizer.cleaning())?,
+            config.negatives != Negatives::Off,
+            images,
+            device,
+            &RankingConfig {
+                batch_size: config.training.evaluation_batch_size,
+                ..RankingConfig::default()
+            },
+        )?;
+        let score_floor = |reports: &[String]| score_split(&data.test, reports, data.findings);
+        let floors = Floors {
+            most_frequent: score_floor(&most_frequent_report(data, &data.test))?.0,
+            nearest_image: score_floor(&nearest_image_report(data, &data.test, images)?)?.0,
+        };
+        let results = ExperimentResults {
+            best_epoch,
+            validation,
+            test,
+            ranking: Some(RankingScores::of(&ranked)?),
+            floors,
+            seconds: self.began.elapsed().as_secs_f64(),
+        };
+        Ok(Evaluated {
+            results,
+            predictions,
+            ranked,
+        })
+    }
+}
+
+/// What evaluation leaves behind.
+struct Evaluated {
+    results: ExperimentResults,
+    /// On the test split.
+    predictions: Vec<Prediction>,
+    /// How the test images score reports.
+    ranked: Vec<RankedStudy>,
+}
+
+impl GeneratorTask for Run<'_> {
+    type Output = Result<ExperimentResults, TrainError>;
+
+    /// Gives the backbone its pretrained weights, if there are any, before training.
+    fn run<G: LibraryGenerator>(self, mut generator: G) -> Self::Output {
+        let config = self.config.model.generator.backbone();
+        if let (Some(path), Some(config)) = (&self.options.backbone_weights, config) {
+            let backbone = generator.backbone_mut();
+            *backbone = pretrained(backbone.clone(), config, path, &self.device())?;
+        }
+        self.train_and_evaluate(generator)
+    }
+}
+
+fn report(
+    results: &ExperimentResults,
+    predictions: &[Prediction],
+    folder: &RunFolder,
+    page: &Path,
+    observer: &mut dyn Observer,
+) {
+    observer.results(&[
+        ("validation", &results.validation),
+        ("test", &results.test),
+        ("floor: most frequent report", &results.floors.most_frequent),
+        ("floor: nearest image", &results.floors.nearest_image),
+    ]);
+    if let Some(ranking) = &results.ranking {
+        observer.note(&format!("\n{ranking}"));
+    }
+    observer.examples(&predictions[..EXAMPLES.min(predictions.len())]);
+    observer.note(&format!(
+        "\nbest epoch {}; config, checkpoints, metrics and predictions are in {}; open {} to look at \
+         the run",
+        results.best_epoch,
+        folder.root().display(),
+        page.display(),
+    ));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::Device;
+use ithn_data::{ImageLoader, ImageTransform, OnBadStudy};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use ithn_inference::{FindingsReader, SheetMaker, StudySheet};
+use ithn_page::ReportPage;
+
+use super::ExperimentResults;
+use crate::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
+use crate::error::TrainError;
+use crate::evaluation::{SimilaritySample, sample_similarities};
+use crate::records::{EpochRecord, RunFolder, output_error};
+use ithn_checkpoint::Checkpoint;
+use ithn_checkpoint::config::{ExperimentConfig, GeneratorTask, Negatives};
+use ithn_generator::TrainableGenerator;
+use ithn_models::LibraryGenerator;
+use ithn_plugin::Ithn;
+
+/// Studies on the page.
+const STUDIES: usize = 24;
+
+/// Bytes of studies after which no more are added, so that the page stays below 10 MB.
+const STUDY_BYTES: usize = 8_000_000;
+
+/// What a run's page is made from.
+#[derive(Debug)]
+pub struct RunData<'a, G> {
+    /// The best model, on `device`.
+    pub model: &'a Ithn<G>,
+    /// The run's configuration.
+    pub config: &'a ExperimentConfig,
+    /// The run's data.
+    pub data: &'a PreparedData,
+    /// Loader of evaluation images.
+    pub images: &'a ImageLoader,
+    /// Where the generator lives, without autodiff.
+    pub device: &'a Device,
+    /// Epoch of its weights.
+    pub best_epoch: usize,
+    /// Final scores, if training is over; without them studies come from the validation split, so
+    /// that nobody tunes on test studies.
+    pub results: Option<&'a ExperimentResults>,
+}
+
+/// Writes `report.html` into a run's folder.
+///
+/// # Errors
+///
+/// If an image cannot be read, `epochs.jsonl` is not what the run wrote, or the page cannot be
+/// written.
+pub fn write_run_page<G: TrainableGenerator>(
+    folder: &RunFolder,
+    run: &RunData<'_, G>,
+) -> Result<PathBuf, TrainError> {
+    let split = match run.results {
+        Some(_) => &run.data.test,
+        None => &run.data.validation,
+    };
+    let name = folder
+        .root()
+        .file_name()
+        .unwrap_or(folder.root().as_os_str());
+    let path = folder.root().join("report.html");
+    let failed = output_error(&path);
+    let epochs = read_epochs(folder)?;
+    let similarities = similarities(folder, run, &epochs)?;
+    let studies = studies(run, split)?;
+    let page = || -> io::Result<()> {
+        let page = ReportPage {
+            config: Some(serde_json::to_value(run.config)?),
+            epochs: epochs
+                .iter()
+                .map(serde_json::to_value)
+                .collect::<Result<_, _>>()?,
+            similarities: similarities.map(serde_json::to_value).transpose()?,
+            table: run.results.map(table).transpose()?.unwrap_or_default(),
+            best_epoch: Some(run.best_epoch),
+            ..ReportPage::of_studies(&name.to_string_lossy(), studies)
+        };
+        page.write(&path)
+    };
+    page().map_err(failed)?;
+    Ok(path)
+}
+
+/// Writes `report.html` of a run on demand, finished or still training, from its best checkpoint and
+/// the data it was trained on.
+///
+/// # Errors
+///
+/// If checkpoint, data or files are not in order.
+pub fn page_of_run(
+    root: &Path,
+    source: &DataSource,
+    device: &Device,
+) -> Result<PathBuf, TrainError> {
+    let folder = RunFolder::view(root);
+    let checkpoint = Checkpoint::load(&folder.best_checkpoint())?;
+    let header = &checkpoint.header;
+    let config = &header.config;
+    // The page needs no negatives.
+    let config_without_negatives = ExperimentConfig {
+        negatives: Negatives::Off,
+        ..config.clone()
+    };
+    let dataset = Dataset::load(source, config.model.views, None, OnBadStudy::Stop)?;
+    let tokenizer = Some(header.tokenizer.clone());
+    let data = PreparedData::new(&dataset, &config_without_negatives, tokenizer)?;
+    let task = PageOfRun {
+        folder: &folder,
+        checkpoint: &checkpoint,
+        data: &data,
+        device,
+    };
+    config
+        .model
+        .build(header.tokenizer.vocabulary(), device, task)?
+}
+
+/// A page whose generator is still to be built.
+struct PageOfRun<'a> {
+    folder: &'a RunFolder,
+    checkpoint: &'a Checkpoint,
+    data: &'a PreparedData,
+    device: &'a Device,
+}
+
+impl GeneratorTask for PageOfRun<'_> {
+    type Output = Result<PathBuf, TrainError>;
+
+    fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output {
+        let header = &self.checkpoint.header;
+        let config = &header.config;
+        let model = config.ithn.init(generator, self.device);
+        let model = self.checkpoint.restore_model(model)?;
+        let resize = ImageTransform::Resize {
+            size: config.images.size,
+        };
+        let results: Option<ExperimentResults> = read_json(self.folder, "metrics.json")?;
+        let run = RunData {
+            model: &model.valid(),
+            config,
+            data: self.data,
+            images: &ImageLoader::new(resize, config.model.views, 0, 0),
+            device: self.device,
+            best_epoch: header.progress.epoch,
+            results: results.as_ref(),
+        };
+        write_run_page(self.folder, &run)
+    }
+}
+
+/// Similarities under the best weights: computed and kept in `similarities.json` where the data has
+/// its negatives, else as they were kept.
+fn similarities<G: TrainableGenerator>(
+    folder: &RunFolder,
+    run: &RunData<'_, G>,
+    epochs: &[EpochRecord],
+) -> Result<Option<SimilaritySample>, TrainError> {
+    let Some(best) = epochs.iter().find(|record| record.epoch == run.best_epoch) else {
+        return Ok(None);
+    };
+    let computed = sample_similarities(run.model, run.data, run.images, run.device, best.lambda)?;
+    match computed {
+        Some(sample) => {
+            folder.write_json("similarities.json", &sample)?;
+            Ok(Some(sample))
+        }
+        None => read_json(folder, "similarities.json"),
+    }
+}
+
+/// A file of the run; none if it is not there yet.
+fn read_json<T: DeserializeOwned>(folder: &RunFolder, name: &str) -> Result<Option<T>, TrainError> {
+    let path = folder.root().join(name);
+    let failed = |source: io::Error| TrainError::Output {
+        path: path.clone(),
+        source,
+    };
+    match fs::read(&path) {
+        Ok(text) => Ok(Some(
+            serde_json::from_slice(&text).map_err(|error| failed(error.into()))?,
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Studies spread evenly over the split.
+fn studies<G: TrainableGenerator>(
+    run: &RunData<'_, G>,
+    split: &EvaluationSplit,
+) -> Result<Vec<StudySheet>, TrainError> {
+    let maker = SheetMaker {
+        generator: &run.model.generator,
+        tokenizer: &run.data.tokenizer,
+        search: &run.config.decoding,
+        images: run.images,
+        device: run.device,
+    };
+    let reader: FindingsReader = run.data.findings;
+    let total = split.studies.len();
+    let count = total.min(STUDIES);
+    let mut sheets = Vec::with_capacity(count);
+    let mut bytes = 0;
+    for index in (0..count).map(|place| place * total / count) {
+        let reference = (split.references[index].as_str(), reader);
+        let sheet = maker.sheet(&split.studies[index], Some(reference))?;
+        let images: usize = sheet.images.iter().map(String::len).sum();
+        bytes += images + sheet.attention.as_ref().map_or(0, |maps| maps.values.len());
+        if bytes > STUDY_BYTES {
+            break;
+        }
+        sheets.push(sheet);
+    }
+    Ok(sheets)
+}
+
+fn table(results: &ExperimentResults) -> serde_json::Result<Vec<(String, Value)>> {
+    [
+        ("validation", &results.validation),
+        ("test", &results.test),
+        ("floor: most frequent report", &results.floors.most_frequent),
+        ("floor: nearest image", &results.floors.nearest_image),
+    ]
+    .into_iter()
+    .map(|(name, scores)| Ok((name.to_owned(), serde_json::to_value(scores)?)))
+    .collect()
+}
+
+fn read_epochs(folder: &RunFolder) -> Result<Vec<EpochRecord>, TrainError> {
+    let path = folder.root().join("epochs.jsonl");
+    let failed = |source: io::Error| TrainError::Output {
+        path: path.clone(),
+        source,
+    };
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    fs::read_to_string(&path)
+        .map_err(failed)?
+        .lines()
+        .map(|line| serde_json::from_str(line).map_err(|error| failed(error.into())))
+        .collect()
+}

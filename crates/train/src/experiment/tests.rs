@@ -1,0 +1,159 @@
+//! The whole job, small, with generators of this library and from outside it.
+
+use std::path::Path;
+
+use ithn_backbone::ResNetConfig;
+use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
+use ithn_decoder::search::SearchConfig;
+use ithn_metrics::evaluation::read_ranked;
+
+use super::*;
+use crate::{EpochPlan, EpochRecord, StepRecord};
+use ithn_checkpoint::config::{GeneratorKind, ModelConfig, Preset};
+use ithn_inference::ReportWriter;
+use ithn_models::{AttentiveLstmConfig, CnnLstm, CnnLstmConfig};
+
+struct Silent;
+
+impl Observer for Silent {
+    fn epoch_begins(&mut self, _: &EpochPlan) {}
+    fn step_ends(&mut self, _: &StepRecord) {}
+    fn writing(&mut self, _: &str, _: usize, _: usize) {}
+    fn epoch_ends(&mut self, _: &EpochRecord) {}
+    fn note(&mut self, _: &str) {}
+    fn results(&mut self, _: &[(&str, &SplitScores)]) {}
+    fn examples(&mut self, _: &[Prediction]) {}
+}
+
+fn config(kind: GeneratorKind) -> ExperimentConfig {
+    let mut config = Preset::Phantom.config().with_generator(kind);
+    if let Some(backbone) = config.model.generator.backbone_mut() {
+        *backbone = ResNetConfig::narrow(4, vec![1, 1]);
+    }
+    config.training.epochs = 1;
+    config.training.batch_size = 4;
+    config.text.minimum_occurrences = 1;
+    config.images.size = 32;
+    config.decoding = SearchConfig::greedy(12);
+    config
+}
+
+fn options(folder: &Path, name: &str) -> ExperimentOptions {
+    let studies = folder.join("studies");
+    let cohort = PhantomConfig {
+        train: 8,
+        validation: 2,
+        test: 4,
+        near_twin_share: 0.5,
+        image_size: 32,
+        seed: 5,
+    };
+    write_phantom_dataset(&studies, &cohort).expect("drawn");
+    ExperimentOptions::new(
+        DataSource::mimic(studies),
+        folder.join(name),
+        Device::default(),
+    )
+}
+
+/// Test image and what the run wrote of it.
+fn first_prediction(options: &ExperimentOptions) -> (PathBuf, String) {
+    let dataset = Dataset::load(&options.source, 1, None, OnBadStudy::Stop).expect("readable");
+    let study = dataset.split(Split::Test).next().expect("there is one");
+    let mut table = csv::Reader::from_path(options.out.join("predictions.csv")).expect("written");
+    let row = table
+        .records()
+        .map(|row| row.expect("well formed"))
+        .find(|row| row[0] == study.id)
+        .expect("every study is there");
+    (study.images[0].clone(), row[2].to_owned())
+}
+
+#[test]
+fn every_generator_trains_ranks_and_writes_from_its_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for kind in GeneratorKind::ALL {
+        let options = options(folder.path(), kind.name());
+        let results = run_experiment(&config(kind), &options, &mut Silent).expect("it runs");
+        let ranking = results.ranking.expect("it ranks");
+        assert_eq!(ranking.near_twins.expect("drawn as such").studies, 2);
+        assert!(ranking.retrieval.expect("trained").median_rank >= 1.0);
+        let ranked = read_ranked(&options.out.join("retrieval.csv")).expect("left behind");
+        assert_eq!(RankingScores::of(&ranked).expect("finite"), ranking);
+
+        let best = options.out.join("best.ithn");
+        let writer = ReportWriter::load(&best, &options.device).expect("any generator");
+        let (image, expected) = first_prediction(&options);
+        assert_eq!(writer.write(&[image]).expect("readable"), expected);
+    }
+}
+
+#[test]
+fn a_generator_from_outside_is_trained_and_loaded_by_whoever_builds_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let build = |vocabulary: usize, device: &Device| -> CnnLstm {
+        let backbone = ResNetConfig::narrow(2, vec![1]);
+        CnnLstmConfig::new(backbone, AttentiveLstmConfig::new(6, 6, 6), vocabulary).init(device)
+    };
+    let mut config = config(GeneratorKind::R2GenCmn);
+    config.model = ModelConfig::custom("mine", 1);
+    let options = options(folder.path(), "mine");
+    run_experiment_with(&config, &options, build, &mut Silent).expect("it runs");
+
+    let best = options.out.join("best.ithn");
+    let error = ReportWriter::load(&best, &options.device).unwrap_err();
+    assert!(error.to_string().contains("load_with"), "{error}");
+    let writer = ReportWriter::load_with(&best, &options.device, build).expect("its builder");
+    let (image, expected) = first_prediction(&options);
+    assert_eq!(writer.write(&[image]).expect("readable"), expected);
+
+    let error = run_experiment(&config, &options, &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("'mine'"), "{error}");
+}
+
+/// Remembers the epochs it hears of.
+#[derive(Default)]
+struct Epochs {
+    before: Vec<EpochRecord>,
+    heard: Vec<EpochRecord>,
+}
+
+impl Observer for Epochs {
+    fn resumes(&mut self, history: &[EpochRecord]) {
+        self.before = history.to_vec();
+    }
+    fn epoch_begins(&mut self, _: &EpochPlan) {}
+    fn step_ends(&mut self, _: &StepRecord) {}
+    fn writing(&mut self, _: &str, _: usize, _: usize) {}
+    fn epoch_ends(&mut self, record: &EpochRecord) {
+        self.heard.push(record.clone());
+    }
+    fn note(&mut self, _: &str) {}
+    fn results(&mut self, _: &[(&str, &SplitScores)]) {}
+    fn examples(&mut self, _: &[Prediction]) {}
+}
+
+#[test]
+fn whoever_watches_a_resumed_run_learns_what_was_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config(GeneratorKind::R2GenCmn);
+    let mut options = options(folder.path(), "watched");
+    let mut first = Epochs::default();
+    run_experiment(&config, &options, &mut first).expect("it runs");
+    assert_eq!((first.before.len(), first.heard.len()), (0, 1));
+
+    config.training.epochs = 2;
+    options.resume = true;
+    let mut second = Epochs::default();
+    run_experiment(&config, &options, &mut second).expect("it goes on");
+    let place = |epochs: &[EpochRecord]| -> Vec<_> {
+        let losses = epochs.iter().map(|record| record.losses.total);
+        epochs
+            .iter()
+            .map(|record| record.step)
+            .zip(losses)
+            .collect()
+    };
+    assert_eq!(place(&second.before), place(&first.heard));
+    assert_eq!(second.heard.len(), 1);
+}

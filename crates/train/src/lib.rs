@@ -1,0 +1,49 @@
+//! Training, evaluation and what a run leaves behind.
+//!
+//! [`Trainer`] trains any generator that implements the two traits of [`ithn_generator`];
+//! [`run_experiment`] is a whole run, from a data source to the final table, and
+//! [`run_experiment_with`] the same for a generator of one's own.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `dataset` | studies of a source, tokenised, with first negatives; image loaders |
+//! | `optimizer` | Adam with AMSGrad, parameter groups, gradient clipping |
+//! | `trainer` | the loop: steps, epochs, checkpoints, incidents |
+//! | `evaluation` | reports of a split and their scores, floors, retrieval |
+//! | `records` | files of a run's folder |
+//! | `watch` | observers: console, progress |
+//! | `start` | weights that a run starts from |
+//! | `experiment` | all of it, in order |
+//! | [`ablation`] | arms and seeds of experiments, compared |
+
+pub mod ablation;
+mod dataset;
+mod error;
+mod evaluation;
+mod experiment;
+mod interrupt;
+mod optimizer;
+mod records;
+mod start;
+mod trainer;
+mod watch;
+
+pub use dataset::{
+    DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, draw_annotation, near_twins,
+    stated_findings, training_batch,
+};
+pub use error::TrainError;
+pub use evaluation::{
+    NearTwinScores, Prediction, RankingConfig, RankingScores, RetrievalScores, SimilaritySample,
+    SplitScores, Writing, most_frequent_report, nearest_image_report, rank_split,
+    sample_similarities, score_split, write_reports,
+};
+pub use experiment::{
+    ExperimentOptions, ExperimentResults, Floors, RunData, page_of_run, run_experiment,
+    run_experiment_with, write_run_page,
+};
+pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
+pub use optimizer::{clip_gradients, gradient_norm, init_optimizer, learning_rate_policy};
+pub use records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, RunFolder, StepRecord};
+pub use trainer::Trainer;
+pub use watch::{Console, EpochPlan, Observer, Pace, Verbosity};

@@ -1,0 +1,58 @@
+use burn::optim::{AdamState, AdaptiveMomentumState, LearningRate, Optimizer};
+use burn::tensor::{Device, Tensor};
+use ithn_kernels::{AmsGradStep, AmsGradWeight};
+
+/// Burn's Adam with AMSGrad and L2, in one pass over memory; its state is Burn's own.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AmsGrad {
+    pub(crate) betas: [f64; 2],
+    pub(crate) epsilon: f64,
+    pub(crate) weight_decay: f64,
+}
+
+impl Optimizer for AmsGrad {
+    type State<const D: usize> = AdamState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        weight: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<AdamState<D>>,
+    ) -> (Tensor<D>, Option<AdamState<D>>) {
+        let zeros = || gradient.zeros_like();
+        let (time, first, second, largest) = match state {
+            None => (0, zeros(), zeros(), zeros()),
+            Some(AdamState { momentum }) => {
+                // A state that was saved without AMSGrad starts from its present moment.
+                let largest = momentum.max_moment_2;
+                let largest = largest.unwrap_or_else(|| momentum.moment_2.clone());
+                (momentum.time, momentum.moment_1, momentum.moment_2, largest)
+            }
+        };
+        let step = AmsGradStep {
+            rate,
+            betas: self.betas,
+            epsilon: self.epsilon,
+            decay: self.weight_decay,
+            time: time + 1,
+        };
+        let taken = step.apply(
+            AmsGradWeight {
+                weight,
+                first,
+                second,
+                largest,
+            },
+            gradient,
+        );
+        let mut momentum = AdaptiveMomentumState::new(step.time, taken.first, taken.second);
+        momentum.max_moment_2 = Some(taken.largest);
+        (taken.weight, Some(AdamState::new(momentum)))
+    }
+
+    fn to_device<const D: usize>(mut state: AdamState<D>, device: &Device) -> AdamState<D> {
+        state.momentum = state.momentum.to_device(device);
+        state
+    }
+}

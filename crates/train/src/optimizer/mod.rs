@@ -1,0 +1,40 @@
+//! From a configuration to an optimiser: Adam with AMSGrad over two parameter groups, clipping.
+
+mod amsgrad;
+mod guards;
+
+use burn::module::ParamGroup;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
+use burn::optim::{AdamConfig, ModuleOptimizer};
+use ithn_checkpoint::config::OptimizerConfig;
+use ithn_negatives::TrainingPoint;
+
+use amsgrad::AmsGrad;
+pub use guards::{clip_gradients, gradient_norm};
+
+/// The optimiser of a configuration, without state.
+pub fn init_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
+    if config.amsgrad {
+        return ModuleOptimizer::from(AmsGrad {
+            betas: config.betas,
+            epsilon: config.epsilon,
+            weight_decay: config.weight_decay,
+        });
+    }
+    AdamConfig::new()
+        .with_beta_1(config.betas[0] as f32)
+        .with_beta_2(config.betas[1] as f32)
+        .with_epsilon(config.epsilon as f32)
+        .with_weight_decay(Some(WeightDecayConfig::new(config.weight_decay as f32)))
+        .init()
+}
+
+/// Learning rates at a point of training by parameter path: whatever lies under a field named
+/// `backbone` is the backbone.
+pub fn learning_rate_policy(config: &OptimizerConfig, point: TrainingPoint) -> ModuleLearningRate {
+    let [backbone, rest] = config.learning_rates(point);
+    ModuleLrScheduler::new(rest)
+        .with_group(ParamGroup::from_predicate("backbone."), backbone)
+        .step()
+}

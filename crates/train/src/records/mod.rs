@@ -1,0 +1,13 @@
+//! The files of a run: its folder, a record per epoch and per step.
+
+mod epoch_record;
+mod folder;
+mod step;
+mod step_log;
+
+pub use epoch_record::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses};
+pub use folder::RunFolder;
+pub use step::StepRecord;
+
+pub(crate) use folder::output_error;
+pub(crate) use step_log::StepLog;

@@ -1,0 +1,69 @@
+//! Where a backbone's first weights come from.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use ithn_backbone::{ResNet, ResNetConfig};
+
+use crate::error::TrainError;
+use ithn_checkpoint::config::{ConfigError, GeneratorTask};
+use ithn_checkpoint::import::{NamedTensors, load_torchvision};
+use ithn_checkpoint::{Checkpoint, CheckpointError};
+use ithn_models::LibraryGenerator;
+
+/// A backbone of this configuration with the weights of a file: torchvision's ResNet (`.pth` or
+/// `.safetensors`), or the backbone of any checkpoint of this library.
+///
+/// # Errors
+///
+/// If the file cannot be read, or holds a backbone of other sizes.
+pub(crate) fn pretrained(
+    backbone: ResNet,
+    config: &ResNetConfig,
+    path: &Path,
+    device: &Device,
+) -> Result<ResNet, TrainError> {
+    let checkpoint = match Checkpoint::load(path) {
+        Err(CheckpointError::NotACheckpoint(_)) => {
+            return Ok(load_torchvision(backbone, &NamedTensors::read(path)?)?);
+        }
+        checkpoint => checkpoint?,
+    };
+    let header = &checkpoint.header;
+    let found = header.config.model.generator.backbone();
+    if found.is_some_and(|found| found != config) {
+        return Err(ConfigError(format!(
+            "{} holds another backbone ({found:?}) than the run's ({config:?}): choose the preset \
+             that it was trained with",
+            path.display()
+        ))
+        .into());
+    }
+    let taking = TakingBackbone {
+        checkpoint: &checkpoint,
+        device,
+    };
+    let vocabulary = header.tokenizer.vocabulary();
+    header.config.model.build(vocabulary, device, taking)?
+}
+
+/// A checkpoint whose generator is still to be built.
+struct TakingBackbone<'a> {
+    checkpoint: &'a Checkpoint,
+    device: &'a Device,
+}
+
+impl GeneratorTask for TakingBackbone<'_> {
+    type Output = Result<ResNet, TrainError>;
+
+    fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output {
+        let model = self
+            .checkpoint
+            .header
+            .config
+            .ithn
+            .init(generator, self.device);
+        let mut model = self.checkpoint.restore_model(model)?;
+        Ok(model.generator.backbone_mut().clone())
+    }
+}

@@ -1,0 +1,200 @@
+//! The steps of an epoch.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::Tensor;
+use ithn_data::{BatchLoader, BatchMember, DataError, LoadedBatch, shuffled_order};
+use ithn_negatives::TrainingPoint;
+
+use ithn_generator::TrainableGenerator;
+
+use super::{BETWEEN_STEPS, Trainer};
+use crate::dataset::training_batch;
+use crate::error::TrainError;
+use crate::optimizer::{clip_gradients, gradient_norm, learning_rate_policy};
+use crate::records::StepLog;
+use crate::records::StepRecord;
+use crate::trainer::step::{StepValues, batch_values, catch_out_of_memory};
+use crate::watch::{EpochPlan, Observer};
+use ithn_checkpoint::Exact;
+
+impl<G: TrainableGenerator> Trainer<'_, G> {
+    /// Learns from the batches of an epoch that are still to come.
+    pub(crate) fn train_epoch(
+        &mut self,
+        epoch: usize,
+        log: &mut StepLog,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let training = &self.config.training;
+        let batches = self.batches(epoch);
+        let total = batches.len();
+        let done = self.progress.batch.min(total);
+        observer.epoch_begins(&EpochPlan {
+            epoch,
+            epochs: training.epochs,
+            batches: total,
+            done,
+            batch_size: training.batch_size,
+        });
+        let mut loader = BatchLoader::start(
+            Arc::clone(&self.data.training),
+            Arc::clone(&self.training_images),
+            batches[done..].to_vec(),
+            epoch,
+            training.loader_threads,
+        );
+        while self.progress.batch < total {
+            let began = Instant::now();
+            let size = training.accumulate.min(total - self.progress.batch);
+            let point = TrainingPoint {
+                epoch,
+                step: self.progress.step,
+                total_steps: training.epochs * total.div_ceil(training.accumulate),
+            };
+            let group: Vec<LoadedBatch> = loader
+                .by_ref()
+                .take(size)
+                .collect::<Result<_, DataError>>()?;
+            self.take_step(group, point, log, observer)?;
+            let partial = &mut self.progress.partial;
+            partial.seconds = Exact(partial.seconds.0 + began.elapsed().as_secs_f64());
+            self.save_if_due(epoch, log)?;
+        }
+        Ok(())
+    }
+
+    /// The batches of an epoch, in its order.
+    fn batches(&self, epoch: usize) -> Vec<Vec<BatchMember>> {
+        let training = &self.config.training;
+        shuffled_order(self.data.turns.len(), training.seed, epoch)
+            .chunks(training.batch_size)
+            .map(|batch| {
+                batch
+                    .iter()
+                    .map(|&turn| self.data.members[self.data.turns[turn]])
+                    .collect()
+            })
+            .collect()
+    }
+
+    /// One optimiser step, from the mean gradient of some batches.
+    fn take_step(
+        &mut self,
+        group: Vec<LoadedBatch>,
+        point: TrainingPoint,
+        log: &mut StepLog,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let members: Vec<Vec<BatchMember>> =
+            group.iter().map(|batch| batch.members.clone()).collect();
+        // Running statistics move in the forward pass: this is the model to go back to.
+        let before = self.model().valid();
+        let lambda = self.config.lambda(point);
+        let learnt = catch_out_of_memory(|| self.learn(group, point.epoch, lambda))?;
+        if let Some(found) = learnt.values.non_finite() {
+            self.model = Some(before.train());
+            return self.leave_out(found, &learnt.values, &members, point, log, observer);
+        }
+
+        // Whoever else held the weights would make the step copy them before it changes them.
+        drop(before);
+        let model = self.model.take().expect(BETWEEN_STEPS);
+        let optimizer = &self.config.training.optimizer;
+        let policy = learning_rate_policy(optimizer, point);
+        self.model = Some(self.optimizer.step(policy, model, learnt.gradients));
+        self.progress.step += 1;
+        let partial = &mut self.progress.partial;
+        for (values, members) in learnt.values.batches.iter().zip(&members) {
+            partial.add_batch(values, members.len());
+        }
+        partial.add_step(learnt.values.gradient_norm, lambda);
+        let record = StepRecord {
+            epoch: point.epoch,
+            step: self.progress.step,
+            batches: members.len(),
+            lambda,
+            learning_rates: optimizer.learning_rates(point),
+            gradient_norm: learnt.values.gradient_norm,
+            ..StepRecord::mean_of(&learnt.values.batches)
+        };
+        self.progress.batch += members.len();
+        log.record(&record)?;
+        observer.step_ends(&record);
+        Ok(())
+    }
+
+    /// Mean gradient of some batches, clipped, and their numbers.
+    fn learn(
+        &self,
+        group: Vec<LoadedBatch>,
+        epoch: usize,
+        lambda: f64,
+    ) -> Result<Learnt, TrainError> {
+        let device = self.device.clone().autodiff();
+        let model = self.model();
+        let count = group.len();
+        let mut values = Vec::with_capacity(count);
+        let mut sum = GradientsAccumulator::new();
+        for (index, batch) in group.into_iter().enumerate() {
+            // The dropout of a batch depends on seed, epoch and batch alone.
+            let seed = self.config.training.seed;
+            self.device
+                .seed(batch_seed(seed, epoch, self.progress.batch + index));
+            let terms = model.losses(training_batch(batch, &device), lambda);
+            values.push(batch_values(&terms));
+            let share = match count {
+                1 => terms.total,
+                _ => terms.total.div_scalar(count as f64),
+            };
+            let gradients = GradientsParams::from_grads(share.backward(), model);
+            sum.accumulate(model, gradients);
+        }
+        let gradients = sum.grads();
+        let norm: Tensor<1> = gradient_norm(model, &gradients, &self.device);
+        let gradients = match self.config.training.guards.largest_gradient_norm {
+            Some(largest) => clip_gradients(model, gradients, norm.clone(), largest),
+            None => gradients,
+        };
+        Ok(Learnt {
+            values: StepValues::read(values, norm)?,
+            gradients,
+        })
+    }
+}
+
+/// What a group of batches taught.
+struct Learnt {
+    values: StepValues,
+    gradients: GradientsParams,
+}
+
+/// Seed of all that is drawn while a batch is learnt from (SplitMix64 of seed, epoch and batch).
+fn batch_seed(seed: u64, epoch: usize, batch: usize) -> u64 {
+    let mix = |value: u64| {
+        let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        value ^ (value >> 31)
+    };
+    mix(mix(mix(seed) ^ epoch as u64) ^ batch as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_batch_of_every_epoch_draws_its_own() {
+        let seeds: HashSet<u64> = [7, 8]
+            .into_iter()
+            .flat_map(|seed| (1..50).map(move |epoch| (seed, epoch)))
+            .flat_map(|(seed, epoch)| (0..100).map(move |batch| batch_seed(seed, epoch, batch)))
+            .collect();
+        assert_eq!(seeds.len(), 2 * 49 * 100);
+    }
+}

@@ -1,0 +1,278 @@
+//! The training loop.
+
+mod epoch;
+mod incident;
+mod saving;
+mod step;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::optim::ModuleOptimizer;
+use burn::tensor::Device;
+use ithn_data::ImageLoader;
+use ithn_generator::TrainableGenerator;
+use ithn_negatives::TrainingPoint;
+
+use crate::dataset::PreparedData;
+use crate::dataset::RunImages;
+use crate::error::TrainError;
+use crate::evaluation::{SplitScores, Writing, score_split, write_reports_while};
+use crate::interrupt::Interrupt;
+use crate::optimizer::init_optimizer;
+use crate::records::RunFolder;
+use crate::records::StepLog;
+use crate::records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses};
+use crate::watch::Observer;
+use ithn_checkpoint::config::{ExperimentConfig, MonitoredMetric};
+use ithn_checkpoint::{BestEpoch, Checkpoint, Exact, TrainingProgress};
+use ithn_plugin::Ithn;
+use saving::fingerprint;
+
+/// Why the model is there: only a step takes it, and puts it back or ends the run.
+const BETWEEN_STEPS: &str = "a step puts the model back";
+
+/// A run: everything that moves from epoch to epoch.
+///
+/// Its state between two steps is the model, the optimiser and [`TrainingProgress`]; nothing else
+/// remembers anything, so a run resumed from any checkpoint takes the same steps as one that was
+/// never interrupted, on the processor bit for bit.
+pub struct Trainer<'a, G> {
+    config: &'a ExperimentConfig,
+    data: &'a PreparedData,
+    folder: &'a RunFolder,
+    device: Device,
+    /// There between steps; a step takes it out, so that its weights are changed in place.
+    model: Option<Ithn<G>>,
+    optimizer: ModuleOptimizer,
+    progress: TrainingProgress,
+    training_images: Arc<ImageLoader>,
+    evaluation_images: Arc<ImageLoader>,
+    interrupt: Interrupt,
+    saved: Instant,
+}
+
+impl<'a, G: TrainableGenerator> Trainer<'a, G> {
+    /// Prepares a run of `model` (on any device) on `device`, from its beginning.
+    pub fn new(
+        config: &'a ExperimentConfig,
+        data: &'a PreparedData,
+        folder: &'a RunFolder,
+        model: Ithn<G>,
+        images: RunImages,
+        device: Device,
+    ) -> Self {
+        Trainer {
+            optimizer: init_optimizer(&config.training.optimizer),
+            model: Some(model),
+            config,
+            data,
+            folder,
+            device,
+            progress: TrainingProgress {
+                data: Some(fingerprint(data)),
+                ..TrainingProgress::default()
+            },
+            training_images: images.training,
+            evaluation_images: images.evaluation,
+            interrupt: Interrupt::default(),
+            saved: Instant::now(),
+        }
+    }
+
+    /// Stops after the step in which `interrupt` is raised, with everything saved.
+    pub fn with_interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.interrupt = interrupt;
+        self
+    }
+
+    /// Continues from a checkpoint of the same run.
+    ///
+    /// # Errors
+    ///
+    /// If its weights or its optimiser state do not fit, or it was trained on other data.
+    pub fn resume(mut self, checkpoint: &Checkpoint) -> Result<Self, TrainError> {
+        let progress = checkpoint.header.progress.clone();
+        if progress
+            .data
+            .is_some_and(|data| Some(data) != self.progress.data)
+        {
+            return Err(TrainError::OtherData(self.folder.root().to_owned()));
+        }
+        let model = self.model.take().expect(BETWEEN_STEPS);
+        self.model = Some(checkpoint.restore_model(model)?);
+        self.optimizer = checkpoint.restore_optimizer(self.optimizer)?;
+        self.progress = TrainingProgress {
+            data: self.progress.data,
+            ..progress
+        };
+        // What the run is now, if options changed; and no epoch that will be run again.
+        self.folder.write_json("config.json", self.config)?;
+        self.folder.write_epochs(&self.progress.history)?;
+        Ok(self)
+    }
+
+    /// Trains to the last epoch or until patience runs out, and returns the model as it then is.
+    /// The best weights lie in the run's folder.
+    ///
+    /// # Errors
+    ///
+    /// If an image cannot be read, a loss is no number, the device fails, a file cannot be written,
+    /// or the run is interrupted; what was saved before stays.
+    pub fn train(mut self, observer: &mut dyn Observer) -> Result<Ithn<G>, TrainError> {
+        let training = &self.config.training;
+        let log_every = training.records.log_every_steps;
+        let mut log = StepLog::open(self.folder, log_every, self.progress.step)?;
+        if !self.folder.last_checkpoint().exists() {
+            self.save(&mut log)?;
+        }
+        if self.progress.step > 0 {
+            observer.resumes(&self.history()?);
+        }
+        for epoch in self.progress.epoch + 1..=training.epochs {
+            if self.out_of_patience() {
+                observer.note(&format!(
+                    "stopped before epoch {epoch}: validation scores below the best in {} epochs",
+                    training.patience + 1
+                ));
+                break;
+            }
+            self.train_epoch(epoch, &mut log, observer)?;
+            let record = self.end_epoch(epoch, &mut log, observer)?;
+            observer.epoch_ends(&record);
+        }
+        Ok(self.model.expect(BETWEEN_STEPS))
+    }
+
+    /// Loader of evaluation images, shared with whoever evaluates after training.
+    pub fn evaluation_images(&self) -> Arc<ImageLoader> {
+        Arc::clone(&self.evaluation_images)
+    }
+
+    fn model(&self) -> &Ithn<G> {
+        self.model.as_ref().expect(BETWEEN_STEPS)
+    }
+
+    fn uses_negatives(&self) -> bool {
+        self.data
+            .members
+            .iter()
+            .all(|member| member.negative.is_some())
+    }
+
+    fn out_of_patience(&self) -> bool {
+        self.progress
+            .best
+            .is_some_and(|best| self.progress.epoch - best.epoch > self.config.training.patience)
+    }
+
+    /// Validates, keeps the books and saves.
+    fn end_epoch(
+        &mut self,
+        epoch: usize,
+        log: &mut StepLog,
+        observer: &mut dyn Observer,
+    ) -> Result<EpochRecord, TrainError> {
+        let training = &self.config.training;
+        let began = Instant::now();
+        let Some(validation) = self.validate(observer)? else {
+            self.save(log)?;
+            return Err(self.interrupted(epoch));
+        };
+        let score = monitored(&validation, training.monitor);
+        let best = self.progress.best;
+        let is_best = best.is_none_or(|best| best.gives_way_to(score));
+        let sums = std::mem::take(&mut self.progress.partial);
+        let record = EpochRecord {
+            epoch,
+            step: self.progress.step,
+            lambda: sums.lambda.0,
+            learning_rates: training.optimizer.learning_rates(self.last_point(epoch)),
+            losses: MeanLosses::of(&sums),
+            alignment: self.uses_negatives().then(|| {
+                let temperatures = &self.model().temperatures;
+                let tau_1 = temperatures.pairs.val().into_scalar();
+                MeanAlignment::of(&sums, tau_1, temperatures.hardened.val().into_scalar())
+            }),
+            gradient_norm: GradientNorms::of(&sums),
+            skipped: sums.skipped,
+            validation,
+            is_best,
+            studies_per_second: sums.studies_per_second(),
+            seconds: sums.seconds.0 + began.elapsed().as_secs_f64(),
+        };
+        self.progress.epoch = epoch;
+        self.progress.batch = 0;
+        if is_best {
+            self.progress.best = Some(BestEpoch {
+                score: Exact(score),
+                epoch,
+            });
+        }
+        let line = serde_json::to_string(&record).map_err(|error| self.in_epochs(error))?;
+        self.progress.history.push(line);
+        self.save_epoch(epoch, is_best, log)?;
+        Ok(record)
+    }
+
+    /// The epochs that are over.
+    fn history(&self) -> Result<Vec<EpochRecord>, TrainError> {
+        let lines = self.progress.history.iter();
+        lines
+            .map(|line| serde_json::from_str(line).map_err(|error| self.in_epochs(error)))
+            .collect()
+    }
+
+    fn in_epochs(&self, error: serde_json::Error) -> TrainError {
+        TrainError::Output {
+            path: self.folder.root().join("epochs.jsonl"),
+            source: error.into(),
+        }
+    }
+
+    /// Where the last step of an epoch stood.
+    fn last_point(&self, epoch: usize) -> TrainingPoint {
+        let training = &self.config.training;
+        let batches = self.data.turns.len().div_ceil(training.batch_size);
+        TrainingPoint {
+            epoch,
+            step: self.progress.step.saturating_sub(1),
+            total_steps: training.epochs * batches.div_ceil(training.accumulate),
+        }
+    }
+
+    /// Scores on the validation split; none if interrupted.
+    fn validate(&self, observer: &mut dyn Observer) -> Result<Option<SplitScores>, TrainError> {
+        let split = &self.data.validation;
+        let generator = self.model().generator.valid();
+        let writing = self.writing(&self.device);
+        let total = split.studies.len();
+        let reports = write_reports_while(&generator, split, &writing, |done| {
+            observer.writing(split.name, done, total);
+            !self.interrupt.is_raised()
+        })?;
+        reports
+            .map(|reports| Ok(score_split(split, &reports, self.data.findings)?.0))
+            .transpose()
+    }
+
+    fn writing<'b>(&'b self, device: &'b Device) -> Writing<'b> {
+        Writing {
+            search: &self.config.decoding,
+            tokenizer: &self.data.tokenizer,
+            images: Arc::clone(&self.evaluation_images),
+            batch_size: self.config.training.evaluation_batch_size,
+            threads: self.config.training.loader_threads,
+            device,
+        }
+    }
+}
+
+fn monitored(scores: &SplitScores, metric: MonitoredMetric) -> f64 {
+    match metric {
+        MonitoredMetric::Bleu4 => scores.bleu_4,
+        MonitoredMetric::RougeL => scores.rouge_l,
+        MonitoredMetric::Cider => scores.cider,
+        MonitoredMetric::FindingsF1 => scores.findings.findings_f1_micro,
+    }
+}

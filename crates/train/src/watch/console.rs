@@ -1,0 +1,274 @@
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::observer::{EpochPlan, Observer};
+use super::pace::Pace;
+use crate::evaluation::{Prediction, SplitScores};
+use crate::records::{EpochRecord, StepRecord};
+
+/// Time between two lines about the same epoch where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// How much a [`Console`] says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Warnings and the final table.
+    Quiet,
+    /// A row per epoch, and how far the epoch is.
+    #[default]
+    Normal,
+    /// A line per optimiser step as well.
+    Verbose,
+}
+
+/// Prints what a run does: a progress bar on a terminal or a plain line now and then elsewhere, a
+/// table row per epoch, a final table.
+#[derive(Debug)]
+pub struct Console {
+    verbosity: Verbosity,
+    progress: Progress,
+    pace: Pace,
+    header_printed: bool,
+}
+
+/// How progress is shown.
+#[derive(Debug)]
+enum Progress {
+    /// A bar on standard error, redrawn in place.
+    Bar(ProgressBar),
+    /// Lines on standard output, no more often than [`LINE_EVERY`].
+    Lines {
+        last: Instant,
+    },
+    Nothing,
+}
+
+const EPOCH_HEADER: &str = " epoch    loss      LM    L_cp    L_cs  1-λ    τ1    τ3   z·u  z·u⁻  \
+                            z·ũ   val BLEU-4  ROUGE-L  CIDEr     F1  studies/s   time";
+
+impl Default for Console {
+    fn default() -> Self {
+        Console::new(Verbosity::Normal)
+    }
+}
+
+impl Console {
+    /// A console that says so much.
+    pub fn new(verbosity: Verbosity) -> Self {
+        let progress = match verbosity {
+            Verbosity::Quiet => Progress::Nothing,
+            _ if std::io::stderr().is_terminal() => Progress::Bar(ProgressBar::hidden()),
+            _ => Progress::Lines {
+                last: Instant::now(),
+            },
+        };
+        Console {
+            verbosity,
+            progress,
+            pace: Pace::default(),
+            header_printed: false,
+        }
+    }
+
+    /// Prints a line, above the bar if there is one.
+    fn line(&self, text: &str) {
+        match &self.progress {
+            Progress::Bar(bar) => bar.suspend(|| println!("{text}")),
+            Progress::Lines { .. } | Progress::Nothing => println!("{text}"),
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
+    fn clear_bar(&self) {
+        if let Progress::Bar(bar) = &self.progress {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+impl Observer for Console {
+    fn epoch_begins(&mut self, plan: &EpochPlan) {
+        self.pace.epoch_begins(plan);
+        if let Progress::Bar(bar) = &mut self.progress {
+            *bar = ProgressBar::with_draw_target(
+                Some(plan.batches as u64),
+                ProgressDrawTarget::stderr(),
+            );
+            bar.set_style(style());
+            bar.set_prefix(format!("epoch {}/{}", plan.epoch, plan.epochs));
+            bar.set_position(plan.done as u64);
+        }
+    }
+
+    fn step_ends(&mut self, step: &StepRecord) {
+        self.pace.step_ends(step);
+        let done = self.pace.batches_done();
+        let plan = *self.pace.plan();
+        let message = format!(
+            "loss {:.3} (LM {:.3}, L_cp {:.3}, L_cs {:.3}), |g| {:.2}, {:.0} studies/s, {} left",
+            step.total,
+            step.language,
+            step.contrastive,
+            step.separation,
+            step.gradient_norm,
+            self.pace.studies_per_second(),
+            HumanDuration(self.pace.time_left().unwrap_or_default()),
+        );
+        let line = format!(
+            "epoch {}/{}, batch {done}/{}, step {}: {message}",
+            step.epoch, plan.epochs, plan.batches, step.step
+        );
+        if self.verbosity == Verbosity::Verbose {
+            self.line(&line);
+        }
+        match &mut self.progress {
+            Progress::Bar(bar) => {
+                bar.set_position(done as u64);
+                bar.set_message(message);
+            }
+            Progress::Lines { last } if last.elapsed() >= LINE_EVERY => {
+                *last = Instant::now();
+                if self.verbosity == Verbosity::Normal {
+                    println!("{line}");
+                }
+            }
+            Progress::Lines { .. } | Progress::Nothing => {}
+        }
+    }
+
+    fn writing(&mut self, split: &str, done: usize, total: usize) {
+        match &mut self.progress {
+            Progress::Bar(bar) => {
+                bar.set_length(total as u64);
+                bar.set_prefix(format!("writing {split} reports"));
+                bar.set_message("");
+                bar.set_position(done as u64);
+            }
+            Progress::Lines { last } if last.elapsed() >= LINE_EVERY => {
+                *last = Instant::now();
+                println!("writing {split} reports: {done}/{total}");
+            }
+            Progress::Lines { .. } | Progress::Nothing => {}
+        }
+    }
+
+    fn epoch_ends(&mut self, record: &EpochRecord) {
+        self.clear_bar();
+        self.pace.epoch_ends();
+        if self.is_quiet() {
+            return;
+        }
+        if !self.header_printed {
+            self.line(EPOCH_HEADER);
+            self.header_printed = true;
+        }
+        self.line(&epoch_row(record));
+    }
+
+    fn note(&mut self, text: &str) {
+        if !self.is_quiet() {
+            self.line(text);
+        }
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.line(&format!("warning: {text}"));
+    }
+
+    fn results(&mut self, rows: &[(&str, &SplitScores)]) {
+        self.clear_bar();
+        println!(
+            "\n{:<28} {:>7} {:>7} {:>7} {:>7} {:>8} {:>7} {:>7} {:>11} {:>9} {:>9}",
+            "protocol r2gen",
+            "BLEU-1",
+            "BLEU-2",
+            "BLEU-3",
+            "BLEU-4",
+            "ROUGE-L",
+            "CIDEr",
+            "F1",
+            "side errors",
+            "distinct",
+            "B4 full"
+        );
+        for (name, scores) in rows {
+            println!("{}", result_row(name, scores));
+        }
+    }
+
+    fn examples(&mut self, predictions: &[Prediction]) {
+        if self.is_quiet() {
+            return;
+        }
+        for prediction in predictions {
+            println!(
+                "\n{} (BLEU-4 {:.2})\n  reference   {}\n  prediction  {}",
+                prediction.id,
+                prediction.scores.bleu[3],
+                prediction.reference,
+                prediction.prediction
+            );
+        }
+    }
+}
+
+fn epoch_row(record: &EpochRecord) -> String {
+    let losses = &record.losses;
+    let validation = &record.validation;
+    let alignment = record.alignment.as_ref();
+    let number = |value: Option<f32>| {
+        value.map_or_else(|| "    -".to_owned(), |value| format!("{value:5.2}"))
+    };
+    format!(
+        "{:>5}{} {:7.3} {:7.3} {:7.3} {:7.3} {:4.2} {} {} {} {} {} {:12.4} {:8.4} {:6.3} {:6.3} \
+         {:10.1} {:5.0}s",
+        record.epoch,
+        if record.is_best { "*" } else { " " },
+        losses.total,
+        losses.language,
+        losses.contrastive,
+        losses.separation,
+        1.0 - record.lambda,
+        number(alignment.map(|terms| terms.tau_1)),
+        number(alignment.map(|terms| terms.tau_3)),
+        number(alignment.map(|terms| terms.positive_similarity)),
+        number(alignment.map(|terms| terms.negative_similarity)),
+        number(alignment.map(|terms| terms.hardened_similarity)),
+        validation.bleu_4,
+        validation.rouge_l,
+        validation.cider,
+        validation.findings.findings_f1_micro,
+        record.studies_per_second,
+        record.seconds,
+    )
+}
+
+fn result_row(name: &str, scores: &SplitScores) -> String {
+    let side_errors = scores
+        .findings
+        .laterality_errors
+        .map_or_else(|| "-".to_owned(), |errors| errors.to_string());
+    format!(
+        "{name:<28} {:7.4} {:7.4} {:7.4} {:7.4} {:8.4} {:7.4} {:7.4} {side_errors:>11} {:>9} {:9.4}",
+        scores.bleu_1,
+        scores.bleu_2,
+        scores.bleu_3,
+        scores.bleu_4,
+        scores.rouge_l,
+        scores.cider,
+        scores.findings.findings_f1_micro,
+        scores.diversity.distinct,
+        scores.bleu_4_full,
+    )
+}

@@ -1,0 +1,9 @@
+//! Who watches a run: the console, a dashboard, anybody's own observer.
+
+mod console;
+mod observer;
+mod pace;
+
+pub use console::{Console, Verbosity};
+pub use observer::{EpochPlan, Observer};
+pub use pace::Pace;

@@ -1,0 +1,41 @@
+use crate::evaluation::{Prediction, SplitScores};
+use crate::records::{EpochRecord, StepRecord};
+
+/// Hears what a run is doing.
+pub trait Observer {
+    /// The run goes on after an interruption: the epochs that were over before it.
+    fn resumes(&mut self, _history: &[EpochRecord]) {}
+    /// An epoch begins, or goes on after an interruption.
+    fn epoch_begins(&mut self, plan: &EpochPlan);
+    /// A step is done.
+    fn step_ends(&mut self, step: &StepRecord);
+    /// Reports of a split are being written: `done` of `total`.
+    fn writing(&mut self, split: &str, done: usize, total: usize);
+    /// An epoch is over.
+    fn epoch_ends(&mut self, record: &EpochRecord);
+    /// Something worth a line.
+    fn note(&mut self, text: &str);
+    /// Something that may spoil the run.
+    fn warning(&mut self, text: &str) {
+        self.note(&format!("warning: {text}"));
+    }
+    /// Training is over: named rows of the final table.
+    fn results(&mut self, rows: &[(&str, &SplitScores)]);
+    /// Some predictions to look at.
+    fn examples(&mut self, predictions: &[Prediction]);
+}
+
+/// What an epoch is going to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochPlan {
+    /// Epoch, counted from 1.
+    pub epoch: usize,
+    /// Epochs at most.
+    pub epochs: usize,
+    /// Batches of the epoch.
+    pub batches: usize,
+    /// Batches that were learnt from before the run was interrupted.
+    pub done: usize,
+    /// Studies per batch.
+    pub batch_size: usize,
+}

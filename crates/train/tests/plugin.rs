@@ -1,0 +1,187 @@
+//! The plug-in around every generator of the library.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::store::ModuleRecord;
+use burn::tensor::{Device, Distribution, Tensor};
+use ithn_backbone::ResNetConfig;
+use ithn_checkpoint::config::OptimizerConfig;
+use ithn_decoder::TransformerConfig;
+use ithn_decoder::search::{SearchConfig, search};
+use ithn_generator::{StudyBatch, TokenBatch};
+use ithn_memory::CrossModalMemoryConfig;
+use ithn_models::config::{GeneratorConfig, GeneratorTask, ModelConfig};
+use ithn_models::{AttentiveLstmConfig, ImageFeature, LibraryGenerator, RelationalMemoryConfig};
+use ithn_negatives::TrainingPoint;
+use ithn_plugin::{IthnConfig, NegativeBatch, TextPath, TrainingBatch};
+use ithn_train::{init_optimizer, learning_rate_policy};
+
+const VOCABULARY: usize = 9;
+
+/// A small configuration of every generator, without dropout.
+fn models(views: usize) -> Vec<ModelConfig> {
+    let backbone = || ResNetConfig::narrow(4, vec![1, 1]);
+    let transformer = || {
+        TransformerConfig::new(8, 12, 2, 2)
+            .with_dropout(0.0)
+            .with_attention_dropout(0.0)
+    };
+    let generators = [
+        GeneratorConfig::R2GenCmn {
+            backbone: backbone(),
+            memory: CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0),
+            transformer: transformer(),
+            visual_dropout: 0.0,
+            image_feature: ImageFeature::Backbone,
+        },
+        GeneratorConfig::R2GenCmn {
+            backbone: backbone(),
+            memory: CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0),
+            transformer: transformer(),
+            visual_dropout: 0.0,
+            image_feature: ImageFeature::Encoder,
+        },
+        GeneratorConfig::R2Gen {
+            backbone: backbone(),
+            memory: RelationalMemoryConfig::new(8, 2).with_dropout(0.0),
+            transformer: transformer(),
+            visual_dropout: 0.0,
+        },
+        GeneratorConfig::CnnLstm {
+            backbone: backbone(),
+            lstm: AttentiveLstmConfig::new(8, 10, 6).with_dropout(0.0),
+        },
+    ];
+    generators
+        .map(|generator| ModelConfig { views, generator })
+        .into()
+}
+
+/// Runs a law on every generator, on `device`.
+fn for_every<T: GeneratorTask<Output = ()> + Clone>(views: usize, device: &Device, law: T) {
+    for model in models(views) {
+        println!("{}", model.generator.name());
+        model
+            .build(VOCABULARY, device, law.clone())
+            .expect("a generator of this library");
+    }
+}
+
+fn studies(batch: usize, views: usize, device: &Device) -> StudyBatch {
+    let dims = [batch, views, 3, 32, 32];
+    StudyBatch::new(Tensor::random(dims, Distribution::Normal(0.0, 1.0), device))
+}
+
+fn batch(device: &Device, with_negatives: bool) -> TrainingBatch {
+    let reports = |first: [u32; 5], second: [u32; 4]| {
+        TokenBatch::from_ids(&[first.to_vec(), second.to_vec()], device)
+    };
+    TrainingBatch {
+        studies: studies(2, 1, device),
+        reports: reports([0, 3, 2, 6, 0], [0, 1, 5, 0]),
+        negatives: with_negatives.then(|| NegativeBatch {
+            studies: studies(2, 1, device),
+            reports: reports([0, 3, 4, 6, 0], [0, 7, 5, 0]),
+        }),
+    }
+}
+
+#[derive(Clone)]
+struct Learns {
+    device: Device,
+    text_path: Option<TextPath>,
+}
+
+impl GeneratorTask for Learns {
+    type Output = ();
+
+    fn run<G: LibraryGenerator>(self, generator: G) {
+        let config = IthnConfig {
+            projection_width: 6,
+            text_path: self.text_path.unwrap_or(TextPath::WithImage),
+            ..IthnConfig::default()
+        };
+        let optimizer = OptimizerConfig {
+            backbone_learning_rate: 3e-3,
+            learning_rate: 3e-3,
+            ..OptimizerConfig::default()
+        };
+        let mut model = config.init(generator, &self.device).materialize();
+        let mut state = init_optimizer(&optimizer);
+        let batch = batch(&self.device, self.text_path.is_some());
+        let mut losses = Vec::new();
+        for step in 0..12 {
+            let point = TrainingPoint {
+                epoch: 1,
+                step,
+                total_steps: 12,
+            };
+            let terms = model.losses(batch.clone(), 0.5);
+            assert_eq!(terms.alignment.is_some(), self.text_path.is_some());
+            losses.push(terms.total.clone().into_scalar::<f32>());
+            let gradients = GradientsParams::from_grads(terms.total.backward(), &model);
+            model = state.step(learning_rate_policy(&optimizer, point), model, gradients);
+        }
+        assert!(losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
+        assert!(losses[11] < 0.9 * losses[0], "{losses:?}");
+    }
+}
+
+#[test]
+fn every_generator_learns_with_and_without_the_plugin() {
+    let device = Device::default().autodiff();
+    for text_path in [
+        None,
+        Some(TextPath::WithImage),
+        Some(TextPath::SameImage),
+        Some(TextPath::ReportAlone),
+    ] {
+        device.seed(7);
+        let law = Learns {
+            device: device.clone(),
+            text_path,
+        };
+        for_every(1, &device, law);
+    }
+}
+
+#[derive(Clone)]
+struct PluginIsGoneAtInference(Device);
+
+impl GeneratorTask for PluginIsGoneAtInference {
+    type Output = ();
+
+    fn run<G: LibraryGenerator>(self, generator: G) {
+        let before = bytes(&generator);
+        let weights = Module::num_params(&generator);
+        let studies = studies(2, 1, &self.0);
+        let options = SearchConfig::beam(6, 2);
+        let alone = search(&generator, studies.clone(), &options).expect("it writes");
+
+        let mut model = IthnConfig::default().init(generator, &self.0);
+        assert!(model.num_params() > weights);
+        // Heads and temperatures that would poison whatever touched them.
+        let nan = |tensor: Tensor<2>| tensor.full_like(f32::NAN);
+        model.heads.image.weight = model.heads.image.weight.map(nan);
+        model.heads.report.weight = model.heads.report.weight.map(nan);
+        let nan = |tensor: Tensor<1>| tensor.full_like(f32::NAN);
+        model.temperatures.pairs = model.temperatures.pairs.map(nan);
+        model.temperatures.hardened = model.temperatures.hardened.map(nan);
+        let within = search(&model.generator, studies, &options).expect("it writes");
+
+        assert_eq!(within, alone);
+        assert_eq!(Module::num_params(&model.generator), weights);
+        assert_eq!(bytes(&model.generator), before);
+    }
+}
+
+fn bytes<M: Module>(module: &M) -> Vec<u8> {
+    let record: ModuleRecord = module.clone().into_record();
+    record.into_bytes().expect("serialisable").to_vec()
+}
+
+#[test]
+fn the_plugin_adds_no_weight_and_no_step_to_inference() {
+    let device = Device::default();
+    for_every(1, &device, PluginIsGoneAtInference(device.clone()));
+}
