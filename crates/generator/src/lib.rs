@@ -8,6 +8,7 @@
 //! Token 0 is beginning, end and padding at once; words are `1..vocabulary`.
 
 mod batch;
+pub mod config;
 mod evidence;
 
 use burn::module::{Module, ModuleDisplay};
