@@ -309,7 +309,7 @@ impl<'a> Run<'a> {
         if starts_from_scratch && !is_custom && self.config.preset.wants_pretrained_backbone() {
             self.observer.warning(
                 "the backbone starts from random weights; the published results start from \
-                 ImageNet's: give torchvision's file with --backbone-weights",
+                 ImageNet's: give the run torchvision's file as backbone weights",
             );
         }
     }
