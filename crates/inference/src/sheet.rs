@@ -3,8 +3,8 @@ use base64::engine::general_purpose::STANDARD;
 use burn::tensor::Device;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
-use ithn_data::{EncodedStudy, ImageBlock, ImageLoader, Tokenizer};
-use ithn_decoder::search::{SearchConfig, search};
+use ithn_data::{ImageBlock, Tokenizer};
+use ithn_search::{SearchConfig, search};
 use ithn_generator::{BOUNDARY_TOKEN, ReportEvidence, StepDecoder, TokenBatch};
 use serde::Serialize;
 
@@ -64,8 +64,6 @@ pub struct SheetMaker<'a, G> {
     pub tokenizer: &'a Tokenizer,
     /// Search options.
     pub search: &'a SearchConfig,
-    /// Where images come from.
-    pub images: &'a ImageLoader,
     /// Where the generator lives, without autodiff.
     pub device: &'a Device,
 }
@@ -78,14 +76,15 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
     /// If an image cannot be read or the generator returns what is no probability.
     pub fn sheet(
         &self,
-        study: &EncodedStudy,
+        id: &str,
+        films: ImageBlock,
         reference: Option<(&str, FindingsReader)>,
     ) -> Result<StudySheet, InferenceError> {
-        let block = self.images.load(&[study], 0)?;
-        let images = encode_views(&block, study)?;
+        let images = encode_views(&films, id)?;
         let views = images.len();
-        let batch = study_batch(block, self.device);
-        let found = search(self.generator, batch.clone(), self.search)?;
+        let batch = study_batch(films, self.device);
+        let state = self.generator.start(batch.clone());
+        let found = search(self.generator, state, &[id], self.search)?;
         let best = found.into_iter().flatten().next();
         let (tokens, log_probs) =
             best.map_or_else(Default::default, |best| (best.tokens, best.log_probs));
@@ -103,7 +102,7 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
             })
             .flatten();
         Ok(StudySheet {
-            id: study.id.clone(),
+            id: id.to_owned(),
             images,
             reference: reference.map(|(text, _)| text.to_owned()),
             log_probs: log_probs.into_iter().take(words.len()).collect(),
@@ -118,7 +117,7 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
 }
 
 /// `data:` URLs of the views, what is grey as one channel.
-fn encode_views(block: &ImageBlock, study: &EncodedStudy) -> Result<Vec<String>, InferenceError> {
+fn encode_views(block: &ImageBlock, id: &str) -> Result<Vec<String>, InferenceError> {
     let [_, views, channels, height, width] = block.dims;
     let plane = height * width;
     (0..views)
@@ -134,7 +133,7 @@ fn encode_views(block: &ImageBlock, study: &EncodedStudy) -> Result<Vec<String>,
             JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
                 .encode(&pixels, width as u32, height as u32, color)
                 .map_err(|error| ithn_data::DataError::Image {
-                    path: study.images.get(view).cloned().unwrap_or_default(),
+                    path: format!("film {view} of study {id}").into(),
                     reason: error.to_string(),
                 })?;
             Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
@@ -193,7 +192,7 @@ fn memory_rows(evidence: &ReportEvidence) -> Option<Vec<Vec<(usize, f32)>>> {
 mod tests {
     use super::*;
     use ithn_backbone::ResNetConfig;
-    use ithn_data::{Cleaning, ImageTransform};
+    use ithn_data::Cleaning;
     use ithn_decoder::TransformerConfig;
     use ithn_memory::CrossModalMemoryConfig;
     use ithn_models::{R2GenCmn, R2GenCmnConfig};
@@ -209,25 +208,18 @@ mod tests {
         .init(device)
     }
 
-    fn study(folder: &std::path::Path) -> EncodedStudy {
-        let images = ["a.png", "b.png"].map(|name| folder.join(name));
-        for (path, level) in images.iter().zip([40, 200]) {
-            image::GrayImage::from_fn(40, 32, |x, _| image::Luma([level + x as u8]))
-                .save(path)
-                .expect("written");
-        }
-        EncodedStudy {
-            id: "s1".to_owned(),
-            images: images.to_vec(),
-            tokens: Vec::new(),
+    /// One study whose views are gray ramps.
+    fn films(views: usize) -> ImageBlock {
+        let pixel = |place: usize| (place % 32) as u8 * 7 + (place / (3 * 32 * 32)) as u8;
+        ImageBlock {
+            dims: [1, views, 3, 32, 32],
+            pixels: (0..views * 3 * 32 * 32).map(pixel).collect(),
         }
     }
 
     /// One view and two, greedy and beams: as many rows as words, and maps that differ by word.
     #[test]
     fn every_word_has_its_map_and_its_memory() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let study = study(folder.path());
         let device = Device::default();
         let tokenizer = Tokenizer::numbered(7, Cleaning::IuXray);
         let searches = [(1, SearchConfig::greedy(6)), (2, SearchConfig::beam(6, 3))];
@@ -235,15 +227,13 @@ mod tests {
         // Random weights may write nothing; a dozen of them do not all.
         for (views, search) in searches.iter().cycle().take(12).cloned() {
             let generator = generator(views, &device);
-            let images = ImageLoader::new(ImageTransform::Resize { size: 32 }, views, 0, 0);
             let maker = SheetMaker {
                 generator: &generator,
                 tokenizer: &tokenizer,
                 search: &search,
-                images: &images,
                 device: &device,
             };
-            let sheet = maker.sheet(&study, None).expect("readable");
+            let sheet = maker.sheet("s1", films(views), None).expect("it writes");
             assert_eq!(sheet.images.len(), views);
             if sheet.words.is_empty() {
                 assert_eq!((sheet.attention, sheet.memory), (None, None));
