@@ -12,9 +12,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use ithn::decoder::search::{SearchConfig, Strategy};
 use ithn::device::DeviceName;
 use ithn::report::ReportPage;
+use ithn::search::Strategy;
 use ithn::train::TrainError;
 use ithn::writer::{ReportWriter, WrittenReport, find_studies};
 
@@ -77,12 +77,11 @@ fn generate(arguments: &Arguments) -> Result<(), TrainError> {
     let writer = match &arguments.strategy {
         None => writer.with_beams(arguments.beam, arguments.n_best)?,
         Some(strategy) => {
-            let search = SearchConfig {
-                strategy: strategy.clone(),
-                returned: arguments.n_best,
-                ..writer.search().clone()
-            };
-            writer.with_search(search)?
+            let mut search = writer.search().clone();
+            search.strategy = strategy.clone();
+            writer
+                .with_search(search)?
+                .with_beams(None, arguments.n_best)?
         }
     };
     let began = Instant::now();

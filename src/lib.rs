@@ -11,7 +11,8 @@
 //! |---|---|
 //! | image → patch features | [`backbone`] |
 //! | patches and words look up one memory | [`memory`] |
-//! | encoder, decoder, search | [`decoder`] |
+//! | encoder, decoder | [`decoder`] |
+//! | greedy, beam, diverse beam, sampling search | [`search`] |
 //! | the whole generator | [`generators`]: [`R2GenCmn`](generators::R2GenCmn), [`R2Gen`](generators::R2Gen), [`CnnLstm`](generators::CnnLstm), or your own |
 //! | image and report on one sphere, losses | [`alignment`] |
 //! | negatives: hardened, scheduled, mined | [`negatives`] |
@@ -72,6 +73,7 @@ pub use ithn_generator as generator;
 pub use ithn_memory as memory;
 pub use ithn_metrics as metrics;
 pub use ithn_negatives as negatives;
+pub use ithn_search as search;
 
 pub mod ablation;
 pub mod checkpoint;

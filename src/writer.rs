@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use ithn_data::{EncodedStudy, ImageLoader, ImageTransform, Tokenizer};
-use ithn_decoder::search::{Hypothesis, SearchConfig, SearchError, search};
+use ithn_kernels::on_worker;
+use ithn_search::{Hypothesis, SearchConfig, SearchError, search};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::GeneratorTask;
@@ -34,6 +35,7 @@ trait Writes: Debug {
     fn search(
         &self,
         images: Tensor<5>,
+        studies: &[&str],
         config: &SearchConfig,
     ) -> Result<Vec<Vec<Hypothesis>>, SearchError>;
 
@@ -45,9 +47,10 @@ impl<G: TrainableGenerator> Writes for G {
     fn search(
         &self,
         images: Tensor<5>,
+        studies: &[&str],
         config: &SearchConfig,
     ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
-        search(self, images, config)
+        on_worker(|| search(self, self.start(images), studies, config))
     }
 
     fn sheet(&self, writer: &ReportWriter, study: &EncodedStudy) -> Result<StudySheet, TrainError> {
@@ -134,14 +137,10 @@ impl ReportWriter {
     ///
     /// If an image cannot be read.
     pub fn write(&self, images: &[PathBuf]) -> Result<String, TrainError> {
-        let study = EncodedStudy {
-            id: "study".to_owned(),
-            images: images.to_vec(),
-            tokens: Vec::new(),
-        };
+        let study = batch::unread(images);
         let block = self.images.load(&[&study], 0)?;
         let images = image_tensor(block, &self.device);
-        let found = self.generator.search(images, &self.search)?;
+        let found = self.generator.search(images, &[&study.id], &self.search)?;
         let best = found
             .first()
             .and_then(|hypotheses| hypotheses.first())

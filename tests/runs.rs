@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ithn::checkpoint::{Checkpoint, CheckpointHeader};
 use ithn::config::{ExperimentConfig, Negatives};
 use ithn::device::DeviceName;
+use ithn::search::{Sampling, SearchConfig};
 use ithn::train::{Console, ExperimentOptions, NonFinite, TrainError, Verbosity, run_experiment};
 use ithn::writer::{ReportWriter, find_studies};
 
@@ -141,12 +142,23 @@ fn several_reports_of_several_studies(dataset: &Path, checkpoint: &Path) {
         assert_eq!(reports.len(), 1);
         assert_eq!(alone, &reports[0].text);
     }
-    let ranked = writer.with_beams(None, 3).expect("valid");
+    // Two beams are widened to the three reports.
+    let ranked = writer.with_beams(Some(2), 3).expect("valid");
     for reports in ranked.write_batch(&studies).expect("readable") {
         assert_eq!(reports.len(), 3);
         assert!(reports.is_sorted_by(|a, b| a.score >= b.score));
         assert!(reports[0].text != reports[1].text || reports[0].finished != reports[1].finished);
     }
+    let sampling = SearchConfig::new(12, Sampling::new(1.0, 7));
+    let sampled = ranked.with_search(sampling).expect("valid");
+    let together = sampled.write_batch(&studies).expect("readable");
+    for (views, together) in studies.iter().zip(&together) {
+        assert_eq!(sampled.write(views).expect("readable"), together[0].text);
+    }
+    let error = sampled
+        .with_beams(Some(3), 1)
+        .expect_err("sampling has no beams");
+    assert!(error.to_string().contains("sampling"), "{error}");
 }
 
 fn images_below(folder: &Path) -> Vec<PathBuf> {

@@ -12,8 +12,10 @@ use ithn::plugin::{Ithn, IthnConfig, LossTerms, NegativeBatch, TrainingBatch};
 use ithn::train::OptimizerConfig;
 use ithn_backbone::{ResNet, ResNetConfig};
 use ithn_decoder::TransformerConfig;
-use ithn_decoder::search::{SearchConfig, search};
+use ithn_generator::StepDecoder;
+use ithn_kernels::on_worker;
 use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig};
+use ithn_search::{SearchConfig, search};
 
 /// Words of IU X-Ray at the published threshold, and token 0.
 pub const VOCABULARY: usize = 761;
@@ -129,7 +131,11 @@ impl GenerationRun {
             1 => SearchConfig::greedy(tokens),
             _ => SearchConfig::beam(tokens, width),
         };
-        let reports = search(&self.generator, self.images.clone(), &config);
+        let studies: Vec<String> = (0..self.images.dims()[0]).map(|i| i.to_string()).collect();
+        let reports = on_worker(|| {
+            let state = self.generator.start(self.images.clone());
+            search(&self.generator, state, &studies, &config)
+        });
         std::hint::black_box(reports.expect("a valid search"));
     }
 }

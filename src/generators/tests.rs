@@ -6,9 +6,9 @@ use burn::store::ModuleRecord;
 use burn::tensor::{Device, Distribution, Int, Tensor, Tolerance};
 use ithn_backbone::ResNetConfig;
 use ithn_decoder::TransformerConfig;
-use ithn_decoder::search::{SearchConfig, search};
 use ithn_memory::CrossModalMemoryConfig;
 use ithn_negatives::TrainingPoint;
+use ithn_search::{SearchConfig, search};
 
 use crate::config::GeneratorTask;
 use crate::config::{GeneratorConfig, ModelConfig};
@@ -346,7 +346,11 @@ impl GeneratorTask for PluginIsGoneAtInference {
         let weights = Module::num_params(&generator);
         let images = images(2, 1, &self.0);
         let options = SearchConfig::beam(6, 2);
-        let alone = search(&generator, images.clone(), &options).expect("it writes");
+        let write = |generator: &G| {
+            let state = generator.start(images.clone());
+            search(generator, state, &["a", "b"], &options).expect("it writes")
+        };
+        let alone = write(&generator);
 
         let mut model = IthnConfig::default().init(generator, &self.0);
         assert!(model.num_params() > weights);
@@ -357,7 +361,7 @@ impl GeneratorTask for PluginIsGoneAtInference {
         let nan = |tensor: Tensor<1>| tensor.full_like(f32::NAN);
         model.temperatures.pairs = model.temperatures.pairs.map(nan);
         model.temperatures.hardened = model.temperatures.hardened.map(nan);
-        let within = search(&model.generator, images, &options).expect("it writes");
+        let within = write(&model.generator);
 
         assert_eq!(within, alone);
         assert_eq!(Module::num_params(&model.generator), weights);

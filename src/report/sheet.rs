@@ -4,8 +4,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use ithn_data::{EncodedStudy, ImageBlock, ImageLoader, Tokenizer};
-use ithn_decoder::search::{SearchConfig, search};
 use ithn_generator::{BOUNDARY_TOKEN, ReportEvidence, StepDecoder};
+use ithn_kernels::on_worker;
+use ithn_search::{SearchConfig, search};
 use serde::Serialize;
 
 use super::marks::{MarkedReport, mark_report};
@@ -83,7 +84,10 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
         let images = encode_views(&block, study)?;
         let views = images.len();
         let tensor = image_tensor(block, self.device);
-        let found = search(self.generator, tensor.clone(), self.search)?;
+        let found = on_worker(|| {
+            let state = self.generator.start(tensor.clone());
+            search(self.generator, state, &[&study.id], self.search)
+        })?;
         let best = found.into_iter().flatten().next();
         let (tokens, log_probs) =
             best.map_or_else(Default::default, |best| (best.tokens, best.log_probs));

@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
 use ithn_data::DataError;
-use ithn_decoder::search::SearchError;
 use ithn_metrics::MetricsError;
 use ithn_negatives::mine::MiningError;
+use ithn_search::SearchError;
 use thiserror::Error;
 
 use crate::checkpoint::CheckpointError;

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use ithn_data::{BatchLoader, BatchMember, ImageLoader, Tokenizer};
-use ithn_decoder::search::{SearchConfig, search};
 use ithn_generator::StepDecoder;
+use ithn_kernels::on_worker;
 use ithn_metrics::{Diversity, OverlapScores, score_corpus};
+use ithn_search::{SearchConfig, search};
 use serde::{Deserialize, Serialize};
 
 use super::batch::image_tensor;
@@ -162,7 +163,13 @@ pub(super) fn write_reports_while<D: StepDecoder>(
     let mut reports = Vec::with_capacity(split.studies.len());
     for batch in loader {
         let images = image_tensor(batch?.images, writing.device);
-        for hypotheses in search(generator, images, writing.search)? {
+        let studies = &split.studies[reports.len()..][..images.dims()[0]];
+        let ids: Vec<&str> = studies.iter().map(|study| study.id.as_str()).collect();
+        let found = on_worker(|| {
+            let state = generator.start(images);
+            search(generator, state, &ids, writing.search)
+        })?;
+        for hypotheses in found {
             let best = hypotheses.first().map_or(&[][..], |best| &best.tokens);
             reports.push(writing.tokenizer.decode(best));
         }

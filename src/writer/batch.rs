@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use ithn_data::EncodedStudy;
-use ithn_decoder::search::{Hypothesis, SearchConfig, Strategy};
+use ithn_search::{Hypothesis, SearchConfig};
 use serde::Serialize;
 
 use super::ReportWriter;
@@ -36,31 +36,24 @@ impl ReportWriter {
         Ok(self)
     }
 
-    /// Searches with `width` beams (as evaluated if none) and returns `reports` per study, for which
-    /// the beams are widened if need be.
+    /// Searches with beam width `width` (as evaluated if `None`) and returns `reports` per study.
+    /// Beams narrower than `reports` are widened to it.
     ///
     /// # Errors
     ///
-    /// If a number is 0.
+    /// A number that is 0, or a width for diverse beams or sampling, which have none: see
+    /// [`SearchConfig::with_beam_width`] and [`SearchConfig::with_reports`].
     pub fn with_beams(self, width: Option<usize>, reports: usize) -> Result<Self, TrainError> {
-        let present = match self.search.strategy {
-            Strategy::Beam { width, .. } => width,
-            _ => 1,
-        };
-        let mut search = self.search.clone();
-        if width.is_some() || reports > 1 {
-            let width = width.unwrap_or(present.max(reports));
-            match &mut search.strategy {
-                Strategy::Beam { width: beams, .. } => *beams = width,
-                other => *other = SearchConfig::beam(search.max_tokens, width).strategy,
-            }
+        // The strategy as evaluated may return more reports than `width` beams keep.
+        let mut search = self.search.clone().with_reports(1)?;
+        if let Some(width) = width {
+            search = search.with_beam_width(width)?;
         }
-        search.returned = reports;
-        self.with_search(search)
+        self.with_search(search.with_reports(reports)?)
     }
 
     /// Reports of several studies, each given by the files of its views, in one batch; per study
-    /// [`SearchConfig::returned`] reports, best first.
+    /// its hypotheses, best first.
     ///
     /// # Errors
     ///
@@ -74,8 +67,9 @@ impl ReportWriter {
         }
         let studies: Vec<EncodedStudy> = studies.iter().map(|images| unread(images)).collect();
         let studies: Vec<&EncodedStudy> = studies.iter().collect();
+        let ids: Vec<&str> = studies.iter().map(|study| study.id.as_str()).collect();
         let images = image_tensor(self.images.load(&studies, 0)?, &self.device);
-        let found = self.generator.search(images, &self.search)?;
+        let found = self.generator.search(images, &ids, &self.search)?;
         let written = |hypotheses: Vec<Hypothesis>| {
             hypotheses
                 .into_iter()
@@ -99,8 +93,9 @@ impl ReportWriter {
     }
 }
 
-/// A study of which nothing is known but its images.
-fn unread(images: &[PathBuf]) -> EncodedStudy {
+/// A study of which only the images are known. Its id is the path of the first image: sampling
+/// draws by it, and errors name it.
+pub(super) fn unread(images: &[PathBuf]) -> EncodedStudy {
     let id = images
         .first()
         .map_or_else(|| "study".to_owned(), |path| path.display().to_string());

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ithn_backbone::ResNetConfig;
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
-use ithn_decoder::search::SearchConfig;
 use ithn_metrics::evaluation::read_ranked;
+use ithn_search::SearchConfig;
 
 use super::*;
 use crate::config::{GeneratorKind, ModelConfig, Preset};
