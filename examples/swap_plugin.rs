@@ -12,10 +12,10 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Tensor};
 use ithn::config::{ModelConfig, Preset};
-use ithn::decoder::search::SearchConfig;
 use ithn::generator::{
     EncodedStudies, ReportGenerator, StepDecoder, StudyBatch, TokenBatch, row_indices, token_column,
 };
+use ithn::search::SearchConfig;
 use ithn::train::{Console, DataSource, ExperimentOptions, RunFolder, run_experiment_with};
 
 const WIDTH: usize = 96;

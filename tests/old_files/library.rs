@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use ithn::alignment::TemperatureTraining;
 use ithn::backbone::ResNetConfig;
 use ithn::checkpoint::CheckpointHeader;
-use ithn::config::{Augmentation, ExperimentConfig, GeneratorConfig};
-use ithn::decoder::TransformerConfig;
-use ithn::decoder::search::{BeamTemperature, LengthPenalty, Repetition, SearchConfig, Strategy};
-use ithn::device::DeviceName;
-use ithn::negatives::{FeasibleSet, HardnessSchedule, MaxStep, Projection};
-use ithn::train::{
-    Console, DataSource, ExperimentOptions, LearningRateSchedule, NonFinite, TrainError, Verbosity,
-    run_experiment,
+use ithn::config::{
+    Augmentation, ExperimentConfig, GeneratorConfig, LearningRateSchedule, NonFinite,
 };
-use ithn::writer::{ReportWriter, WrittenReport};
+use ithn::decoder::TransformerConfig;
+use ithn::device::DeviceName;
+use ithn::inference::{FilmStudy, ReportWriter, WrittenReport};
+use ithn::negatives::{FeasibleSet, HardnessSchedule, MaxStep, Projection};
+use ithn::search::{BeamTemperature, LengthPenalty, Repetition, SearchConfig, Strategy};
+use ithn::train::{Console, DataSource, ExperimentOptions, TrainError, Verbosity, run_experiment};
+
 use serde_json::{Map, Value, json};
 
 /// Loads and validates a `config.json`; returns its values.
@@ -55,8 +55,9 @@ pub fn write(
     search: Option<&Value>,
     studies: &[Vec<PathBuf>],
 ) -> Vec<Vec<(String, f64, bool)>> {
+    let studies: Vec<FilmStudy> = studies.iter().map(FilmStudy::of_films).collect();
     let reports = writer(checkpoint, search)
-        .write_batch(studies)
+        .reports(&studies)
         .expect("readable films");
     let parts = |study: Vec<WrittenReport>| {
         study
@@ -69,13 +70,14 @@ pub fn write(
 
 /// Log-probabilities of the words of a study's best report, in nats.
 pub fn log_probs(checkpoint: &Path, study: &[PathBuf]) -> Vec<f32> {
-    let sheet = writer(checkpoint, None).explain(study);
+    let sheet = writer(checkpoint, None).explain(&FilmStudy::of_films(study));
     sheet.expect("readable films").log_probs
 }
 
 fn writer(checkpoint: &Path, search: Option<&Value>) -> ReportWriter {
     let device = DeviceName::Cpu.open().expect("a processor");
-    let writer = ReportWriter::load(checkpoint, &device).unwrap_or_else(|error| panic!("{error}"));
+    let writer = ReportWriter::from_checkpoint(checkpoint, &device)
+        .unwrap_or_else(|error| panic!("{error}"));
     match search {
         None => writer,
         Some(search) => {

@@ -16,7 +16,7 @@ pub enum Film {
 
 impl Film {
     /// What messages call it.
-    fn name(&self) -> &Path {
+    pub(crate) fn name(&self) -> &Path {
         match self {
             Film::File(path) => path,
             Film::Bytes(_) => Path::new("film given as bytes"),

@@ -4,8 +4,9 @@ use burn::tensor::Device;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use ithn_data::{ImageBlock, Tokenizer};
-use ithn_search::{SearchConfig, search};
 use ithn_generator::{BOUNDARY_TOKEN, ReportEvidence, StepDecoder, TokenBatch};
+use ithn_kernels::on_worker;
+use ithn_search::{SearchConfig, search};
 use serde::Serialize;
 
 use super::marks::{MarkedReport, mark_report};
@@ -83,8 +84,10 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
         let images = encode_views(&films, id)?;
         let views = images.len();
         let batch = study_batch(films, self.device);
-        let state = self.generator.start(batch.clone());
-        let found = search(self.generator, state, &[id], self.search)?;
+        let found = on_worker(|| {
+            let state = self.generator.start(batch.clone());
+            search(self.generator, state, &[id], self.search)
+        })?;
         let best = found.into_iter().flatten().next();
         let (tokens, log_probs) =
             best.map_or_else(Default::default, |best| (best.tokens, best.log_probs));

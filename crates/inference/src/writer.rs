@@ -7,12 +7,12 @@ pub use studies::find_studies;
 use std::fmt::Debug;
 use std::path::Path;
 
-use burn::module::Module;
 use burn::tensor::Device;
 use ithn_checkpoint::SavedModel;
 use ithn_checkpoint::config::GeneratorTask;
 use ithn_data::{ImageBlock, ImageTransform, Tokenizer};
 use ithn_generator::{StudyBatch, TrainableGenerator};
+use ithn_kernels::on_worker;
 use ithn_models::LibraryGenerator;
 use ithn_search::{Hypothesis, SearchConfig, SearchError, search};
 use serde::Serialize;
@@ -62,6 +62,16 @@ impl FilmStudy {
             films: films.into_iter().map(Into::into).collect(),
         }
     }
+
+    /// A study that is called by its first film.
+    pub fn of_films<F: Into<Film>>(films: impl IntoIterator<Item = F>) -> Self {
+        let films: Vec<Film> = films.into_iter().map(Into::into).collect();
+        let first = films.first().map_or(Path::new("study"), Film::name);
+        FilmStudy {
+            id: first.display().to_string(),
+            films,
+        }
+    }
 }
 
 /// One of a study's reports.
@@ -100,7 +110,7 @@ impl<G: TrainableGenerator> Writes for G {
         ids: &[&str],
         config: &SearchConfig,
     ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
-        search(self, self.start(studies), ids, config)
+        on_worker(|| search(self, self.start(studies), ids, config))
     }
 
     fn sheet(
@@ -206,6 +216,22 @@ impl ReportWriter {
         Ok(self)
     }
 
+    /// Searches with beam width `width` (as evaluated if `None`) and returns `reports` per study.
+    /// Beams narrower than `reports` are widened to it.
+    ///
+    /// # Errors
+    ///
+    /// A number that is 0, or a width for diverse beams or sampling, which have none: see
+    /// [`SearchConfig::with_beam_width`] and [`SearchConfig::with_reports`].
+    pub fn with_beams(self, width: Option<usize>, reports: usize) -> Result<Self, InferenceError> {
+        // The strategy as evaluated may return more reports than `width` beams keep.
+        let mut search = self.search.clone().with_reports(1)?;
+        if let Some(width) = width {
+            search = search.with_beam_width(width)?;
+        }
+        self.with_search(search.with_reports(reports)?)
+    }
+
     /// The best report of one study, given its films: paths, file contents or decoded images.
     ///
     /// # Errors
@@ -215,9 +241,10 @@ impl ReportWriter {
         &self,
         films: impl IntoIterator<Item = F>,
     ) -> Result<WrittenReport, InferenceError> {
-        let reports = self.reports(&[FilmStudy::new("study", films)])?;
+        let study = FilmStudy::of_films(films);
+        let reports = self.reports(std::slice::from_ref(&study))?;
         let best = reports.into_iter().flatten().next();
-        best.ok_or_else(|| InferenceError::NoReport("study".to_owned()))
+        best.ok_or(InferenceError::NoReport(study.id))
     }
 
     /// Reports of several studies in one batch: per study as many as the search returns, best first.

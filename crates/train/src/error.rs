@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
 use ithn_data::DataError;
-use ithn_decoder::search::SearchError;
 use ithn_inference::InferenceError;
 use ithn_metrics::MetricsError;
 use ithn_mining::MiningError;
+use ithn_search::SearchError;
 use thiserror::Error;
 
 use ithn_checkpoint::CheckpointError;

@@ -89,7 +89,7 @@ impl MemoryDecoderLayer {
         let normed = self.self_attention_norm.forward(x.clone(), memory.clone());
         let newest = self.self_attention.project(normed.clone());
         let words = cache.append(newest);
-        let attended = self.self_attention.attend(normed, words, hidden);
+        let attended = self.self_attention.forward(normed, words, hidden);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.cross_attention_norm.forward(x.clone(), memory.clone());
@@ -97,7 +97,7 @@ impl MemoryDecoderLayer {
             let patches = cache.patches();
             seen.push(self.cross_attention.weights(normed.clone(), patches, None));
         }
-        let attended = self.cross_attention.attend(normed, cache.patches(), None);
+        let attended = self.cross_attention.forward(normed, cache.patches(), None);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.feed_forward_norm.forward(x.clone(), memory.clone());

@@ -90,7 +90,7 @@ impl RelationalMemory {
         let seen = self
             .attention
             .project(Tensor::cat(vec![slots.clone(), word.clone()], 1));
-        let related = slots.clone() + self.attention.attend(slots.clone(), &seen, None);
+        let related = slots.clone() + self.attention.forward(slots.clone(), &seen, None);
         let changed =
             related.clone() + relu(linear(&self.outer, relu(linear(&self.inner, related))));
 

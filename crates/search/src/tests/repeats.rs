@@ -1,52 +1,22 @@
 use std::collections::HashSet;
 
+use super::every_strategy;
 use super::script::Script;
-use crate::search::{
-    BeamTemperature, EndedGroups, Hypothesis, ImmediateRepeat, LengthPenalty, Repetition,
-    SearchConfig, Strategy, search_from,
-};
+use crate::{Hypothesis, ImmediateRepeat, Repetition, SearchConfig};
 
 const MAX_TOKENS: usize = 30;
 
-/// Every strategy, on reports that would repeat themselves: few words, no wish to end.
+/// All strategies on reports that tend to repeat themselves: few tokens, rarely an end.
 fn reports(repetition: Repetition, immediate_repeat: ImmediateRepeat) -> Vec<Hypothesis> {
-    let temperature = BeamTemperature::default();
-    let strategies = [
-        Strategy::Greedy,
-        Strategy::Beam {
-            width: 3,
-            length_penalty: LengthPenalty::Average,
-            temperature,
-        },
-        Strategy::DiverseBeam {
-            groups: 2,
-            width_per_group: 2,
-            diversity: 0.5,
-            ended_groups: EndedGroups::Silent,
-            length_penalty: LengthPenalty::None,
-            temperature,
-        },
-        Strategy::Sampling {
-            temperature: 1.0,
-            top_k: None,
-            top_p: Some(0.95),
-            seed: 1,
-        },
-    ];
     let mut script = Script::new(6, 4);
     script.ending = -6.0;
-    let mut found = Vec::new();
-    for strategy in strategies {
-        let config = SearchConfig {
-            strategy,
-            repetition,
-            immediate_repeat,
-            ..SearchConfig::greedy(MAX_TOKENS)
-        };
-        let studies = search_from(&script, Script::studies(0, 4), 0..4, &config).unwrap();
-        found.extend(studies.into_iter().flatten());
-    }
-    found
+    let found = every_strategy().into_iter().flat_map(|strategy| {
+        let config = SearchConfig::new(MAX_TOKENS, strategy)
+            .with_repetition(repetition)
+            .with_immediate_repeat(immediate_repeat);
+        script.reports(4, &config)
+    });
+    found.flatten().collect()
 }
 
 fn repeated_ngrams(report: &[u32], n: usize) -> usize {
@@ -81,12 +51,8 @@ fn a_costly_ngram_is_as_good_as_blocked_while_there_is_a_choice() {
 #[test]
 fn costs_enter_the_score_but_not_the_log_probabilities() {
     let penalised = Repetition::PenaliseNgrams { n: 1, cost: 0.25 };
-    let config = SearchConfig {
-        repetition: penalised,
-        ..SearchConfig::greedy(MAX_TOKENS)
-    };
-    let script = Script::new(6, 4);
-    let found = search_from(&script, Script::studies(0, 8), 0..8, &config).unwrap();
+    let config = SearchConfig::greedy(MAX_TOKENS).with_repetition(penalised);
+    let found = Script::new(6, 4).reports(8, &config);
     for report in found.into_iter().flatten() {
         let sum: f64 = report.log_probs.iter().copied().map(f64::from).sum();
         let words = &report.tokens;
@@ -100,7 +66,7 @@ fn costs_enter_the_score_but_not_the_log_probabilities() {
 }
 
 #[test]
-fn a_word_does_not_follow_itself() {
+fn a_forbidden_repeat_never_happens() {
     let pairs = |report: &Hypothesis| report.tokens.windows(2).any(|pair| pair[0] == pair[1]);
     assert!(
         reports(Repetition::Allow, ImmediateRepeat::Allow)

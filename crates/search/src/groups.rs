@@ -2,18 +2,22 @@ use std::ops::Range;
 
 use ithn_generator::StepDecoder;
 
-use super::beam::{BeamRules, Beams};
-use super::stepper::{LogProbs, Stepper};
-use super::{BeamTemperature, Hypothesis, SearchError, TemperatureScope};
+use crate::beam::{BeamRules, Beams};
+use crate::rules::TokenRules;
+use crate::stepper::{LogProbs, Stepper};
+use crate::{
+    BeamSearch, BeamTemperature, DiverseBeamSearch, EndedGroups, Hypothesis, SearchConfig,
+    SearchError, TemperatureScope,
+};
 
 /// Groups of beams for a batch of studies; one group is ordinary beam search.
 ///
-/// Group `g` is `g` steps behind the first, so that it sees how earlier groups went on. Its rows
-/// are therefore shorter, and the generator is asked once per group and step.
-pub(super) struct GroupSearch {
-    pub(super) groups: usize,
-    pub(super) rules: BeamRules,
-    pub(super) temperature: BeamTemperature,
+/// Group `g` runs `g` steps behind the first, so that it sees how earlier groups continued. Its rows
+/// are shorter, so each group takes its own generator steps.
+pub(crate) struct GroupSearch<'a> {
+    groups: usize,
+    rules: BeamRules<'a>,
+    temperature: BeamTemperature,
 }
 
 /// One group of all studies.
@@ -23,15 +27,49 @@ struct Lane<'a, D: StepDecoder> {
     beams: Vec<Beams>,
 }
 
-impl GroupSearch {
+impl<'a> GroupSearch<'a> {
+    /// Ordinary beam search.
+    pub(crate) fn single(beam: &BeamSearch, config: &'a SearchConfig) -> Self {
+        GroupSearch {
+            groups: 1,
+            rules: BeamRules {
+                width: beam.width,
+                returned: beam.returned,
+                max_tokens: config.max_tokens,
+                diversity: 0.0,
+                ended_groups: EndedGroups::Silent,
+                length_penalty: beam.length_penalty,
+                tokens: TokenRules::of(config),
+            },
+            temperature: beam.temperature,
+        }
+    }
+
+    /// Diverse beam search.
+    pub(crate) fn diverse(beams: &DiverseBeamSearch, config: &'a SearchConfig) -> Self {
+        GroupSearch {
+            groups: beams.groups,
+            rules: BeamRules {
+                width: beams.width_per_group,
+                returned: beams.returned,
+                max_tokens: config.max_tokens,
+                diversity: beams.diversity,
+                ended_groups: beams.ended_groups,
+                length_penalty: beams.length_penalty,
+                tokens: TokenRules::of(config),
+            },
+            temperature: beams.temperature,
+        }
+    }
+
     /// Hypotheses per study: those of the first group, best first, then those of the second, …
-    pub(super) fn run<D: StepDecoder>(
+    pub(crate) fn run<D: StepDecoder>(
         &self,
         decoder: &D,
         state: D::State,
-        studies: Range<usize>,
+        studies: &[&str],
     ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
-        let mut lanes = self.start(decoder, state, studies.clone())?;
+        let mut lanes = self.start(decoder, state, studies)?;
         let max_tokens = self.rules.max_tokens;
         for time in 0..max_tokens + self.groups - 1 {
             for group in self.groups_at(time) {
@@ -39,20 +77,21 @@ impl GroupSearch {
             }
             for group in self.groups_at(time) {
                 if time - group + 1 < max_tokens {
-                    self.ask(&mut lanes, group, studies.start)?;
+                    self.step(&mut lanes, group)?;
                 }
             }
         }
         Ok(collect(lanes, studies.len()))
     }
 
-    fn start<'a, D: StepDecoder>(
+    fn start<'d, D: StepDecoder>(
         &self,
-        decoder: &'a D,
+        decoder: &'d D,
         state: D::State,
-        studies: Range<usize>,
-    ) -> Result<Vec<Lane<'a, D>>, SearchError> {
-        let (stepper, mut log_probs) = Stepper::start(decoder, state, studies.clone())?;
+        studies: &'d [&'d str],
+    ) -> Result<Vec<Lane<'d, D>>, SearchError> {
+        let (stepper, mut log_probs) = Stepper::start(decoder, state, studies)?;
+        self.rules.tokens.check(log_probs.vocabulary())?;
         if self.temperature.scope == TemperatureScope::EveryStep {
             log_probs.temper(self.temperature.value);
         }
@@ -70,7 +109,7 @@ impl GroupSearch {
         first..self.groups.min(time + 1)
     }
 
-    /// Writes the token at `position` in every beam of `group`.
+    /// Appends the token at `position` to every beam of `group`.
     fn extend<D: StepDecoder>(&self, lanes: &mut [Lane<'_, D>], group: usize, position: usize) {
         let (earlier, rest) = lanes.split_at_mut(group);
         let lane = &mut rest[0];
@@ -82,19 +121,18 @@ impl GroupSearch {
         }
     }
 
-    /// Asks the generator for the next log-probabilities of `group`, for the studies in which it or
-    /// a later group is not settled. The others leave the batch.
-    fn ask<D: StepDecoder>(
+    /// Takes a generator step for `group`, with the studies in which it or a later group is not
+    /// settled. The others leave the batch.
+    fn step<D: StepDecoder>(
         &self,
         lanes: &mut [Lane<'_, D>],
         group: usize,
-        first_study: usize,
     ) -> Result<(), SearchError> {
         let mut feeds = Vec::new();
         for study in 0..lanes[group].beams.len() {
             let settled = |lane: &Lane<'_, D>| lane.beams[study].settled(&self.rules);
             if !lanes[group..].iter().all(settled) {
-                lanes[group].beams[study].feed(first_study + study, &self.rules, &mut feeds);
+                lanes[group].beams[study].feed(study, &self.rules, &mut feeds);
             }
         }
         if feeds.is_empty() {

@@ -1,43 +1,65 @@
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, SeedableRng};
+use siphasher::sip::SipHasher13;
 
-use super::rollout::ReportId;
+use crate::Sampling;
 
-/// How a word is drawn from scores.
+/// How a token is drawn from scores.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sampler {
-    pub(super) temperature: f64,
-    pub(super) top_k: Option<usize>,
-    pub(super) top_p: Option<f64>,
+pub(crate) struct Sampler {
+    temperature: f64,
+    top_k: Option<usize>,
+    top_p: Option<f64>,
 }
 
-/// Random numbers of one report: a function of the seed, the study's number and the report's, and
-/// so the same in any batch.
-pub(super) fn random_numbers(seed: u64, id: ReportId) -> StdRng {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..16].copy_from_slice(&(id.study as u64).to_le_bytes());
-    key[16..24].copy_from_slice(&(id.report as u64).to_le_bytes());
-    StdRng::from_seed(key)
+/// The random streams of all reports: `sampling.returned` per study.
+pub(crate) fn streams(sampling: &Sampling, studies: &[&str]) -> Vec<Xoshiro256PlusPlus> {
+    studies
+        .iter()
+        .flat_map(|study| (0..sampling.returned).map(|report| stream(sampling.seed, study, report)))
+        .collect()
+}
+
+/// The random stream of one report: a function of the seed, the study's id and the report's number,
+/// so that it is the same in any batch.
+///
+/// SipHash-1-3 and xoshiro256++ are fixed algorithms: the stream is the same on every platform and
+/// for every version of the crates.
+fn stream(seed: u64, study: &str, report: usize) -> Xoshiro256PlusPlus {
+    let hash = SipHasher13::new_with_keys(seed, report as u64).hash(study.as_bytes());
+    Xoshiro256PlusPlus::seed_from_u64(hash)
+}
+
+/// A number in [0, 1) from the upper 53 bits of the next word.
+fn uniform(random: &mut Xoshiro256PlusPlus) -> f64 {
+    (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 impl Sampler {
-    /// Draws a token; none if all scores are −∞.
-    pub(super) fn draw(&self, scores: &[f32], random: &mut StdRng) -> Option<u32> {
+    pub(crate) fn of(sampling: &Sampling) -> Self {
+        Sampler {
+            temperature: sampling.temperature,
+            top_k: sampling.top_k,
+            top_p: sampling.top_p,
+        }
+    }
+
+    /// Draws a token; `None` if all scores are −∞.
+    pub(crate) fn draw(&self, scores: &[f32], random: &mut Xoshiro256PlusPlus) -> Option<u32> {
         let candidates = self.candidates(scores);
         let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
-        let mut left = random.random::<f64>() * total;
+        let mut left = uniform(random) * total;
         for candidate in &candidates {
             left -= candidate.weight;
             if left < 0.0 {
                 return Some(candidate.token);
             }
         }
-        // Rounding may leave a trace: it belongs to the last.
+        // Rounding can leave a remainder at or above 0; it belongs to the last candidate.
         candidates.last().map(|candidate| candidate.token)
     }
 
-    /// What may be drawn, with its unnormalised probability.
+    /// The tokens that may be drawn, with unnormalised probabilities.
     fn candidates(&self, scores: &[f32]) -> Vec<Candidate> {
         let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weight = |score: f32| (f64::from(score - highest) / self.temperature).exp();
@@ -80,22 +102,22 @@ fn keep_highest(candidates: &mut Vec<Candidate>, count: usize) {
         candidates.select_nth_unstable_by(count, Candidate::order);
         candidates.truncate(count);
     }
-    // What partial selection leaves is in no defined order.
+    // Partial selection leaves no defined order.
     candidates.sort_unstable_by_key(|candidate| candidate.token);
 }
 
-/// Keeps the smallest set of the most probable candidates that holds `share` of all weight
-/// (Holtzman et al. 2020).
+/// Keeps the smallest set of the most probable candidates that holds `share` of the total weight
+/// (nucleus, Holtzman et al. 2020).
 fn keep_nucleus(candidates: &mut Vec<Candidate>, share: f64) {
     candidates.sort_unstable_by(Candidate::order);
     let enough = share * candidates.iter().map(|c| c.weight).sum::<f64>();
     let mut held = 0.0;
-    let still_missing = |candidate: &&Candidate| {
-        let missing = held < enough;
+    let needed = |candidate: &&Candidate| {
+        let needed = held < enough;
         held += candidate.weight;
-        missing
+        needed
     };
-    let count = candidates.iter().take_while(still_missing).count();
+    let count = candidates.iter().take_while(needed).count();
     candidates.truncate(count);
 }
 
@@ -117,6 +139,31 @@ mod tests {
         tokens
     }
 
+    /// Golden numbers of SipHash-1-3, SplitMix64 and xoshiro256++ written out in Python.
+    #[test]
+    fn streams_are_fixed_for_good() {
+        let first = |seed, study, report| {
+            let mut random = stream(seed, study, report);
+            [random.next_u64(), random.next_u64()]
+        };
+        assert_eq!(
+            first(0, "", 0),
+            [0xA190_46E2_DF0D_AEBF, 0x5E1A_DC1F_3A27_B972]
+        );
+        assert_eq!(
+            first(11, "study-17", 0),
+            [0x05E4_AF00_E961_168B, 0x2C2E_1561_0943_7D2D]
+        );
+        assert_eq!(
+            first(11, "study-17", 1),
+            [0x76C3_03BA_6E49_BBE7, 0xA044_07F3_23F8_84B3]
+        );
+        assert_eq!(
+            first(12, "a/b.png, ü", 0),
+            [0x96B9_2365_82F8_8E83, 0xE39E_224E_3DA5_4F10]
+        );
+    }
+
     #[test]
     fn the_nucleus_is_the_smallest_set() {
         assert_eq!(tokens(None, Some(0.39)), [1]);
@@ -129,25 +176,15 @@ mod tests {
     fn the_nucleus_is_taken_of_the_top_k() {
         assert_eq!(tokens(Some(2), None), [1, 3]);
         assert_eq!(tokens(Some(9), None), [0, 1, 2, 3, 4]);
-        // 0.4 of the 0.7 that two words hold is 57 %.
+        // 0.4 of the 0.7 that two tokens hold is 57 %.
         assert_eq!(tokens(Some(2), Some(0.57)), [1]);
         assert_eq!(tokens(Some(2), Some(0.58)), [1, 3]);
     }
 
     #[test]
     fn draws_follow_the_probabilities() {
-        let sampler = Sampler {
-            temperature: 1.0,
-            top_k: None,
-            top_p: None,
-        };
-        let mut random = random_numbers(
-            3,
-            ReportId {
-                study: 0,
-                report: 0,
-            },
-        );
+        let sampler = Sampler::of(&Sampling::new(1.0, 3));
+        let mut random = stream(3, "study", 0);
         let scores = PROBS.map(f32::ln);
         let mut counts = [0_u32; 5];
         for _ in 0..20_000 {
@@ -161,18 +198,8 @@ mod tests {
 
     #[test]
     fn blocked_tokens_are_never_drawn() {
-        let sampler = Sampler {
-            temperature: 2.0,
-            top_k: Some(3),
-            top_p: Some(1.0),
-        };
-        let mut random = random_numbers(
-            3,
-            ReportId {
-                study: 0,
-                report: 0,
-            },
-        );
+        let sampler = Sampler::of(&Sampling::new(2.0, 3).with_top_k(3).with_top_p(1.0));
+        let mut random = stream(3, "study", 0);
         let blocked = f32::NEG_INFINITY;
         for _ in 0..50 {
             let scores = [blocked, -1.0, blocked, blocked];

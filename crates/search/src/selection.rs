@@ -1,15 +1,15 @@
-/// The best few of the many candidates offered, best first; of equals, the first offered.
+/// The best `capacity` of the candidates offered, best first; of equals, the first offered.
 ///
-/// Keeps a short sorted list, so that a row of the vocabulary costs one comparison per word and is
-/// never sorted.
+/// Keeps a short sorted list: a row of the vocabulary costs one comparison per token and is never
+/// sorted.
 #[derive(Debug)]
-pub(super) struct Selection<T> {
+pub(crate) struct Selection<T> {
     capacity: usize,
     kept: Vec<(f64, T)>,
 }
 
 impl<T> Selection<T> {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Selection {
             capacity,
             kept: Vec::with_capacity(capacity + 1),
@@ -17,7 +17,7 @@ impl<T> Selection<T> {
     }
 
     /// Offers a candidate; a score of −∞ is never kept.
-    pub(super) fn offer(&mut self, score: f64, candidate: T) {
+    pub(crate) fn offer(&mut self, score: f64, candidate: T) {
         if score <= self.threshold() {
             return;
         }
@@ -27,7 +27,7 @@ impl<T> Selection<T> {
     }
 
     /// The candidates kept, with their scores, best first.
-    pub(super) fn into_best(self) -> Vec<(f64, T)> {
+    pub(crate) fn into_best(self) -> Vec<(f64, T)> {
         self.kept
     }
 

@@ -3,24 +3,26 @@ use std::sync::Mutex;
 use burn::tensor::{Device, Tensor, TensorData};
 use ithn_generator::{StepDecoder, StudyBatch};
 
-/// A generator whose log-probabilities are a scrambled function of its seed, the study and
-/// everything fed so far.
-pub(super) struct Script {
-    pub(super) seed: u64,
-    pub(super) vocabulary: usize,
-    /// Added to the logit of the boundary token: how readily reports end.
-    pub(super) ending: f32,
-    /// Answers NaN to this study at this step (0 is the first).
-    pub(super) broken: Option<(usize, usize)>,
-    /// Rows of every step taken since they were last asked for.
+use crate::{Hypothesis, SearchConfig, SearchError, search};
+
+/// A generator whose log-probabilities are a hash of its seed, the study and all tokens fed so
+/// far.
+pub(crate) struct Script {
+    pub(crate) seed: u64,
+    pub(crate) vocabulary: usize,
+    /// Added to the logit of the boundary token, so that reports end earlier.
+    pub(crate) ending: f32,
+    /// Study and step (from 0) that get NaN.
+    pub(crate) broken: Option<(usize, usize)>,
+    /// Rows of every step since the last call of [`steps`](Self::steps).
     steps: Mutex<Vec<usize>>,
 }
 
-/// A row: study and everything fed.
-pub(super) type Row = (usize, Vec<u32>);
+/// A row: the study and all tokens fed.
+pub(crate) type Row = (usize, Vec<u32>);
 
 impl Script {
-    pub(super) fn new(seed: u64, vocabulary: usize) -> Self {
+    pub(crate) fn new(seed: u64, vocabulary: usize) -> Self {
         Script {
             seed,
             vocabulary,
@@ -30,20 +32,37 @@ impl Script {
         }
     }
 
-    /// Rows of every step taken since this was last asked.
-    pub(super) fn steps(&self) -> Vec<usize> {
+    /// Rows of every step since the last call.
+    pub(crate) fn steps(&self) -> Vec<usize> {
         std::mem::take(&mut self.steps.lock().expect("no step panics"))
     }
 
-    /// A state of studies `first..first + count`.
-    pub(super) fn studies(first: usize, count: usize) -> Vec<Row> {
-        (first..first + count)
-            .map(|study| (study, Vec::new()))
-            .collect()
+    /// The state of `studies`, nothing generated yet.
+    pub(crate) fn state(studies: &[usize]) -> Vec<Row> {
+        studies.iter().map(|&study| (study, Vec::new())).collect()
     }
 
-    /// Log-probabilities of the word after `fed`.
-    pub(super) fn log_probs(&self, study: usize, fed: &[u32]) -> Vec<f32> {
+    /// Searches reports of `studies`, whose ids are `study-0`, `study-1`, ….
+    pub(crate) fn search(
+        &self,
+        studies: &[usize],
+        config: &SearchConfig,
+    ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
+        let ids: Vec<String> = studies
+            .iter()
+            .map(|study| format!("study-{study}"))
+            .collect();
+        search(self, Script::state(studies), &ids, config)
+    }
+
+    /// Like [`search`](Self::search) for the first studies and a valid configuration.
+    pub(crate) fn reports(&self, studies: usize, config: &SearchConfig) -> Vec<Vec<Hypothesis>> {
+        let studies: Vec<usize> = (0..studies).collect();
+        self.search(&studies, config).expect("a valid search")
+    }
+
+    /// Log-probabilities of the token after `fed`.
+    pub(crate) fn log_probs(&self, study: usize, fed: &[u32]) -> Vec<f32> {
         if self.broken == Some((study, fed.len() - 1)) {
             return vec![f32::NAN; self.vocabulary];
         }
@@ -63,7 +82,7 @@ impl StepDecoder for Script {
     type State = Vec<Row>;
 
     fn start(&self, studies: StudyBatch) -> Vec<Row> {
-        Script::studies(0, studies.len())
+        Script::state(&(0..studies.len()).collect::<Vec<_>>())
     }
 
     fn step(&self, tokens: &[u32], state: &mut Vec<Row>) -> Tensor<2> {

@@ -1,10 +1,10 @@
-//! The released search, written out as it is: nothing stops early, nothing leaves the batch, and
+//! The official search, written out literally: nothing stops early, nothing leaves the batch, and
 //! finished beams lose 1000 instead of their place.
 
 use super::script::Script;
-use crate::search::{
-    BeamTemperature, EndedGroups, ImmediateRepeat, LengthPenalty, SearchConfig, Strategy,
-    TemperatureScope, search_from,
+use crate::{
+    BeamSearch, BeamTemperature, DiverseBeamSearch, EndedGroups, ImmediateRepeat, LengthPenalty,
+    SearchConfig, Strategy,
 };
 
 const MAX_TOKENS: usize = 11;
@@ -16,7 +16,7 @@ struct Beam {
     sum: f64,
 }
 
-struct Released<'a> {
+struct Official<'a> {
     script: &'a Script,
     groups: usize,
     width: usize,
@@ -26,7 +26,7 @@ struct Released<'a> {
     penalty: LengthPenalty,
 }
 
-impl Released<'_> {
+impl Official<'_> {
     /// `(tokens with the ending one, score)` per group.
     fn search(&self, study: usize) -> Vec<Vec<(Vec<u32>, f64)>> {
         let root = Beam {
@@ -93,42 +93,28 @@ impl Released<'_> {
         row
     }
 
-    fn config(&self) -> SearchConfig {
-        let temperature = BeamTemperature {
-            value: self.temperature,
-            scope: TemperatureScope::SkipFirst,
-        };
+    fn config(&self, returned: usize) -> SearchConfig {
+        let temperature = BeamTemperature::skip_first(self.temperature);
         let strategy = match self.groups {
-            1 => Strategy::Beam {
-                width: self.width,
-                length_penalty: self.penalty,
-                temperature,
-            },
-            groups => Strategy::DiverseBeam {
-                groups,
-                width_per_group: self.width,
-                diversity: self.diversity,
-                ended_groups: EndedGroups::Echo,
-                length_penalty: self.penalty,
-                temperature,
-            },
+            1 => Strategy::from(
+                BeamSearch::new(self.width)
+                    .with_returned(returned)
+                    .with_length_penalty(self.penalty)
+                    .with_temperature(temperature),
+            ),
+            groups => DiverseBeamSearch::new(groups, self.width, self.diversity)
+                .with_returned(returned)
+                .with_ended_groups(EndedGroups::Echo)
+                .with_length_penalty(self.penalty)
+                .with_temperature(temperature)
+                .into(),
         };
-        SearchConfig {
-            strategy,
-            immediate_repeat: self.constraint,
-            returned: self.width,
-            ..SearchConfig::greedy(MAX_TOKENS)
-        }
+        SearchConfig::new(MAX_TOKENS, strategy).with_immediate_repeat(self.constraint)
     }
 
     /// Searches three studies both ways; the number of reports compared.
     fn compare(&self, returned: usize) -> usize {
-        let config = SearchConfig {
-            returned,
-            ..self.config()
-        };
-        let state = Script::studies(0, 3);
-        let found = search_from(self.script, state, 0..3, &config).unwrap();
+        let found = self.script.reports(3, &self.config(returned));
         for (study, found) in found.iter().enumerate() {
             let mut expected = self.search(study);
             expected
@@ -160,7 +146,7 @@ fn compare_all(seed: u64, groups: usize, width: usize, returned: usize) {
         script.ending = ending;
         for constraint in [ImmediateRepeat::Allow, ImmediateRepeat::Forbid] {
             for (temperature, penalty) in [1.0, 0.7, 1.5].into_iter().zip(penalties) {
-                let released = Released {
+                let official = Official {
                     script: &script,
                     groups,
                     width,
@@ -169,14 +155,14 @@ fn compare_all(seed: u64, groups: usize, width: usize, returned: usize) {
                     constraint,
                     penalty,
                 };
-                assert_eq!(released.compare(returned), 3 * groups * returned);
+                assert_eq!(official.compare(returned), 3 * groups * returned);
             }
         }
     }
 }
 
 #[test]
-fn beams_are_the_released_ones() {
+fn beams_are_the_official_ones() {
     for seed in 0..6 {
         for width in [1, 2, 3, 5, 8] {
             compare_all(seed, 1, width, 1);
@@ -186,7 +172,7 @@ fn beams_are_the_released_ones() {
 }
 
 #[test]
-fn groups_are_the_released_ones() {
+fn groups_are_the_official_ones() {
     for seed in 10..16 {
         for (groups, width) in [(2, 1), (3, 1), (3, 2), (2, 4)] {
             compare_all(seed, groups, width, 1);

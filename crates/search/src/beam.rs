@@ -1,73 +1,73 @@
-use super::draft::Draft;
-use super::repetition::RepeatRules;
-use super::selection::Selection;
-use super::stepper::{Feed, LogProbs};
-use super::{EndedGroups, Hypothesis, LengthPenalty};
+use crate::draft::Draft;
+use crate::rules::TokenRules;
+use crate::selection::Selection;
+use crate::stepper::{Feed, LogProbs};
+use crate::{EndedGroups, Hypothesis, LengthPenalty};
 
-/// What all beams of a search go by.
+/// What all beams of a search have in common.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct BeamRules {
-    pub(super) width: usize,
-    pub(super) returned: usize,
-    pub(super) max_tokens: usize,
-    pub(super) diversity: f64,
-    pub(super) ended_groups: EndedGroups,
-    pub(super) length_penalty: LengthPenalty,
-    pub(super) repeats: RepeatRules,
+pub(crate) struct BeamRules<'a> {
+    pub(crate) width: usize,
+    pub(crate) returned: usize,
+    pub(crate) max_tokens: usize,
+    pub(crate) diversity: f64,
+    pub(crate) ended_groups: EndedGroups,
+    pub(crate) length_penalty: LengthPenalty,
+    pub(crate) tokens: TokenRules<'a>,
 }
 
 /// The beams of one study, or of one of its groups.
 ///
-/// At every step all words after all beams compete, and the best `width` become the new beams.
-/// Those that ended, or have no room left, are recorded and written on no more. (The release
-/// lowers their sums by 1000 instead, which comes to the same: some beam that still writes offers
-/// `width` better words.)
+/// At every step all continuations of all beams compete, and the best `width` become the new beams.
+/// Beams that ended, or reached the maximum length, are recorded and not continued. (The official
+/// code lowers their sums by 1000 instead. The result is the same: some open beam offers `width`
+/// better continuations.)
 #[derive(Debug)]
-pub(super) struct Beams {
+pub(crate) struct Beams {
     drafts: Vec<Draft>,
     /// The best `returned` reports recorded, best first.
     recorded: Vec<Hypothesis>,
     phase: Phase,
-    /// Whether log-probabilities wait to be used.
-    waiting: bool,
+    /// Whether unused log-probabilities are available.
+    pending: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    Writing,
-    /// Every report is recorded; what is written now only concerns later groups.
+    Open,
+    /// Every report is recorded; further tokens only affect later groups.
     Recorded,
 }
 
 impl Beams {
-    /// One empty beam in `row`, whose log-probabilities are there.
-    pub(super) fn empty(row: usize) -> Self {
+    /// One empty beam in `row`, whose log-probabilities are available.
+    pub(crate) fn empty(row: usize) -> Self {
         Beams {
             drafts: vec![Draft::empty(row)],
             recorded: Vec::new(),
-            phase: Phase::Writing,
-            waiting: true,
+            phase: Phase::Open,
+            pending: true,
         }
     }
 
-    /// Tokens that the present beams hold at `position`.
-    pub(super) fn tokens_at(&self, position: usize) -> impl Iterator<Item = u32> {
+    /// Tokens that the current beams hold at `position`.
+    pub(crate) fn tokens_at(&self, position: usize) -> impl Iterator<Item = u32> {
         self.drafts
             .iter()
             .filter_map(move |draft| draft.tokens.get(position).copied())
     }
 
-    /// Takes one step with the log-probabilities that it was waiting for, if it was. `taken` are
-    /// the words that cost diversity, once per occurrence.
-    pub(super) fn advance(&mut self, log_probs: &LogProbs, taken: &[u32], rules: &BeamRules) {
-        if !std::mem::take(&mut self.waiting) {
+    /// Extends the beams by one token if log-probabilities are pending. Each occurrence of a token in
+    /// `taken` costs `diversity`.
+    pub(crate) fn advance(&mut self, log_probs: &LogProbs, taken: &[u32], rules: &BeamRules<'_>) {
+        if !std::mem::take(&mut self.pending) {
             return;
         }
         let best = self.select(log_probs, taken, rules);
         let extended = |(sum, (parent, token)): (f64, (usize, u32))| {
             let mut draft = self.drafts[parent].clone();
             let log_prob = log_probs.row(draft.row)[token as usize];
-            draft.write(token, log_prob, sum);
+            draft.push(token, log_prob, sum);
             draft
         };
         self.drafts = best.into_iter().map(extended).collect();
@@ -79,11 +79,11 @@ impl Beams {
         &mut self,
         log_probs: &LogProbs,
         taken: &[u32],
-        rules: &BeamRules,
+        rules: &BeamRules<'_>,
     ) -> Vec<(f64, (usize, u32))> {
         let mut best = Selection::new(rules.width);
         let mut scores = Vec::new();
-        for parent in self.writing() {
+        for parent in self.continued() {
             let draft = &self.drafts[parent];
             rules.score(draft, log_probs, taken, &mut scores);
             if scores.iter().all(|score| *score == f32::NEG_INFINITY) {
@@ -97,18 +97,18 @@ impl Beams {
         best.into_best()
     }
 
-    /// Indices of the beams that are written on.
-    fn writing(&self) -> Vec<usize> {
+    /// Indices of the beams that are continued.
+    fn continued(&self) -> Vec<usize> {
         let ended = |index: &usize| self.drafts[*index].has_ended();
         let mut indices: Vec<usize> = (0..self.drafts.len()).collect();
-        // In an echo, beams that end again also fall behind those that do not.
-        if self.phase == Phase::Writing || !indices.iter().all(ended) {
+        // In an echo, beams that end again also rank below those that do not.
+        if self.phase == Phase::Open || !indices.iter().all(ended) {
             indices.retain(|index| !ended(index));
         }
         indices
     }
 
-    fn record_ends(&mut self, rules: &BeamRules) {
+    fn record_ends(&mut self, rules: &BeamRules<'_>) {
         if self.phase == Phase::Recorded {
             return;
         }
@@ -118,14 +118,14 @@ impl Beams {
                 self.record(index, rules);
             }
         }
-        let room = |draft: &Draft| !draft.has_ended() && draft.tokens.len() < rules.max_tokens;
-        if !self.drafts.iter().any(room) {
+        let open = |draft: &Draft| !draft.has_ended() && draft.tokens.len() < rules.max_tokens;
+        if !self.drafts.iter().any(open) {
             self.phase = Phase::Recorded;
         }
     }
 
-    /// Ranks a beam among the recorded reports.
-    fn record(&mut self, draft: usize, rules: &BeamRules) {
+    /// Inserts a beam among the recorded reports.
+    fn record(&mut self, draft: usize, rules: &BeamRules<'_>) {
         if self.phase == Phase::Recorded {
             return;
         }
@@ -136,8 +136,8 @@ impl Beams {
         self.recorded.truncate(rules.returned);
     }
 
-    /// Whether nothing that may still be written can change what is returned.
-    pub(super) fn settled(&self, rules: &BeamRules) -> bool {
+    /// Whether no continuation can change what is returned.
+    pub(crate) fn settled(&self, rules: &BeamRules<'_>) -> bool {
         if self.phase == Phase::Recorded {
             return true;
         }
@@ -145,38 +145,39 @@ impl Beams {
             return false;
         };
         let beaten = |index: &usize| last.score >= rules.ceiling(&self.drafts[*index]);
-        self.writing().iter().all(beaten)
+        self.continued().iter().all(beaten)
     }
 
-    /// Asks for the words that may come next; nothing if no beam is to be written on.
-    pub(super) fn feed(&mut self, study: usize, rules: &BeamRules, feeds: &mut Vec<Feed>) {
+    /// Adds the last tokens of the beams to `feeds`; none if no beam is continued.
+    pub(crate) fn feed(&mut self, study: usize, rules: &BeamRules<'_>, feeds: &mut Vec<Feed>) {
         if self.phase == Phase::Recorded && rules.ended_groups == EndedGroups::Silent {
             return;
         }
-        for index in self.writing() {
+        for index in self.continued() {
             self.drafts[index].feed(study, feeds);
-            self.waiting = true;
+            self.pending = true;
         }
     }
 
     /// The best reports, best first.
-    pub(super) fn into_hypotheses(self) -> Vec<Hypothesis> {
+    pub(crate) fn into_hypotheses(self) -> Vec<Hypothesis> {
         self.recorded
     }
 }
 
-impl BeamRules {
-    /// What search compares: log-probabilities of the words after `draft`, less all costs.
+impl BeamRules<'_> {
+    /// The scores that search compares: log-probabilities of the tokens after `draft` minus all
+    /// costs.
     fn score(&self, draft: &Draft, log_probs: &LogProbs, taken: &[u32], scores: &mut Vec<f32>) {
         scores.clear();
         scores.extend_from_slice(log_probs.row(draft.row));
-        self.repeats.apply(&draft.tokens, scores);
+        self.tokens.apply(&draft.tokens, scores);
         for &token in taken {
             scores[token as usize] -= self.diversity as f32;
         }
     }
 
-    /// The best final score that `draft` can reach if it is written on.
+    /// Upper bound on the final score of `draft` if it is continued.
     fn ceiling(&self, draft: &Draft) -> f64 {
         let shortest = draft.tokens.len() + 1;
         self.length_penalty

@@ -1,23 +1,23 @@
 use ithn_generator::BOUNDARY_TOKEN;
 
-use super::stepper::Feed;
-use super::{Hypothesis, LengthPenalty};
+use crate::stepper::Feed;
+use crate::{Hypothesis, LengthPenalty};
 
-/// A report in the making.
+/// A partial report.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     /// The generator's row that it continues.
-    pub(super) row: usize,
-    /// What was written so far, an ending boundary token included.
-    pub(super) tokens: Vec<u32>,
+    pub(crate) row: usize,
+    /// Tokens generated so far, an ending boundary token included.
+    pub(crate) tokens: Vec<u32>,
     log_probs: Vec<f32>,
     /// Sum of the scores that search compared.
-    pub(super) sum: f64,
+    pub(crate) sum: f64,
 }
 
 impl Draft {
     /// The empty report in `row`.
-    pub(super) fn empty(row: usize) -> Self {
+    pub(crate) fn empty(row: usize) -> Self {
         Draft {
             row,
             tokens: Vec::new(),
@@ -26,20 +26,20 @@ impl Draft {
         }
     }
 
-    /// Writes `token`, whose log-probability is `log_prob`; all scores now add up to `sum`.
-    pub(super) fn write(&mut self, token: u32, log_prob: f32, sum: f64) {
+    /// Appends `token` of log-probability `log_prob`; `sum` is the new sum of scores.
+    pub(crate) fn push(&mut self, token: u32, log_prob: f32, sum: f64) {
         self.tokens.push(token);
         self.log_probs.push(log_prob);
         self.sum = sum;
     }
 
     /// Whether its last token ended it.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.tokens.last() == Some(&BOUNDARY_TOKEN)
     }
 
-    /// Asks for the words after its last token: joins `feeds`, and moves to its row there.
-    pub(super) fn feed(&mut self, study: usize, feeds: &mut Vec<Feed>) {
+    /// Adds its last token to `feeds` and moves to the row that it gets there.
+    pub(crate) fn feed(&mut self, study: usize, feeds: &mut Vec<Feed>) {
         let row = feeds.len();
         feeds.push(Feed {
             row: self.row,
@@ -49,8 +49,8 @@ impl Draft {
         self.row = row;
     }
 
-    /// The report as it stands.
-    pub(super) fn hypothesis(&self, length_penalty: LengthPenalty) -> Hypothesis {
+    /// The hypothesis that it amounts to.
+    pub(crate) fn hypothesis(&self, length_penalty: LengthPenalty) -> Hypothesis {
         let finished = self.has_ended();
         let words = self.tokens.len() - usize::from(finished);
         Hypothesis {

@@ -1,23 +1,43 @@
 use serde::{Deserialize, Serialize};
 
-/// How the score of a hypothesis of `n` tokens (the ending one included) follows from the sum of
-/// its log-probabilities.
+use crate::SearchError;
+use crate::config::in_range;
+use crate::strategy::no_options;
+
+/// Score of a hypothesis of `n` tokens (the ending one included), given the sum of its
+/// log-probabilities.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum LengthPenalty {
-    /// The sum itself, which favours short reports.
+    /// The sum itself; favours short reports.
     #[default]
+    #[serde(deserialize_with = "no_options")]
     None,
     /// `sum / ((5 + n) / 6)^exponent` (Wu et al. 2016, GNMT).
     Wu {
-        /// 0 is no penalty; any finite number.
+        /// 0 is no penalty; in [−16, 16].
         exponent: f64,
     },
     /// `sum / n`.
+    #[serde(deserialize_with = "no_options")]
     Average,
 }
 
 impl LengthPenalty {
+    /// Checks the exponent. Beyond its range the divisor overflows, and 0 / 0 is NaN.
+    pub(crate) fn validate(&self) -> Result<(), SearchError> {
+        match *self {
+            LengthPenalty::None | LengthPenalty::Average => Ok(()),
+            LengthPenalty::Wu { exponent } => in_range(
+                "strategy.length_penalty.exponent",
+                exponent,
+                exponent.abs() <= 16.0,
+                "from -16 to 16",
+            ),
+        }
+    }
+
     /// Score of `tokens` tokens whose log-probabilities add up to `sum`.
     pub fn score(&self, tokens: usize, sum: f64) -> f64 {
         match self {
@@ -27,9 +47,9 @@ impl LengthPenalty {
         }
     }
 
-    /// The best score that an unfinished report can still reach, if it ends with `shortest` to
-    /// `longest` tokens. Its sum can only fall, and each divisor is monotone in length.
-    pub(super) fn ceiling(&self, shortest: usize, longest: usize, sum: f64) -> f64 {
+    /// Upper bound on the score of an unfinished report that ends with `shortest` to `longest`
+    /// tokens. Its sum can only fall, and each divisor is monotone in length.
+    pub(crate) fn ceiling(&self, shortest: usize, longest: usize, sum: f64) -> f64 {
         self.score(shortest, sum).max(self.score(longest, sum))
     }
 }

@@ -1,5 +1,5 @@
-/// The token with the highest score, the first of equals; none if all are −∞.
-pub(super) fn most_probable(scores: &[f32]) -> Option<u32> {
+/// The token with the highest score, the first of equals; `None` if all are −∞.
+pub(crate) fn most_probable(scores: &[f32]) -> Option<u32> {
     let mut best = (f32::NEG_INFINITY, None);
     for (token, &score) in (0..).zip(scores) {
         if score > best.0 {

@@ -1,29 +1,29 @@
 use serde::{Deserialize, Serialize};
 
-use super::{
-    BeamTemperature, EndedGroups, ImmediateRepeat, LengthPenalty, Repetition, SearchConfig,
-    SearchError, Strategy, TemperatureScope,
+use crate::{
+    BeamSearch, BeamTemperature, DiverseBeamSearch, EndedGroups, ImmediateRepeat, LengthPenalty,
+    Repetition, Sampling, SearchConfig, SearchError, Strategy,
 };
 
-/// The decoding options of R2GenCMN's released code, under their own names.
+/// The decoding options of R2GenCMN's official code, under their own names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ReleasedOptions {
+pub struct OfficialOptions {
     /// `greedy`, `beam_search`, `sample`, `top<k>` (top-k) or `top<p>` with 0 < p < 1 (nucleus).
     pub sample_method: String,
-    /// Beams per study over all groups; 1 is no beam search.
+    /// Beam width over all groups; 1 is no beam search.
     pub beam_size: usize,
     /// Temperature of sampling, and of beams after the first step.
     pub temperature: f64,
-    /// Nats that later groups pay per earlier choice.
+    /// Nats that later groups pay per earlier occurrence.
     pub diversity_lambda: f64,
-    /// Reports per study: 1, or the beams of a group.
+    /// Reports per study: 1, or the beam width of a group.
     pub sample_n: usize,
     /// *Number* of groups.
     pub group_size: usize,
     /// 1: log-probabilities; 0 (raw logits) is not supported.
     pub output_logsoftmax: u8,
-    /// 1: no word follows itself.
+    /// 1: no token directly follows itself.
     pub decoding_constraint: u8,
     /// 1: repeated trigrams pay 1.386; ignored by beam search.
     pub block_trigrams: u8,
@@ -31,10 +31,10 @@ pub struct ReleasedOptions {
     pub length_penalty: String,
 }
 
-impl Default for ReleasedOptions {
-    /// The release's own: beam search of width 3.
+impl Default for OfficialOptions {
+    /// The official code's own defaults: beam search of width 3.
     fn default() -> Self {
-        ReleasedOptions {
+        OfficialOptions {
             sample_method: "beam_search".into(),
             beam_size: 3,
             temperature: 1.0,
@@ -50,58 +50,46 @@ impl Default for ReleasedOptions {
 }
 
 impl SearchConfig {
-    /// What [`from_released`](Self::from_released) makes of the release's own options.
-    pub fn released(max_tokens: usize) -> Self {
-        SearchConfig {
-            strategy: Strategy::Beam {
-                width: 3,
-                length_penalty: LengthPenalty::None,
-                temperature: BeamTemperature {
-                    value: 1.0,
-                    scope: TemperatureScope::SkipFirst,
-                },
-            },
-            ..SearchConfig::greedy(max_tokens)
-        }
+    /// The search of the official code under its own default options: beam search of width 3.
+    pub fn official(max_tokens: usize) -> Self {
+        let beam = BeamSearch::new(3).with_temperature(BeamTemperature::skip_first(1.0));
+        SearchConfig::new(max_tokens, beam)
     }
 
-    /// The search that the release runs under `options`, for reports of at most `max_tokens` tokens
-    /// (`max_seq_length`). Seed 0 where it samples.
+    /// The search that the official code runs under `options`, for reports of at most `max_tokens`
+    /// tokens (`max_seq_length`). Sampling gets seed 0.
     ///
-    /// Two things differ. `beam_search` with one beam is greedy, where the release samples at
-    /// random. And with groups, the best of *each* group is returned; the release returns the first
-    /// group's only, which is the first here.
+    /// There are two differences. `beam_search` with beam width 1 is greedy, where the official code
+    /// samples at random. And with groups, the best of *each* group is returned; the official code
+    /// returns the first group's only, which comes first here.
     ///
     /// # Errors
     ///
     /// [`SearchError::Unsupported`] for options that this search does not have, and every error of
     /// [`SearchConfig::validate`].
-    pub fn from_released(
-        options: &ReleasedOptions,
+    pub fn from_official(
+        options: &OfficialOptions,
         max_tokens: usize,
     ) -> Result<Self, SearchError> {
         options.require_log_softmax()?;
-        let strategy = options.strategy()?;
-        let trigrams_count = matches!(strategy, Strategy::Greedy | Strategy::Sampling { .. });
-        let config = SearchConfig {
-            max_tokens,
-            strategy,
-            repetition: match options.block_trigrams {
-                1.. if trigrams_count => Repetition::RELEASED_TRIGRAMS,
+        let mut strategy = options.strategy()?;
+        strategy.set_returned("sample_n", options.sample_n)?;
+        let penalises_trigrams = matches!(strategy, Strategy::Greedy | Strategy::Sampling(_));
+        let config = SearchConfig::new(max_tokens, strategy)
+            .with_repetition(match options.block_trigrams {
+                1.. if penalises_trigrams => Repetition::OFFICIAL_TRIGRAMS,
                 _ => Repetition::Allow,
-            },
-            immediate_repeat: match options.decoding_constraint {
+            })
+            .with_immediate_repeat(match options.decoding_constraint {
                 0 => ImmediateRepeat::Allow,
                 _ => ImmediateRepeat::Forbid,
-            },
-            returned: options.sample_n,
-        };
+            });
         config.validate()?;
         Ok(config)
     }
 }
 
-impl ReleasedOptions {
+impl OfficialOptions {
     fn require_log_softmax(&self) -> Result<(), SearchError> {
         match self.output_logsoftmax {
             0 => Err(SearchError::Unsupported {
@@ -128,46 +116,39 @@ impl ReleasedOptions {
 
     fn beams(&self) -> Result<Strategy, SearchError> {
         let length_penalty = self.parse_length_penalty()?;
-        let temperature = BeamTemperature {
-            value: self.temperature,
-            scope: TemperatureScope::SkipFirst,
-        };
+        let temperature = BeamTemperature::skip_first(self.temperature);
         if self.group_size <= 1 {
-            return Ok(Strategy::Beam {
-                width: self.beam_size,
-                length_penalty,
-                temperature,
-            });
+            let beam = BeamSearch::new(self.beam_size)
+                .with_length_penalty(length_penalty)
+                .with_temperature(temperature);
+            return Ok(beam.into());
         }
-        Ok(Strategy::DiverseBeam {
-            groups: self.group_size,
-            width_per_group: self.beam_size / self.group_size,
-            diversity: self.diversity_lambda,
-            ended_groups: EndedGroups::Echo,
-            length_penalty,
-            temperature,
-        })
+        let width_per_group = self.beam_size / self.group_size;
+        let beams = DiverseBeamSearch::new(self.group_size, width_per_group, self.diversity_lambda)
+            .with_ended_groups(EndedGroups::Echo)
+            .with_length_penalty(length_penalty)
+            .with_temperature(temperature);
+        Ok(beams.into())
     }
 
     fn sampling(&self, method: &str) -> Result<Strategy, SearchError> {
-        let limit = match (method, method.strip_prefix("top")) {
-            ("sample", _) => None,
-            (_, Some(number)) => number.parse::<f64>().ok().filter(|limit| *limit > 0.0),
+        let sampling = Sampling::new(self.temperature, 0);
+        let sampling = match (method, method.strip_prefix("top")) {
+            ("sample", _) => Some(sampling),
+            (_, Some(limit)) => match (limit.parse(), limit.parse()) {
+                (Ok(top_k), _) if top_k > 0 => Some(sampling.with_top_k(top_k)),
+                (_, Ok(top_p)) if top_p > 0.0 && top_p < 1.0 => Some(sampling.with_top_p(top_p)),
+                _ => None,
+            },
             _ => None,
         };
-        if method != "sample" && limit.is_none() {
-            return Err(SearchError::Unsupported {
+        sampling
+            .map(Strategy::from)
+            .ok_or_else(|| SearchError::Unsupported {
                 option: "sample_method",
                 value: method.into(),
                 reason: "use greedy, beam_search, sample, top<k> or top<p>",
-            });
-        }
-        Ok(Strategy::Sampling {
-            temperature: self.temperature,
-            top_k: limit.filter(|limit| *limit >= 1.0).map(|k| k as usize),
-            top_p: limit.filter(|limit| *limit < 1.0),
-            seed: 0,
-        })
+            })
     }
 
     fn parse_length_penalty(&self) -> Result<LengthPenalty, SearchError> {
@@ -192,48 +173,43 @@ impl ReleasedOptions {
 mod tests {
     use super::*;
 
-    fn beam3() -> ReleasedOptions {
-        ReleasedOptions::default()
+    fn beam3() -> OfficialOptions {
+        OfficialOptions::default()
     }
 
-    fn strategy(options: ReleasedOptions) -> Strategy {
-        SearchConfig::from_released(&options, 16).unwrap().strategy
+    fn strategy(options: OfficialOptions) -> Strategy {
+        SearchConfig::from_official(&options, 16).unwrap().strategy
     }
 
     #[test]
-    fn the_release_searches_as_its_own_options_say() {
-        let config = SearchConfig::from_released(&ReleasedOptions::default(), 60);
-        assert_eq!(config, Ok(SearchConfig::released(60)));
+    fn the_official_search_is_that_of_the_default_options() {
+        let config = SearchConfig::from_official(&OfficialOptions::default(), 60);
+        assert_eq!(config, Ok(SearchConfig::official(60)));
     }
 
     #[test]
     fn trigrams_are_penalised_outside_beam_search_only() {
-        let config = SearchConfig::from_released(&beam3(), 16).unwrap();
+        let config = SearchConfig::from_official(&beam3(), 16).unwrap();
         assert_eq!(config.repetition, Repetition::Allow);
-        let greedy = ReleasedOptions {
+        let greedy = OfficialOptions {
             beam_size: 1,
             ..beam3()
         };
-        let config = SearchConfig::from_released(&greedy, 16).unwrap();
+        let config = SearchConfig::from_official(&greedy, 16).unwrap();
         assert_eq!(config.strategy, Strategy::Greedy);
-        assert_eq!(config.repetition, Repetition::RELEASED_TRIGRAMS);
+        assert_eq!(config.repetition, Repetition::OFFICIAL_TRIGRAMS);
     }
 
     #[test]
     fn groups_share_the_beams() {
-        let options = ReleasedOptions {
+        let options = OfficialOptions {
             beam_size: 6,
             group_size: 3,
             ..beam3()
         };
         match strategy(options) {
-            Strategy::DiverseBeam {
-                groups,
-                width_per_group,
-                ended_groups,
-                ..
-            } => assert_eq!(
-                (groups, width_per_group, ended_groups),
+            Strategy::DiverseBeam(beams) => assert_eq!(
+                (beams.groups, beams.width_per_group, beams.ended_groups),
                 (3, 2, EndedGroups::Echo)
             ),
             other => panic!("{other:?}"),
@@ -244,7 +220,7 @@ mod tests {
     fn length_penalties_are_parsed() {
         let parse = |text: &str| {
             let length_penalty = text.into();
-            ReleasedOptions {
+            OfficialOptions {
                 length_penalty,
                 ..beam3()
             }
@@ -262,22 +238,22 @@ mod tests {
     fn sampling_methods_are_parsed() {
         let sampled = |method: &str| {
             let sample_method = method.into();
-            let options = ReleasedOptions {
+            let options = OfficialOptions {
                 sample_method,
                 ..beam3()
             };
-            match SearchConfig::from_released(&options, 16) {
+            match SearchConfig::from_official(&options, 16) {
                 Ok(SearchConfig {
-                    strategy: Strategy::Sampling { top_k, top_p, .. },
+                    strategy: Strategy::Sampling(sampling),
                     ..
-                }) => Some((top_k, top_p)),
+                }) => Some((sampling.top_k, sampling.top_p)),
                 _ => None,
             }
         };
         assert_eq!(sampled("sample"), Some((None, None)));
         assert_eq!(sampled("top5"), Some((Some(5), None)));
         assert_eq!(sampled("top0.9"), Some((None, Some(0.9))));
-        for nonsense in ["top", "top0", "gumbel", "topnan"] {
+        for nonsense in ["top", "top0", "top1.5", "topinf", "gumbel", "topnan"] {
             assert_eq!(sampled(nonsense), None, "{nonsense}");
         }
     }
