@@ -334,7 +334,6 @@ fn training(config: &ExperimentConfig, set: &mut impl FnMut(&str, Value)) {
 
 fn search(config: &SearchConfig, set: &mut impl FnMut(&str, Value)) {
     set("decoding.max_tokens", json!(config.max_tokens));
-    set("decoding.returned", json!(config.returned));
     set("decoding.immediate_repeat", word(&config.immediate_repeat));
     set("decoding.repetition", word(&config.repetition));
     match config.repetition {
@@ -345,42 +344,31 @@ fn search(config: &SearchConfig, set: &mut impl FnMut(&str, Value)) {
         }
     }
     set("decoding", word(&config.strategy));
-    match &config.strategy {
-        Strategy::Greedy => {}
-        Strategy::Beam {
-            width,
-            length_penalty,
-            temperature,
-        } => {
-            set("decoding.width", json!(width));
-            beams(length_penalty, temperature, set);
+    let returned = match &config.strategy {
+        Strategy::Greedy => 1,
+        Strategy::Beam(beam) => {
+            set("decoding.width", json!(beam.width));
+            beams(&beam.length_penalty, &beam.temperature, set);
+            beam.returned
         }
-        Strategy::DiverseBeam {
-            groups,
-            width_per_group,
-            diversity,
-            ended_groups,
-            length_penalty,
-            temperature,
-        } => {
-            set("decoding.groups", json!(groups));
-            set("decoding.width_per_group", json!(width_per_group));
-            set("decoding.diversity", json!(diversity));
-            set("decoding.ended_groups", word(ended_groups));
-            beams(length_penalty, temperature, set);
+        Strategy::DiverseBeam(diverse) => {
+            set("decoding.groups", json!(diverse.groups));
+            set("decoding.width_per_group", json!(diverse.width_per_group));
+            set("decoding.diversity", json!(diverse.diversity));
+            set("decoding.ended_groups", word(&diverse.ended_groups));
+            beams(&diverse.length_penalty, &diverse.temperature, set);
+            diverse.returned
         }
-        Strategy::Sampling {
-            temperature,
-            top_k,
-            top_p,
-            seed,
-        } => {
-            set("decoding.temperature", json!(temperature));
-            set("decoding.top_k", json!(top_k));
-            set("decoding.top_p", json!(top_p));
-            set("decoding.seed", json!(seed));
+        Strategy::Sampling(sampling) => {
+            set("decoding.temperature", json!(sampling.temperature));
+            set("decoding.top_k", json!(sampling.top_k));
+            set("decoding.top_p", json!(sampling.top_p));
+            set("decoding.seed", json!(sampling.seed));
+            sampling.returned
         }
-    }
+        other => panic!("a strategy without a list of values: {other:?}"),
+    };
+    set("decoding.returned", json!(returned));
 }
 
 fn beams(
