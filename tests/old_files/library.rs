@@ -342,6 +342,7 @@ fn search(config: &SearchConfig, set: &mut impl FnMut(&str, Value)) {
         Repetition::PenaliseNgrams { n, cost } => {
             set("decoding.repetition.numbers", json!([n, cost]));
         }
+        other => panic!("a rule without a list of values: {other:?}"),
     }
     set("decoding", word(&config.strategy));
     let returned = match &config.strategy {
