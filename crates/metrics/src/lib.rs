@@ -50,7 +50,8 @@ pub use diversity::{Diversity, diversity};
 pub use error::MetricsError;
 pub use findings::{Confusion, FindingCounts, MAX_CLASSES, Prf, Undefined};
 pub use labeler::{
-    FindingClass, LABELER, Lobe, Mention, ReportLabels, Side, Size, Status, Uncertain, label,
+    FindingClass, LABELER, LabelerVersion, Lobe, Mention, ReportLabels, Side, Size, Status,
+    Uncertain, UnknownLabelerVersion, label,
 };
 pub use meteor::{Meteor, MeteorCounts, MeteorDataError, MeteorScores};
 pub use overlap::{CorpusScores, OverlapScores, score_corpus};

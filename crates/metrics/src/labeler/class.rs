@@ -109,6 +109,16 @@ pub enum Status {
     Uncertain,
 }
 
+impl Status {
+    /// For a sign that often, not always, means the finding: asserted, it is uncertain.
+    pub(super) const fn at_most_uncertain(self) -> Self {
+        match self {
+            Self::Positive => Self::Uncertain,
+            status => status,
+        }
+    }
+}
+
 /// What an uncertain class counts as when a yes or no is needed; results must say which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
