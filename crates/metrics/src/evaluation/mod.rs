@@ -25,7 +25,7 @@ use crate::{
     diversity::{Diversity, diversity},
     error::MetricsError,
     findings::{FindingCounts, Prf, Undefined},
-    labeler::{FindingClass, LABELER, Uncertain, label, positives},
+    labeler::{FindingClass, LabelerVersion, Uncertain, positives},
     meteor::{Meteor, MeteorCounts},
     overlap::OverlapScores,
     significance::Interval,
@@ -51,7 +51,9 @@ pub struct EvaluationOptions<'a> {
     pub uncertain: Uncertain,
     /// The METEOR to score with.
     pub meteor: &'a Meteor,
-    /// Labels of references and predictions made elsewhere, instead of [`LABELER`]'s.
+    /// Version of the labeler that reads the findings, unless `labels` are given.
+    pub labeler: LabelerVersion,
+    /// Labels of references and predictions made elsewhere, instead of the labeler's.
     pub labels: Option<ExternalLabels<'a>>,
     /// Bootstrap draws for the intervals of F1; 0 for none.
     pub draws: usize,
@@ -96,7 +98,7 @@ pub struct Overlap {
 /// Agreement of the findings that predictions and references name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
-    /// Who read the findings: `rules-14`, or who made the labels given.
+    /// Who read the findings: the labeler with its version, such as `rules-14 v2`, or who made the labels given.
     pub labeler: String,
     /// What an uncertain finding counts as.
     pub uncertain: Uncertain,
@@ -287,7 +289,7 @@ fn findings_of(
         }
         return Ok((flags(labels.references), flags(labels.predictions)));
     }
-    let of = |report: &str| label(report).positives(options.uncertain);
+    let of = |report: &str| options.labeler.label(report).positives(options.uncertain);
     let reference = |study: &ScoredStudy| {
         let first = study.references.first().map_or("", String::as_str);
         of(study.full_reference.as_deref().unwrap_or(first))
@@ -313,7 +315,7 @@ fn summarise(
     Ok(Findings {
         labeler: options
             .labels
-            .map_or(LABELER, |labels| labels.labeler)
+            .map_or(options.labeler.name(), |labels| labels.labeler)
             .to_owned(),
         uncertain: options.uncertain,
         undefined,

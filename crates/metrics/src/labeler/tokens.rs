@@ -143,6 +143,8 @@ fn ends_sentence(text: &str, at: usize, mark: char, last: Option<&Token>) -> boo
                 last.is_some_and(|t| t.span.end == at && ABBREVIATIONS.contains(&t.text));
             !in_number && !abbreviated
         }
+        // The rest of "?? edema".
+        '?' if before.ends_with('?') && last.is_some_and(|t| t.kind == Kind::Query) => false,
         '!' | '?' => true,
         '\n' => after
             .trim_start_matches([' ', '\t', '\r'])

@@ -41,6 +41,14 @@ impl LabelerVersion {
     /// Every version, the oldest first.
     pub const ALL: [Self; 2] = [Self::V1, Self::V2];
 
+    /// The number alone, as command lines take it: `1`, `2`.
+    pub const fn number(self) -> &'static str {
+        match self {
+            Self::V1 => "1",
+            Self::V2 => "2",
+        }
+    }
+
     /// The name in tables and files: `rules-14 v1`, `rules-14 v2`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,9 +75,8 @@ impl FromStr for LabelerVersion {
     /// Reads `1`, `v1` or `rules-14 v1`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let names = |version: &Self| {
-            let name = version.name();
-            let (_, short) = name.rsplit_once(' ').unwrap_or(("", name));
-            text == name || text == short || Some(text) == short.strip_prefix('v')
+            let number = text.strip_prefix('v').unwrap_or(text);
+            text == version.name() || number == version.number()
         };
         let version = Self::ALL.into_iter().find(names);
         version.ok_or_else(|| UnknownLabelerVersion(text.to_owned()))
@@ -84,6 +91,7 @@ mod tests {
     fn names_read_back() {
         for version in LabelerVersion::ALL {
             assert_eq!(version.name().parse(), Ok(version));
+            assert_eq!(version.number().parse(), Ok(version));
         }
         assert_eq!("v2".parse(), Ok(LabelerVersion::V2));
         for unknown in ["", "0", "3", "rules-14", "v"] {

@@ -95,15 +95,21 @@ pub(super) fn place(text: &Text, at: usize) -> Option<Place> {
     let is_part = matches!(this, "lobe" | "lobes" | "base") && next == "of";
     if is_wall || is_soft_tissue {
         Some(Place::Elsewhere)
+    } else if matches!(this, "lobe" | "lobes") && is_organ(text.before(at, 1)) {
+        Some(Place::Elsewhere)
     } else if is_part {
         None
     } else if CHEST.has(this) {
         Some(Place::Chest)
-    } else if ORGANS.has(this) || STEMS.iter().any(|stem| this.starts_with(stem)) {
+    } else if is_organ(this) {
         Some(Place::Elsewhere)
     } else {
         None
     }
+}
+
+fn is_organ(word: &str) -> bool {
+    ORGANS.has(word) || STEMS.iter().any(|stem| word.starts_with(stem))
 }
 
 /// Whether the word at a position places a finding at the margin of the lung rather than in an organ.

@@ -32,7 +32,7 @@ pub(super) const AFTER_COMMA: Words = Words::new(
 
 /// Words that deny what follows wherever they stand.
 pub(super) const DENIALS: Words =
-    Words::new("nor neither denies absent never nil lacks lacking devoid");
+    Words::new("nor neither denies absent never nothing nil lacks lacking devoid");
 
 /// After "no" or "not" these speak of change or degree rather than of absence.
 pub(super) const CHANGE: Words = Words::new(
@@ -128,7 +128,8 @@ pub(super) const OPPOSED: Words =
     Words::new("unlikely doubtful doubted improbable questionable questioned equivocal dubious");
 
 /// Nouns of doubt after "is a" or "remains a".
-pub(super) const CONSIDERATION: Words = Words::new("consideration possibility concern question");
+pub(super) const CONSIDERATION: Words =
+    Words::new("consideration possibility concern question doubt");
 
 /// Verbs and nouns whose "for" names what is looked for, there or not.
 pub(super) const PURPOSE: Words = Words::new(
@@ -176,6 +177,11 @@ pub(super) const VOID_FINDING: Words =
 /// Before a removal, these speak of a wish or a plan.
 pub(super) const ADVICE: Words =
     Words::new("suggest suggested advise advised please would could request requested plan ready");
+
+/// After a removal, these say that it has not happened yet.
+pub(super) const PLANNED: Words = Words::new(
+    "recommended planned suggested considered pending advised consider scheduled anticipated",
+);
 
 /// Right before a removal, these say that it is done even if "prior" or "follow" stands before them.
 pub(super) const DONE: Words = Words::new("post following after interval since");

@@ -10,7 +10,7 @@ use super::cues::{
 use super::text::Text;
 
 /// How far after the finding its denial may be, in words.
-const REACH: usize = 14;
+const REACH: usize = 20;
 
 /// Whether a denial before a word reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +176,8 @@ fn is_denied_verb(text: &Text, at: usize) -> bool {
     if matches!(text.word(at), "is" | "are") && SEEN.has(text.before(at, 1)) {
         return denied(text.before(at, 2));
     }
-    verb && (denied(text.before(at, 1)) || denied(text.before(at, 2)))
+    let remains = text.word(at) == "remains" && text.before(at, 1) == "nothing";
+    remains || verb && (denied(text.before(at, 1)) || denied(text.before(at, 2)))
 }
 
 /// Whether the "with" at this word continues a statement, as in "consistent with".

@@ -1,7 +1,7 @@
 //! Has a line, tube or other device been taken out?
 
 use super::super::tokens::Kind;
-use super::cues::{ADVICE, DONE, IN_PART, PROSPECTIVE};
+use super::cues::{ADVICE, DONE, IN_PART, PLANNED, PROSPECTIVE};
 use super::text::Text;
 
 /// How far from the device its removal may be, in words.
@@ -57,6 +57,7 @@ fn removed_before(text: &Text, start: usize, end: usize) -> bool {
             && start - at <= 4;
         if noun || participle {
             let planned = is_planned(text, at) || text.any_before(at, 2, &IN_PART);
+            let planned = planned || is_planned_after(text, end);
             return !planned && !(crossed && text.persists(end));
         }
     }
@@ -71,19 +72,7 @@ fn names_removal(text: &Text, start: usize, end: usize) -> bool {
     let Some(at) = removal else {
         return false;
     };
-    let ahead = at + 1..at + 5;
-    let planned = ahead.into_iter().any(|at| {
-        matches!(
-            text.word(at),
-            "recommended"
-                | "planned"
-                | "suggested"
-                | "considered"
-                | "pending"
-                | "advised"
-                | "consider"
-        )
-    });
+    let planned = is_planned_after(text, at + 1);
     !planned && !is_planned(text, at) && !is_planned(text, start)
 }
 
@@ -171,6 +160,8 @@ fn takes_out(text: &Text, at: usize) -> bool {
         | "decannulated" => true,
         "withdrawn" | "pulled" => next == "out" || !moves(),
         "taken" => next == "out",
+        // "NG tube out."
+        "out" if at > 0 && text.is_finding(at - 1) => !text.is_word(at + 1),
         "out" => {
             matches!(
                 text.before(at, 1),
@@ -192,6 +183,13 @@ fn is_removal(word: &str) -> bool {
             | "extubation"
             | "removals"
     )
+}
+
+/// "is recommended", "can be considered".
+fn is_planned_after(text: &Text, from: usize) -> bool {
+    (from..from + 4)
+        .take_while(|&at| text.is_word(at))
+        .any(|at| PLANNED.has(text.word(at)))
 }
 
 /// "should be removed", "prior to removal", "for removal of": not yet done.

@@ -1,6 +1,6 @@
 //! Is a finding in doubt?
 
-use super::super::tokens::Kind;
+use super::super::{tokens::Kind, words::Words};
 use super::cues::{CONDITIONS, CONSIDERATION, DOUBTED, DOUBTS, NOT, OPPOSED};
 use super::denial::links;
 use super::text::Text;
@@ -9,6 +9,12 @@ use super::text::Text;
 const REACH: usize = 12;
 /// How many words before the second of two alternatives their "or" may be.
 const ALTERNATIVE_REACH: usize = 3;
+
+/// Between a verb and the adjective or noun of doubt.
+const FILLERS: Words = Words::new(
+    "very highly more most also still felt thought considered believed to be much somewhat clinically of in therefore \
+     thus a the another main",
+);
 
 /// Whether the words around a finding put it in doubt.
 pub(super) fn is_doubted(text: &Text, start: usize, end: usize) -> bool {
@@ -199,35 +205,8 @@ fn is_called_doubtful(text: &Text, at: usize, end: usize) -> bool {
     if !verb && at != end {
         return false;
     }
-    let skips = |word: &str| {
-        matches!(
-            word,
-            "very"
-                | "highly"
-                | "more"
-                | "most"
-                | "also"
-                | "still"
-                | "felt"
-                | "thought"
-                | "considered"
-                | "to"
-                | "be"
-                | "much"
-                | "somewhat"
-                | "clinically"
-                | "of"
-                | "therefore"
-                | "thus"
-                | "a"
-                | "the"
-                | "another"
-                | "believed"
-                | "main"
-        )
-    };
     let from = at + usize::from(verb);
-    let first = (from..from + 5).find(|&at| !skips(text.word(at)));
+    let first = (from..from + 5).find(|&at| !FILLERS.has(text.word(at)));
     let Some(first) = first else {
         return false;
     };

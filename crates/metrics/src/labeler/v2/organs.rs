@@ -139,11 +139,26 @@ fn is_contained(text: &Text, start: usize) -> bool {
 /// "opaque contrast medium", "contrast opacifies the bowel", "barium opacity".
 fn is_contrast(text: &Text, start: usize, end: usize) -> bool {
     let names = |words: &[&str]| (start..end).any(|at| words.contains(&text.word(at)));
-    let around = |reach: usize| start.saturating_sub(reach)..text.len().min(end + reach);
-    let reach = if names(&["opaque"]) { 6 } else { 3 };
+    let is_opaque = names(&["opaque"]);
     let is_verb = names(&["opacifies", "opacified", "opacify", "opacifying"]);
-    around(reach).any(|at| CONTRAST.has(text.word(at)))
-        || (is_verb && around(4).any(|at| place(text, at) == Some(Place::Elsewhere)))
+    let reach = if is_opaque { 6 } else { 4 };
+    let ends = |at: &usize| {
+        let word = text.word(*at);
+        text.breaks(*at)
+            || matches!(word, "and" | "or")
+            || (word == "with" && !is_verb)
+            || (!is_opaque && !text.is_word(*at))
+    };
+    let behind = (start.saturating_sub(reach)..start).rev();
+    let ahead = end..text.len().min(end + reach);
+    let mut near = behind
+        .take_while(|at| !ends(at))
+        .chain(start..end)
+        .chain(ahead.take_while(|at| !ends(at)));
+    near.any(|at| {
+        let is_organ = || place(text, at) == Some(Place::Elsewhere);
+        CONTRAST.has(text.word(at)) || (is_verb && is_organ())
+    })
 }
 
 /// "fractured sternal wire", "fracture of the pacemaker lead".

@@ -49,6 +49,11 @@ pub(in crate::labeler) fn answer(sentence: &Sentence) -> Option<Status> {
     if sentence.asked || words.len() > 8 {
         return None;
     }
+    // "There is none."
+    let words = match words.as_slice() {
+        ["there" | "it", "is" | "are" | "was" | "were", rest @ ..] => rest,
+        words => words,
+    };
     match *words.first()? {
         "no" | "none" | "not" | "negative" | "absent" | "nil" | "never" => Some(Status::Negative),
         "yes" | "present" | "positive" | "confirmed" => Some(Status::Positive),

@@ -76,11 +76,11 @@ impl<'s, 't> Text<'s, 't> {
         self.first_finding < at
     }
 
-    /// Whether any of the `reach` words before a position is in a list; the search stops at marks.
+    /// Whether any of the `reach` words before a position is in a list; the search stops at marks and findings.
     pub fn any_before(&self, at: usize, reach: usize, words: &Words) -> bool {
         (at.saturating_sub(reach)..at)
             .rev()
-            .take_while(|&at| self.is_word(at))
+            .take_while(|&at| self.is_word(at) && !self.is_finding(at))
             .any(|at| words.has(self.word(at)))
     }
 
