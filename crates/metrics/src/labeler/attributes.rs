@@ -50,7 +50,7 @@ pub(super) struct Attributes {
     pub lobe: Option<Lobe>,
 }
 
-/// Where the findings of a sentence begin and end, both in order: a long sentence has too many to go through for each.
+/// Starts and ends of the findings of a sentence, each sorted, so that neighbours are found in logarithmic time.
 pub(super) struct Neighbours {
     starts: Vec<usize>,
     ends: Vec<usize>,

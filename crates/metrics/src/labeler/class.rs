@@ -1,4 +1,4 @@
-//! The fourteen classes and what a report can say about one.
+//! The 14 classes and the statuses that a report can give them.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingClass {
-    /// Nothing but, possibly, support devices. Never looked for: it follows from the other classes.
+    /// No class but, possibly, support devices. It is derived from the other classes, not from words.
     NoFinding,
     /// Widened mediastinum or enlarged cardiomediastinal silhouette.
     EnlargedCardiomediastinum,
@@ -119,7 +119,7 @@ impl Status {
     }
 }
 
-/// What an uncertain class counts as when a yes or no is needed; results must say which.
+/// What an uncertain class counts as in binary labels; results must say which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Uncertain {

@@ -29,12 +29,12 @@ use spelling::corrected;
 use tokens::{QuestionMarks, Sentence, Token, sentences};
 pub use version::{LABELER, LabelerVersion, UnknownLabelerVersion};
 
-/// One place where a report speaks of a finding.
+/// A place where a report mentions a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mention {
-    /// The class spoken of.
+    /// Class of the finding.
     pub class: FindingClass,
-    /// What this place says about it.
+    /// Status that this place gives it.
     pub status: Status,
     /// Side of the patient, if said.
     pub side: Option<Side>,
@@ -42,11 +42,11 @@ pub struct Mention {
     pub size: Option<Size>,
     /// Height in the lung, if said.
     pub lobe: Option<Lobe>,
-    /// Bytes of the report that name the finding or call its place normal.
+    /// Bytes of the report that name the finding, or call normal what would show it.
     pub span: Range<usize>,
 }
 
-/// What a report says about each of the 14 classes, and where.
+/// Status of each of the 14 classes in a report, with the places that mention them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportLabels {
     /// Status of each class in the order of [`FindingClass::all`]; `None` when not mentioned.

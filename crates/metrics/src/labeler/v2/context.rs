@@ -3,9 +3,7 @@
 use std::ops::Range;
 
 use super::super::tokens::Kind;
-use super::cues::{
-    CONSIDERATION, FINDINGS_HEADINGS, NOT, PRESUPPOSING, PURPOSE, REQUEST_HEADINGS, RISK, TREATMENT,
-};
+use super::cues::{FINDINGS_HEADINGS, PRESUPPOSING, PURPOSE, REQUEST_HEADINGS, RISK, TREATMENT};
 use super::denial::links;
 use super::text::Text;
 
@@ -17,17 +15,25 @@ const HEADING: usize = 5;
 /// Whether the words before a finding ask for it ("evaluate for"), or speak of history or risk.
 pub(super) fn is_elsewhere(text: &Text, start: usize, end: usize) -> bool {
     let (mut presupposed, mut is_new) = (false, false);
+    // "history of CHF, edema is present": a statement of its own.
+    let has_predicate = text.has_predicate(end);
+    let (mut crossed_comma, mut is_list) = (false, false);
     for at in (start.saturating_sub(REACH)..start).rev() {
         let word = text.word(at);
         if text.breaks(at) {
             return false;
         }
         if is_purpose(text, at) {
-            return !presupposed || is_new;
+            return (!presupposed || is_new) && !(crossed_comma && has_predicate);
         }
-        if is_history(text, at) || is_risk(text, at, start) {
+        if is_history(text, at) {
+            return !crossed_comma || (is_list && !has_predicate);
+        }
+        if is_risk(text, at, start) {
             return true;
         }
+        crossed_comma |= text.is(at, Kind::Comma);
+        is_list |= matches!(word, "and" | "or");
         let conditional =
             matches!(text.before(at, 2), "if" | "whether") || text.before(at, 1) == "if";
         let states = matches!(
@@ -98,10 +104,7 @@ fn is_history(text: &Text, at: usize) -> bool {
 
 /// "risk of", "to prevent".
 fn is_risk(text: &Text, at: usize, start: usize) -> bool {
-    RISK.has(text.word(at))
-        && start - at <= 4
-        && !CONSIDERATION.has(text.word(at + 1))
-        && !NOT.has(text.before(at, 1))
+    RISK.has(text.word(at)) && start - at <= 4
 }
 
 /// "evaluation of pneumothorax is limited", "limits detection of".

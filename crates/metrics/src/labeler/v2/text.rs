@@ -100,6 +100,13 @@ impl<'s, 't> Text<'s, 't> {
             .any(|at| self.starts_assertion(at))
     }
 
+    /// Whether a finding that ends here has a predicate of any kind before the next comma.
+    pub fn has_predicate(&self, end: usize) -> bool {
+        (end..self.len().min(end + PREDICATE_REACH))
+            .take_while(|&at| self.is_word(at))
+            .any(|at| self.starts_predicate(at))
+    }
+
     /// Whether a cue after a finding speaks of it: in "opacity, pneumonia not excluded" of the pneumonia alone, in
     /// "effusion, opacity or edema cannot be excluded" of all three.
     pub fn reaches_back(&self, end: usize, cue: usize) -> bool {
