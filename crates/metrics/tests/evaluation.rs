@@ -9,7 +9,7 @@ use ithn_metrics::evaluation::{
     ranked_table, read_ranked, read_studies, read_tagged_reports, read_untouched_studies,
     write_json, write_study_scores,
 };
-use ithn_metrics::{FindingClass, Meteor, Uncertain, score_corpus};
+use ithn_metrics::{FindingClass, LabelerVersion, Meteor, Status, Uncertain, score_corpus};
 
 /// A folder of small files.
 struct Folder(tempfile::TempDir);
@@ -278,6 +278,7 @@ fn options(meteor: &Meteor) -> EvaluationOptions<'_> {
         protocol: Protocol::R2gen,
         uncertain: Uncertain::AsPositive,
         meteor,
+        labeler: LabelerVersion::LATEST,
         labels: None,
         draws: 100,
         seed: 1,
@@ -299,7 +300,7 @@ fn numbers_are_those_of_the_metrics() {
     assert_eq!(evaluation.diversity.distinct, 4);
     let text = evaluation.to_string();
     assert!(
-        text.contains("METEOR-es") && text.contains("rules-14, uncertain as positive"),
+        text.contains("METEOR-es") && text.contains("rules-14 v2, uncertain as positive"),
         "{text}"
     );
 }
@@ -481,7 +482,14 @@ fn tagged_reports_are_read_and_measured() {
          5,Opacity/lung/base,Left base consolidation.,\n",
     );
     let reports = read_tagged_reports(&path).unwrap();
-    let table = agreement(&reports, Uncertain::AsPositive, 50, 1).unwrap();
+    let table = agreement(
+        &reports,
+        LabelerVersion::LATEST,
+        Uncertain::AsPositive,
+        50,
+        1,
+    )
+    .unwrap();
     assert_eq!((table.reports, table.untagged, table.empty), (3, 1, 1));
     let f1 = |name: &str| {
         table

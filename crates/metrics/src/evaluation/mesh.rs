@@ -8,7 +8,7 @@ use super::{ClassFindings, class_findings};
 use crate::{
     error::MetricsError,
     findings::FindingCounts,
-    labeler::{FindingClass, Uncertain, label},
+    labeler::{FindingClass, LabelerVersion, Uncertain},
 };
 
 /// A report of a CSV file, with its human tags if the file has them.
@@ -69,7 +69,7 @@ pub fn read_tagged_reports(path: &Path) -> Result<Vec<TaggedReport>, EvaluationE
     Ok(body.iter().map(report).collect())
 }
 
-/// The classes that MeSH tags amount to, in the order of [`FindingClass::all`]; `None` for a report nobody tagged.
+/// Classes of a report's MeSH tags, in the order of [`FindingClass::all`]; `None` for an untagged report.
 ///
 /// Tags are separated by `;`, each a heading with qualifiers separated by `/`. The table is in `docs/evaluation.md`.
 pub fn findings_of_tags(tags: &str) -> Option<[bool; FindingClass::COUNT]> {
@@ -125,12 +125,14 @@ fn classes_of_tag(heading: &str, qualifiers: &[&str]) -> &'static [FindingClass]
     }
 }
 
-/// How the labeler agrees with human tags: every class, and opacity and consolidation taken together.
+/// Agreement of the labeler with human tags for every class, and for opacity and consolidation pooled.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ClassAgreement {
+    /// The labeler with its version, such as `rules-14 v2`.
+    pub labeler: String,
     /// Reports with tags and text.
     pub reports: usize,
-    /// Reports left out because nobody tagged them.
+    /// Reports left out because they have no tags.
     pub untagged: usize,
     /// Reports left out because they have no text.
     pub empty: usize,
@@ -144,6 +146,7 @@ pub struct ClassAgreement {
 /// [`MetricsError::Empty`] if no report has both text and tags.
 pub fn agreement(
     reports: &[TaggedReport],
+    labeler: LabelerVersion,
     uncertain: Uncertain,
     draws: usize,
     seed: u64,
@@ -164,7 +167,7 @@ pub fn agreement(
         match report.tags.as_deref().and_then(findings_of_tags) {
             Some(tagged) => counts.add(
                 &both(&tagged),
-                &both(&label(&report.report).positives(uncertain)),
+                &both(&labeler.label(&report.report).positives(uncertain)),
             )?,
             None => untagged += 1,
         }
@@ -175,6 +178,7 @@ pub fn agreement(
         });
     }
     Ok(ClassAgreement {
+        labeler: labeler.name().to_owned(),
         reports: counts.studies(),
         untagged,
         empty,

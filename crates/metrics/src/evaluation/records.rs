@@ -1,4 +1,4 @@
-//! Reports from CSV or JSON, whichever of the common layouts it is.
+//! Reports from CSV or JSON in any of the common layouts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(super) struct Record {
     pub id: Option<String>,
     pub prediction: Option<String>,
     pub references: Vec<String>,
-    /// The text of a file that holds one kind of report and does not say which.
+    /// The text of a file that holds one kind of report without naming it.
     pub text: Option<String>,
     /// Split of an `annotation.json`.
     pub split: Option<String>,
@@ -69,7 +69,7 @@ impl Records {
         })
     }
 
-    /// Whether rows are known by id; all are or none is.
+    /// Whether rows have ids; either all have or none has.
     pub fn has_ids(&self) -> bool {
         self.rows[0].id.is_some()
     }
@@ -138,7 +138,7 @@ pub(super) fn csv_rows(
     Ok(rows)
 }
 
-/// Where a column of one of these names is; names are compared without case and blanks around them.
+/// Where a column of one of these names is; names are compared without case and surrounding blanks.
 pub(super) fn column(header: &[String], names: &[&str]) -> Option<usize> {
     let named = |cell: &String| {
         names

@@ -1,4 +1,4 @@
-//! Predictions next to their references.
+//! Predictions paired with their references.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,20 +6,20 @@ use std::path::Path;
 use super::error::EvaluationError;
 use super::records::{Record, Records};
 
-/// A generated report and what it is measured against.
+/// A generated report with its references.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoredStudy {
     /// Identifier; the row number where the files have none.
     pub id: String,
     /// The generated report.
     pub prediction: String,
-    /// What it is compared with: at least one.
+    /// Its references, at least one.
     pub references: Vec<String>,
-    /// The untouched reference, if given apart.
+    /// The untouched reference, if given separately.
     pub full_reference: Option<String>,
 }
 
-/// Where the reports of an evaluation come from.
+/// Files of an evaluation's reports.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportFiles<'a> {
     /// Predictions, with their references unless those are given apart.

@@ -3,12 +3,11 @@
 //! In the spirit of NegEx (Chapman et al., 2001) and NegBio (Peng et al., 2018), on words instead of parses.
 
 use super::{
-    class::Status,
-    cues::{
-        AFTER_COMMA, BREAKERS, CHANGE, CHANGE_ADVERBS, DENIALS, DOUBTED, DOUBTS, NEW_STATEMENT,
-        SEEN,
+    super::{
+        class::Status,
+        tokens::{Kind, Token},
     },
-    tokens::{Kind, Token},
+    cues::{AFTER_COMMA, CHANGE, CHANGE_ADVERBS, DENIALS, DOUBTED, DOUBTS, NEW_STATEMENT, SEEN},
 };
 
 /// How far doubt reaches, in words.
@@ -39,16 +38,11 @@ pub(super) fn denied_before(tokens: &[Token]) -> Vec<bool> {
     (0..tokens.len())
         .map(|at| {
             let here = reaches;
-            reaches = !breaks(&tokens[at])
+            reaches = !tokens[at].breaks()
                 && (denies(tokens, at) || (reaches && !starts_statement(tokens, at)));
             here
         })
         .collect()
-}
-
-/// Whether no scope runs across this word.
-pub(super) fn breaks(token: &Token) -> bool {
-    token.kind == Kind::Break || BREAKERS.has(token.text)
 }
 
 /// Whether a denial is among the words of the finding or after them.
@@ -120,7 +114,7 @@ fn starts_statement(tokens: &[Token], at: usize) -> bool {
 /// Looks for a denial after the finding: "is not seen", "has resolved".
 fn denied_after(tokens: &[Token], end: usize) -> bool {
     for at in end..tokens.len().min(end + DENIAL_REACH) {
-        if breaks(&tokens[at]) {
+        if tokens[at].breaks() {
             return false;
         }
         match tokens[at].text {
@@ -150,8 +144,8 @@ fn cannot_be_excluded(tokens: &[Token], start: usize, end: usize) -> bool {
     let doubts = |at: usize| excludes(at) && (at.saturating_sub(5)..at).any(fails);
     let before = (start.saturating_sub(DOUBT_REACH)..start).rev();
     let after = end..tokens.len().min(end + DOUBT_REACH);
-    before.take_while(|&at| !breaks(&tokens[at])).any(doubts)
-        || after.take_while(|&at| !breaks(&tokens[at])).any(doubts)
+    before.take_while(|&at| !tokens[at].breaks()).any(doubts)
+        || after.take_while(|&at| !tokens[at].breaks()).any(doubts)
 }
 
 fn doubted_before(tokens: &[Token], start: usize) -> bool {
@@ -161,7 +155,7 @@ fn doubted_before(tokens: &[Token], start: usize) -> bool {
             return true;
         }
         let states = matches!(token.text, "there" | "is" | "are" | "was" | "were");
-        if states || breaks(token) || (token.text == "with" && !links(tokens, at)) {
+        if states || token.breaks() || (token.text == "with" && !links(tokens, at)) {
             return false;
         }
     }
@@ -182,7 +176,7 @@ fn doubted_after(tokens: &[Token], end: usize) -> bool {
     };
     matches!(word(tokens, end), "versus" | "vs")
         || after
-            .take_while(|&at| tokens[at].is_word() && !breaks(&tokens[at]))
+            .take_while(|&at| tokens[at].is_word() && !tokens[at].breaks())
             .any(|at| doubted(at) || in_differential(at))
 }
 
@@ -207,12 +201,15 @@ fn links(tokens: &[Token], at: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tokens::sentences, *};
+    use super::{
+        super::super::tokens::{QuestionMarks, sentences},
+        *,
+    };
 
     /// Status of the word "X" (in lower case) in a sentence.
     fn of_x(sentence: &str) -> Status {
         let text = sentence.to_ascii_lowercase();
-        let tokens = &sentences(&text)[0];
+        let tokens = &sentences(&text, QuestionMarks::Stop)[0].tokens;
         let at = tokens
             .iter()
             .position(|token| token.text == "x")

@@ -1,12 +1,12 @@
-//! The words of `rules-14`: what names a finding, what says that all is well, what is not meant.
+//! The phrases of version 1: what names a finding, what says that all is well, what is not meant.
 
-use super::{
+use super::super::{
     class::FindingClass::*,
     lexicon::{Meaning, Rule},
 };
 
-/// What `rules-14` knows. Among phrases that overlap, the longest counts for each class.
-pub(super) const RULES: &[Rule] = &[
+/// Among phrases that overlap, the longest counts for each class.
+pub(in crate::labeler) const RULES: &[Rule] = &[
     Rule {
         classes: &[Cardiomegaly],
         meaning: Meaning::Finding,
