@@ -16,11 +16,11 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// A folder that should hold a dataset does not.
-    #[error("{path} is not a {layout} folder: it has no {missing}")]
+    #[error("{path} is no folder of {layout}: there is no {missing}")]
     Layout {
         /// The folder.
         path: PathBuf,
-        /// The layout that was expected.
+        /// What was expected, such as `MIMIC-CXR-JPG` or `images`.
         layout: &'static str,
         /// What is absent.
         missing: String,
@@ -54,7 +54,10 @@ pub enum DataError {
         found: String,
     },
     /// Images that a dataset names and the disk does not have.
-    #[error("{missing} of {total} images are missing, the first {first}: check the images folder")]
+    #[error(
+        "{missing} of {total} images are missing, the first {first}: check the images folder, or have \
+         broken studies skipped"
+    )]
     MissingImages {
         /// How many.
         missing: usize,
@@ -62,6 +65,26 @@ pub enum DataError {
         total: usize,
         /// The first of them.
         first: PathBuf,
+    },
+    /// Not one report of a MIMIC-CXR-JPG folder is there.
+    #[error(
+        "{path} has none of the {studies} reports: MIMIC-CXR-JPG comes without them; download \
+         mimic-cxr-reports.zip from MIMIC-CXR (https://physionet.org/content/mimic-cxr/) and put it \
+         there, or say where it is"
+    )]
+    NoReports {
+        /// Where they were looked for.
+        path: PathBuf,
+        /// How many studies the tables list.
+        studies: usize,
+    },
+    /// A preparation that leaves out every study.
+    #[error("{path}: no study is left, so no annotation was written; {left_out}")]
+    NoStudies {
+        /// Where the reasons are listed: `exclusions.csv`.
+        path: PathBuf,
+        /// How many studies were left out for each reason.
+        left_out: String,
     },
     /// An image path that leaves the dataset's folder.
     #[error("{path}, study {study}: image path '{image}' leaves the images folder")]
@@ -114,7 +137,10 @@ pub enum DataError {
         reason: String,
     },
     /// An output folder that holds a dataset prepared in another way.
-    #[error("{path} was prepared from other files or with other options: choose another folder")]
+    #[error(
+        "{path} was prepared from other files, with other options or by another version: choose another \
+         folder"
+    )]
     PreparedOtherwise {
         /// The folder.
         path: PathBuf,

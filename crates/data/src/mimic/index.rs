@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
 use std::path::Path;
 
 use super::MimicOptions;
@@ -33,13 +34,7 @@ impl MimicIndex {
         options: &MimicOptions,
         exclusions: &mut Exclusions,
     ) -> Result<Self, DataError> {
-        if !root.is_dir() {
-            return Err(DataError::Layout {
-                path: root.to_owned(),
-                layout: "MIMIC-CXR-JPG",
-                missing: "such folder".to_owned(),
-            });
-        }
+        fs::read_dir(root).map_err(DataError::io("cannot read folder", root))?;
         let views = read_views(root, options, exclusions)?;
         let mut studies = read_split(root, options, &views, exclusions)?;
         for study in studies.values_mut() {

@@ -57,7 +57,8 @@ pub struct MimicStudies {
 }
 
 /// Reads a folder laid out as PhysioNet ships MIMIC-CXR-JPG 2.x, with the reports of MIMIC-CXR
-/// beside the images: as `files/`, or in `mimic-cxr-reports.zip` as it comes.
+/// beside the images: as `files/`, or in `mimic-cxr-reports.zip` as it comes. Reports that were packed
+/// again are understood with other folders above `p10/`, up to three.
 ///
 /// Needed: `mimic-cxr-2.0.0-split.csv[.gz]`, `mimic-cxr-2.0.0-metadata.csv[.gz]`, reports
 /// `files/p10/p10000032/s50414267.txt`, images `files/p10/p10000032/s50414267/<dicom_id>.jpg` (or
@@ -66,12 +67,13 @@ pub struct MimicStudies {
 ///
 /// # Errors
 ///
-/// If a table or a column is missing or a table ends early. Also if a row cannot be understood, or a
+/// If a table or a column is missing or a table ends early; [`DataError::NoReports`] if not one report
+/// is there, as in MIMIC-CXR-JPG alone. Also if a row cannot be understood, or a
 /// report or an image is missing or unreadable, unless such studies are skipped.
 pub fn read_mimic(root: &Path, options: &MimicOptions) -> Result<MimicStudies, DataError> {
     let mut exclusions = Exclusions::new(options.on_bad_study);
     let index = MimicIndex::read(root, options, &mut exclusions)?;
-    let reports = ReportFiles::open(options.reports.as_deref().unwrap_or(root))?;
+    let reports = open_reports(root, options, &index)?;
     let read: Vec<Result<StudyReading, DataError>> = index
         .studies
         .par_iter()
@@ -92,6 +94,20 @@ pub fn read_mimic(root: &Path, options: &MimicOptions) -> Result<MimicStudies, D
         studies,
         exclusions,
     })
+}
+
+/// Opens the reports of an index, beside the tables unless the options name another place.
+pub(crate) fn open_reports(
+    root: &Path,
+    options: &MimicOptions,
+    index: &MimicIndex,
+) -> Result<ReportFiles, DataError> {
+    let place = options.reports.as_deref().unwrap_or(root);
+    let wanted = index.studies.iter();
+    ReportFiles::open(
+        place,
+        wanted.map(|(id, study)| report_file(&study.subject, id)),
+    )
 }
 
 /// What reading one study came to.
@@ -115,7 +131,7 @@ pub(crate) fn read_study(
     indexed: &IndexedStudy,
 ) -> Result<StudyReading, DataError> {
     let name = format!("s{id}");
-    let relative = format!("{}.txt", relative_folder(&indexed.subject, id));
+    let relative = report_file(&indexed.subject, id);
     let excluded = |reason, detail: String| {
         Ok(StudyReading::Excluded(Exclusion {
             study: name.clone(),
@@ -173,6 +189,11 @@ fn image_file(folder: &Path, dicom: &str) -> PathBuf {
 /// `files/p10/p10000032/s50414267` for subject 10000032 and study 50414267.
 pub(crate) fn study_folder(root: &Path, subject: &str, study: &str) -> PathBuf {
     root.join(relative_folder(subject, study))
+}
+
+/// `files/p10/p10000032/s50414267.txt`.
+fn report_file(subject: &str, study: &str) -> String {
+    format!("{}.txt", relative_folder(subject, study))
 }
 
 fn relative_folder(subject: &str, study: &str) -> String {
@@ -318,19 +339,27 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_report_is_named() {
+    fn without_reports_nothing_is_left_out_one_by_one() {
         let folder = folder(SPLIT, "FINDINGS: x");
         let elsewhere = folder.path().join("elsewhere");
         fs::create_dir(&elsewhere).expect("created");
-        let options = MimicOptions {
-            reports: Some(elsewhere),
-            ..MimicOptions::default()
-        };
-        let error = read_mimic(folder.path(), &options).unwrap_err().to_string();
-        assert!(
-            error.contains("cannot read report") && error.contains("elsewhere/files/p10"),
-            "{error}"
-        );
+        for on_bad_study in [OnBadStudy::Stop, OnBadStudy::Skip] {
+            let options = MimicOptions {
+                reports: Some(elsewhere.clone()),
+                on_bad_study,
+                ..MimicOptions::default()
+            };
+            let error = read_mimic(folder.path(), &options).unwrap_err();
+            assert!(
+                matches!(error, DataError::NoReports { studies: 1, .. }),
+                "{error}"
+            );
+            let error = error.to_string();
+            assert!(
+                error.contains("elsewhere") && error.contains("MIMIC-CXR"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

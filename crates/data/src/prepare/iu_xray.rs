@@ -230,7 +230,7 @@ fn fingerprint(source: &IuXraySource, images: &Path, options: &IuXrayOptions) ->
         .map(|file| FileStamp::of(file).ok())
         .collect();
     json!({
-        "format": 1,
+        "format": 2,
         "layout": "iu-xray",
         "source": source,
         "images": images,

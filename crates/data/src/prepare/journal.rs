@@ -138,6 +138,16 @@ impl Journal {
         }))
     }
 
+    /// Whether a study goes into the annotation.
+    pub(super) fn keeps_any(&self) -> Result<bool, DataError> {
+        for record in self.records()? {
+            if matches!(record?, Record::Kept { .. }) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Removes the journal: all it says stands elsewhere.
     pub(super) fn close(self) -> Result<(), DataError> {
         drop(self.file);

@@ -10,7 +10,9 @@ use super::output::{PrepareSummary, finish, finished};
 use crate::annotation::AnnotationEntry;
 use crate::error::DataError;
 use crate::exclusion::Exclusions;
-use crate::mimic::{IndexedStudy, MimicIndex, MimicOptions, StudyReading, read_study};
+use crate::mimic::{
+    IndexedStudy, MimicIndex, MimicOptions, StudyReading, open_reports, read_study,
+};
 use crate::replace::FileStamp;
 use crate::reports::ReportFiles;
 use crate::screening::screen_images;
@@ -41,7 +43,7 @@ pub fn prepare_mimic(
     }
     let mut exclusions = Exclusions::new(options.on_bad_study);
     let index = MimicIndex::read(data, options, &mut exclusions)?;
-    let reports = ReportFiles::open(options.reports.as_deref().unwrap_or(data))?;
+    let reports = open_reports(data, options, &index)?;
     let mut journal = Journal::open(out, &fingerprint)?;
     let pending: Vec<(&String, &IndexedStudy)> = index
         .studies
@@ -128,7 +130,7 @@ fn fingerprint(data: &Path, options: &MimicOptions) -> Result<Value, DataError> 
         }
     }
     Ok(json!({
-        "format": 1,
+        "format": 2,
         "layout": "mimic-cxr-jpg",
         "data": absolute(data),
         "options": options,

@@ -83,6 +83,10 @@ pub(super) fn finished(
 
 /// Turns the journal into the files of a prepared dataset, the summary last; only one record is in
 /// memory at a time.
+///
+/// # Errors
+///
+/// [`DataError::NoStudies`] if every study is left out; only `exclusions.csv` is written then.
 pub(super) fn finish(
     folder: &Path,
     fingerprint: &Value,
@@ -90,6 +94,9 @@ pub(super) fn finish(
     exclusions: &Exclusions,
 ) -> Result<PrepareSummary, DataError> {
     let mut summary = PrepareSummary::default();
+    if !journal.keeps_any()? {
+        return Err(no_studies(folder, journal, exclusions)?);
+    }
     write_annotation(&folder.join("annotation.json"), &journal, &mut summary)?;
     write_sections(&folder.join("sections.csv"), &journal)?;
     let path = folder.join("exclusions.csv");
@@ -104,6 +111,30 @@ pub(super) fn finish(
     })?;
     journal.close()?;
     Ok(manifest.summary)
+}
+
+/// The error of a preparation that leaves out every study, which are listed first; the journal goes, so
+/// that another start reads them again.
+fn no_studies(
+    folder: &Path,
+    journal: Journal,
+    exclusions: &Exclusions,
+) -> Result<DataError, DataError> {
+    let mut summary = PrepareSummary::default();
+    let path = folder.join("exclusions.csv");
+    write_exclusions(&path, &journal, exclusions, &mut summary)?;
+    journal.close()?;
+    let reasons = summary.excluded.iter();
+    let left_out: Vec<String> = reasons
+        .map(|(reason, count)| format!("{reason}: {count}"))
+        .collect();
+    Ok(DataError::NoStudies {
+        path,
+        left_out: match left_out.is_empty() {
+            true => "there was none to begin with".to_owned(),
+            false => format!("left out: {}", left_out.join(", ")),
+        },
+    })
 }
 
 /// R2Gen's `annotation.json`, by going through the records once for every split.
