@@ -192,3 +192,11 @@ impl DataError {
         }
     }
 }
+
+/// What is wrong with JSON, and where.
+pub(crate) fn json_reason(error: &serde_json::Error) -> String {
+    match error.is_eof() {
+        true => format!("{error}: the file may be cut short"),
+        false => error.to_string(),
+    }
+}

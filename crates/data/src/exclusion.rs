@@ -39,6 +39,8 @@ pub enum ExclusionReason {
     TooFewImages,
     /// The split that was given does not have it.
     NotInSplit,
+    /// The split that was given names it, and the data does not have it.
+    NotInData,
     /// A row of a table cannot be understood.
     BadRow,
     /// Its report is absent.
@@ -58,6 +60,7 @@ impl ExclusionReason {
             ExclusionReason::NoSection => "no_section",
             ExclusionReason::TooFewImages => "too_few_images",
             ExclusionReason::NotInSplit => "not_in_split",
+            ExclusionReason::NotInData => "not_in_data",
             ExclusionReason::BadRow => "bad_row",
             ExclusionReason::MissingReport => "missing_report",
             ExclusionReason::BadReport => "bad_report",

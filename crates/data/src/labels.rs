@@ -41,18 +41,22 @@ impl Label {
         }
     }
 
-    /// `1`, `0` and `-1`, with or without decimals; a blank is no label.
+    /// `1`, `0` and `-1`, with or without decimals, behind a point or a comma; a blank is no label.
     ///
     /// # Errors
     ///
     /// What is wrong with any other value, in words.
     pub(crate) fn parse(value: &str) -> Result<Option<Self>, String> {
-        match value {
-            "" => Ok(None),
-            "1" | "1.0" => Ok(Some(Label::Positive)),
-            "0" | "0.0" => Ok(Some(Label::Negative)),
-            "-1" | "-1.0" => Ok(Some(Label::Uncertain)),
-            other => Err(format!("label '{other}': expected 1, 0, -1 or a blank")),
+        let whole = match value.split_once(['.', ',']) {
+            Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+            _ => value,
+        };
+        match whole {
+            "" if value.is_empty() => Ok(None),
+            "1" => Ok(Some(Label::Positive)),
+            "0" | "-0" => Ok(Some(Label::Negative)),
+            "-1" => Ok(Some(Label::Uncertain)),
+            _ => Err(format!("label '{value}': expected 1, 0, -1 or a blank")),
         }
     }
 }
@@ -104,7 +108,10 @@ mod tests {
         assert_eq!(Label::parse("1.0"), Ok(Some(Label::Positive)));
         assert_eq!(Label::parse("-1"), Ok(Some(Label::Uncertain)));
         assert_eq!(Label::parse(""), Ok(None));
-        assert!(Label::parse("2").unwrap_err().contains("'2'"));
+        assert_eq!(Label::parse("0,00"), Ok(Some(Label::Negative)));
+        for value in ["2", "1.5", ".0", "yes"] {
+            assert!(Label::parse(value).unwrap_err().contains(value));
+        }
     }
 
     #[test]

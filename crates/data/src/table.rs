@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
@@ -7,7 +7,25 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::DataError;
 
-/// A CSV file, gzipped or not, read by column name.
+/// How pandas and spreadsheets write an empty cell.
+const MISSING: [&str; 15] = [
+    "nan", "NaN", "NAN", "-nan", "-NaN", "NaT", "<NA>", "NA", "N/A", "n/a", "#N/A", "#NA", "NULL",
+    "null", "Null",
+];
+
+/// Separators that are recognised by the header.
+const SEPARATORS: [u8; 4] = *b",;\t|";
+
+/// Bytes of the first line that are looked at.
+const FIRST_LINE: u64 = 1 << 16;
+
+/// Whether a cell says that there is no value.
+pub(crate) fn is_missing(cell: &str) -> bool {
+    MISSING.contains(&cell.trim())
+}
+
+/// A table as CSV, gzipped or not, read by column name. The header tells whether cells are separated by
+/// commas, semicolons, tabs or bars.
 pub(crate) struct Table {
     path: PathBuf,
     reader: csv::Reader<Box<dyn Read>>,
@@ -36,22 +54,25 @@ impl Table {
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io("cannot open", path))?;
         let file = BufReader::new(file);
-        let source: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
-            Box::new(MultiGzDecoder::new(file))
-        } else {
-            Box::new(file)
+        let mut source: Box<dyn BufRead> = match is_gzip(path) {
+            true => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+            false => Box::new(file),
         };
+        let (separator, first_line, declared) =
+            find_separator(&mut source).map_err(DataError::io("cannot read", path))?;
+        let source: Box<dyn Read> = Box::new(Cursor::new(first_line).chain(source));
         let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
             .trim(csv::Trim::All)
             .from_reader(source);
         let header = reader
             .headers()
-            .map_err(|error| csv_error(path, &error, 0))?;
+            .map_err(|error| csv_error(path, &error, declared))?;
         let header = header
             .iter()
             .map(|name| name.trim_start_matches('\u{feff}').trim_matches('"'))
             .collect();
-        let line_offset = u64::from(reader.position().line() == 1);
+        let line_offset = declared + u64::from(reader.position().line() == 1);
         Ok(Table {
             path: path.to_owned(),
             reader,
@@ -116,10 +137,52 @@ impl Table {
 }
 
 impl Row {
-    /// The value of a column; a row with the wrong number of fields never gets here.
+    /// The value of a column, blank if it is missing; a row with the wrong number of fields never gets
+    /// here.
     pub(crate) fn get(&self, column: usize) -> &str {
-        self.record.get(column).unwrap_or_default()
+        let cell = self.record.get(column).unwrap_or_default();
+        if is_missing(cell) { "" } else { cell }
     }
+
+    /// As [`get`](Self::get), for columns where `None` is pandas's and no answer.
+    pub(crate) fn get_some(&self, column: usize) -> &str {
+        match self.get(column) {
+            "None" | "none" => "",
+            cell => cell,
+        }
+    }
+
+    /// A number that names something: pandas writes `50414267.0` where a column has blanks.
+    pub(crate) fn id(&self, column: usize) -> &str {
+        let cell = self.get(column);
+        match cell.strip_suffix(".0") {
+            Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => number,
+            _ => cell,
+        }
+    }
+}
+
+fn is_gzip(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+}
+
+/// Which separator the first line has, what was read of the source, and how many lines of it were dropped:
+/// spreadsheets may begin a table with `sep=;`.
+fn find_separator(source: &mut dyn BufRead) -> io::Result<(u8, Vec<u8>, u64)> {
+    let mut line = Vec::new();
+    source.take(FIRST_LINE).read_until(b'\n', &mut line)?;
+    let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line);
+    if let [b's', b'e', b'p', b'=', separator, rest @ ..] = text
+        && separator.is_ascii()
+        && rest.iter().all(u8::is_ascii_whitespace)
+    {
+        return Ok((*separator, Vec::new(), 1));
+    }
+    let header = text.split(|&byte| byte == b'\r' || byte == b'\n').next();
+    let header = header.unwrap_or_default();
+    let separator = SEPARATORS.into_iter().find(|it| header.contains(it));
+    Ok((separator.unwrap_or(b','), line, 0))
 }
 
 fn csv_error(path: &Path, error: &csv::Error, line_offset: u64) -> DataError {
@@ -167,6 +230,31 @@ mod tests {
                 "{contents:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_header_tells_the_separator() {
+        for separator in [",", ";", "\t", "|"] {
+            let rows = format!("a{separator}b\n1{separator}\"2, 3; 4\"\n3{separator}bad\n");
+            assert!(failure(&rows).ends_with("t.csv, line 3: bad"), "{rows:?}");
+        }
+        let error = failure("sep=;\r\na;b\r\n1;2\r\n3;bad\r\n");
+        assert!(error.ends_with("t.csv, line 4: bad"), "{error}");
+    }
+
+    #[test]
+    fn empty_cells_of_pandas_are_blank() {
+        let row = |cells: &[&str]| Row {
+            record: StringRecord::from(cells.to_vec()),
+        };
+        for cell in MISSING {
+            assert_eq!(row(&[cell]).get(0), "");
+        }
+        assert_eq!(row(&["None"]).get(0), "None");
+        assert_eq!(row(&["None"]).get_some(0), "");
+        assert_eq!(row(&["nano"]).get_some(0), "nano");
+        assert_eq!(row(&["50414267.0"]).id(0), "50414267");
+        assert_eq!(row(&["1.2.840.0"]).id(0), "1.2.840.0");
     }
 
     #[test]

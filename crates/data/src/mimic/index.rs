@@ -65,7 +65,7 @@ fn visit_rows(
     visit: impl FnMut(&crate::table::Row) -> Result<(), String>,
 ) -> Result<(), DataError> {
     table.for_each_or(visit, |row, error| {
-        let study = row.map_or_else(String::new, |row| format!("s{}", row.get(study)));
+        let study = row.map_or_else(String::new, |row| format!("s{}", row.id(study)));
         exclusions.broken(&study, ExclusionReason::BadRow, error)
     })
 }
@@ -107,15 +107,15 @@ fn read_split(
     let mut seen = HashSet::new();
     visit_rows(table, study, exclusions, |row| {
         let split = parse_split(row.get(split))?;
-        for column in [dicom, study, subject] {
-            check_identifier(row.get(column))?;
+        for identifier in [row.get(dicom), row.id(study), row.id(subject)] {
+            check_identifier(identifier)?;
         }
-        if let Some(known) = studies.get(row.get(study)) {
+        if let Some(known) = studies.get(row.id(study)) {
             if known.split != split {
-                return Err(format!("study {} stands in two splits", row.get(study)));
+                return Err(format!("study {} stands in two splits", row.id(study)));
             }
-            if known.subject != row.get(subject) {
-                return Err(format!("study {} has two subjects", row.get(study)));
+            if known.subject != row.id(subject) {
+                return Err(format!("study {} has two subjects", row.id(study)));
             }
         }
         let image = row.get(dicom);
@@ -125,9 +125,9 @@ fn read_split(
         let last = options.view_preference.len();
         let rank = views.get(image).copied().unwrap_or(last);
         studies
-            .entry(row.get(study).to_owned())
+            .entry(row.id(study).to_owned())
             .or_insert_with(|| IndexedStudy {
-                subject: row.get(subject).to_owned(),
+                subject: row.id(subject).to_owned(),
                 split,
                 images: Vec::new(),
             })
@@ -155,9 +155,9 @@ fn read_labels(
     visit_rows(table, study, exclusions, |row| {
         let mut all = Labels::default();
         for (label, column) in all.0.iter_mut().zip(&columns) {
-            *label = Label::parse(row.get(*column))?;
+            *label = Label::parse(row.get_some(*column))?;
         }
-        labels.insert(row.get(study).to_owned(), all);
+        labels.insert(row.id(study).to_owned(), all);
         Ok(())
     })?;
     Ok(labels)

@@ -34,15 +34,24 @@ impl IndianaStudy {
     }
 }
 
-/// Text on one line.
+/// Text on one line. Blanks within a line stay as they are: R2Gen's annotation has them too.
 fn on_one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ")
+    let lines = text.lines().map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_joined_and_blanks_kept() {
+        assert_eq!(
+            on_one_line("  Clear.  Calm\r\n   and dry.\n"),
+            "Clear.  Calm and dry."
+        );
+    }
 
     #[test]
     fn studies_are_called_as_r2gen_calls_them() {

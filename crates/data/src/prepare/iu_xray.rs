@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ pub struct IuXrayOptions {
     /// Images that a study must have.
     pub minimum_images: usize,
     /// An annotation whose ids and split are taken over, such as R2Gen's; studies that it lacks are
-    /// left out. Without one, 70 % of the studies are for training, 10 % for validation and 20 % for
+    /// left out, and those that the data lacks are counted and listed. Without one, 70 % of the studies are for training, 10 % for validation and 20 % for
     /// test, by a hash of the uid: whatever the order, the source and the machine.
     pub split_from: Option<PathBuf>,
     /// What happens when a study's files are broken.
@@ -95,6 +95,9 @@ pub fn prepare_iu_xray(
         ),
     };
     let splits = options.split_from.as_deref().map(split_of).transpose()?;
+    if let Some(splits) = &splits {
+        list_absent(splits, &read, &mut exclusions);
+    }
     let mut studies = Vec::with_capacity(read.len());
     let mut sections = HashMap::new();
     for study in read {
@@ -177,6 +180,30 @@ fn choose(
         negative: None,
     };
     Ok(Some((chosen, study.sections)))
+}
+
+/// Lists the studies of a given split that the data does not have. One whose file or row is broken is
+/// listed with that already.
+fn list_absent(
+    splits: &HashMap<String, (String, Split)>,
+    read: &[IndianaStudy],
+    exclusions: &mut Exclusions,
+) {
+    let broken = exclusions.list().iter().map(|exclusion| {
+        // Open-i's file of CXR7 is 7.xml.
+        let name = exclusion.study.as_str();
+        format!("CXR{}", name.strip_prefix("CXR").unwrap_or(name))
+    });
+    let mut known: HashSet<String> = broken.collect();
+    known.extend(read.iter().map(|study| study.uid.clone()));
+    let mut absent: Vec<_> = splits
+        .iter()
+        .filter(|(uid, _)| !known.contains(*uid))
+        .collect();
+    absent.sort_by_key(|(uid, _)| (uid.len(), uid.as_str()));
+    for (_, (id, _)) in absent {
+        exclusions.by_rule(id, ExclusionReason::NotInData);
+    }
 }
 
 /// Id and split of every patient of an annotation.

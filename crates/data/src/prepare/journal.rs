@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::annotation::AnnotationEntry;
-use crate::error::DataError;
+use crate::error::{DataError, json_reason};
 use crate::exclusion::Exclusion;
 use crate::sections::ReportSections;
 
@@ -177,7 +177,7 @@ fn may_continue(mut begun: Value, fingerprint: &Value) -> bool {
 fn parse<'a, T: Deserialize<'a>>(path: &Path, line: &'a [u8], number: u64) -> Result<T, DataError> {
     serde_json::from_slice(line).map_err(|error| DataError::Json {
         path: path.to_owned(),
-        reason: format!("line {number}: {error}"),
+        reason: format!("line {number}: {}", json_reason(&error)),
     })
 }
 

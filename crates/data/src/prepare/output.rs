@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::journal::{Journal, Record};
-use crate::error::DataError;
+use crate::error::{DataError, json_reason};
 use crate::exclusion::{Exclusion, ExclusionReason, Exclusions};
 use crate::replace::replace_file;
 use crate::study::Split;
@@ -68,7 +68,7 @@ pub(super) fn finished(
     };
     let manifest: Manifest = serde_json::from_str(&text).map_err(|error| DataError::Json {
         path,
-        reason: error.to_string(),
+        reason: json_reason(&error),
     })?;
     if manifest.prepared_from != *fingerprint {
         return Err(DataError::PreparedOtherwise {
