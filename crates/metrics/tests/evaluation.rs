@@ -208,10 +208,11 @@ fn reports_to_label_come_from_any_file_of_reports() {
     ];
     for (name, content) in files {
         let reports = read_tagged_reports(&folder.file(name, content)).unwrap();
-        let texts: Vec<_> = reports
+        let mut texts: Vec<_> = reports
             .iter()
             .map(|it| (it.id.as_str(), it.report.trim()))
             .collect();
+        texts.sort_unstable();
         assert_eq!(texts, [("a", "Edema."), ("b", "")], "{name}");
     }
 }

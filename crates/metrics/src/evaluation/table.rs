@@ -89,10 +89,15 @@ pub(super) fn column(header: &[String], names: &[&str]) -> Option<usize> {
 /// may begin a table with `sep=;`.
 fn separated<'a>(path: &Path, text: &'a str) -> (u8, &'static str, &'a str, usize) {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-    if let Some((separator, name)) = first.trim_end().strip_prefix("sep=").and_then(|declared| {
-        let is_declared = |known: &&(u8, _)| declared.as_bytes() == [known.0];
-        SEPARATORS.iter().find(is_declared)
-    }) {
+    if let Some((separator, name)) =
+        first
+            .trim_end_matches('\r')
+            .strip_prefix("sep=")
+            .and_then(|declared| {
+                let is_declared = |known: &&(u8, _)| declared.as_bytes() == [known.0];
+                SEPARATORS.iter().find(is_declared)
+            })
+    {
         return (*separator, name, rest, 1);
     }
     let known = SEPARATORS.iter().find(|(separator, _)| {
