@@ -4,15 +4,17 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::exclusion::{Exclusion, ExclusionReason, Exclusions, OnBadStudy};
+use crate::exclusion::{Exclusions, OnBadStudy};
 use crate::reports::ReportFiles;
-use crate::screening::{ImageCheck, screen_images};
-use crate::sections::{ReportSection, ReportSections};
+use crate::screening::{ImageCheck, first_sound, screen_images};
+use crate::sections::ReportSection;
 use crate::study::Study;
 
 mod index;
+mod study;
 
 pub(crate) use index::{IndexedStudy, MimicIndex};
+pub(crate) use study::{StudyReading, open_reports, read_study};
 
 /// How the MIMIC-CXR-JPG layout is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,133 +74,88 @@ pub struct MimicStudies {
 /// report or an image is missing or unreadable, unless such studies are skipped.
 pub fn read_mimic(root: &Path, options: &MimicOptions) -> Result<MimicStudies, DataError> {
     let mut exclusions = Exclusions::new(options.on_bad_study);
-    let index = MimicIndex::read(root, options, &mut exclusions)?;
-    let reports = open_reports(root, options, &index)?;
-    let read: Vec<Result<StudyReading, DataError>> = index
-        .studies
-        .par_iter()
-        .map(|(id, study)| read_study(root, options, &reports, id, study))
-        .collect();
-    let mut studies = Vec::with_capacity(read.len());
-    for ((id, _), reading) in index.studies.iter().zip(read) {
-        match reading? {
-            StudyReading::Sound(study, _) => studies.push(Study {
-                labels: index.labels.get(id).copied(),
-                ..*study
-            }),
-            StudyReading::Excluded(exclusion) => exclusions.push(exclusion),
-        }
-    }
-    let studies = screen_images(studies, options.image_check, &mut exclusions)?;
+    let reader = MimicReader::open(root, options, &mut exclusions)?;
+    let studies = reader.sound(reader.index.studies.iter().collect(), &mut exclusions)?;
     Ok(MimicStudies {
         studies,
         exclusions,
     })
 }
 
-/// Opens the reports of an index, beside the tables unless the options name another place.
-pub(crate) fn open_reports(
-    root: &Path,
-    options: &MimicOptions,
-    index: &MimicIndex,
-) -> Result<ReportFiles, DataError> {
-    let place = options.reports.as_deref().unwrap_or(root);
-    let wanted = index.studies.iter();
-    ReportFiles::open(
-        place,
-        wanted.map(|(id, study)| report_file(&study.subject, id)),
-    )
-}
-
-/// What reading one study came to.
-pub(crate) enum StudyReading {
-    /// A study without its labels, and all sections of its report.
-    Sound(Box<Study>, ReportSections),
-    /// Left out.
-    Excluded(Exclusion),
-}
-
-/// Reads the report of a study and names its images.
+/// As [`read_mimic`], for the first `limit` studies of every split; where studies are left out, others
+/// take their place. No other report or image is looked at.
 ///
 /// # Errors
 ///
-/// If its report is missing or unreadable, unless such studies are skipped.
-pub(crate) fn read_study(
+/// As [`read_mimic`].
+pub fn read_mimic_first(
     root: &Path,
     options: &MimicOptions,
-    reports: &ReportFiles,
-    id: &str,
-    indexed: &IndexedStudy,
-) -> Result<StudyReading, DataError> {
-    let name = format!("s{id}");
-    let relative = report_file(&indexed.subject, id);
-    let excluded = |reason, detail: String| {
-        Ok(StudyReading::Excluded(Exclusion {
-            study: name.clone(),
-            reason,
-            detail,
-        }))
-    };
-    let broken = |reason, error: DataError| match options.on_bad_study {
-        OnBadStudy::Stop => Err(error),
-        OnBadStudy::Skip => excluded(reason, error.to_string()),
-    };
-    let text = match reports.read(&relative) {
-        Ok(Some(text)) => text,
-        Ok(None) => {
-            let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
-            let error = DataError::io("cannot read report", reports.locate(&relative))(absent);
-            return broken(ExclusionReason::MissingReport, error);
-        }
-        Err(error) => return broken(ExclusionReason::BadReport, error),
-    };
-    let Some(report) = options.section.extract(&text) else {
-        return excluded(ExclusionReason::NoSection, String::new());
-    };
-    let folder = study_folder(root, &indexed.subject, id);
-    let study = Study {
-        id: name.clone(),
-        patient: format!("p{}", indexed.subject),
-        images: indexed
-            .images
-            .iter()
-            .take(options.views.max(1))
-            .map(|(_, dicom)| image_file(&folder, dicom))
-            .collect(),
-        report,
-        split: indexed.split,
-        labels: None,
-        negative: None,
-    };
-    Ok(StudyReading::Sound(
-        Box::new(study),
-        ReportSections::of(&text),
-    ))
+    limit: usize,
+) -> Result<MimicStudies, DataError> {
+    let mut exclusions = Exclusions::new(options.on_bad_study);
+    let reader = MimicReader::open(root, options, &mut exclusions)?;
+    let candidates = reader.index.studies.iter().collect();
+    let split = |(_, study): &Candidate| study.split;
+    let mut studies = first_sound(candidates, limit, split, |some| {
+        reader.sound(some, &mut exclusions)
+    })?;
+    studies.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(MimicStudies {
+        studies,
+        exclusions,
+    })
 }
 
-/// The JPEG of MIMIC-CXR-JPG, or where only that is there the DICOM of MIMIC-CXR.
-fn image_file(folder: &Path, dicom: &str) -> PathBuf {
-    let jpeg = folder.join(format!("{dicom}.jpg"));
-    if jpeg.is_file() {
-        return jpeg;
+/// The tables of a folder, and its reports to be read.
+struct MimicReader<'a> {
+    root: &'a Path,
+    options: &'a MimicOptions,
+    index: MimicIndex,
+    reports: ReportFiles,
+}
+
+/// A study of the tables, by its id.
+type Candidate<'a> = (&'a String, &'a IndexedStudy);
+
+impl<'a> MimicReader<'a> {
+    fn open(
+        root: &'a Path,
+        options: &'a MimicOptions,
+        exclusions: &mut Exclusions,
+    ) -> Result<Self, DataError> {
+        let index = MimicIndex::read(root, options, exclusions)?;
+        let reports = open_reports(root, options, &index)?;
+        Ok(MimicReader {
+            root,
+            options,
+            index,
+            reports,
+        })
     }
-    let original = folder.join(format!("{dicom}.dcm"));
-    if original.is_file() { original } else { jpeg }
-}
 
-/// `files/p10/p10000032/s50414267` for subject 10000032 and study 50414267.
-pub(crate) fn study_folder(root: &Path, subject: &str, study: &str) -> PathBuf {
-    root.join(relative_folder(subject, study))
-}
-
-/// `files/p10/p10000032/s50414267.txt`.
-fn report_file(subject: &str, study: &str) -> String {
-    format!("{}.txt", relative_folder(subject, study))
-}
-
-fn relative_folder(subject: &str, study: &str) -> String {
-    let group = subject.get(..2).unwrap_or(subject);
-    format!("files/p{group}/p{subject}/s{study}")
+    /// Those of some studies whose report and images are in order.
+    fn sound(
+        &self,
+        some: Vec<Candidate>,
+        exclusions: &mut Exclusions,
+    ) -> Result<Vec<Study>, DataError> {
+        let readings: Vec<StudyReading> = some
+            .par_iter()
+            .map(|(id, study)| read_study(self.root, self.options, &self.reports, id, study))
+            .collect::<Result<_, _>>()?;
+        let mut studies = Vec::with_capacity(readings.len());
+        for ((id, _), reading) in some.into_iter().zip(readings) {
+            match reading {
+                StudyReading::Sound(study, _) => studies.push(Study {
+                    labels: self.index.labels.get(id).copied(),
+                    ..*study
+                }),
+                StudyReading::Excluded(exclusion) => exclusions.push(exclusion),
+            }
+        }
+        screen_images(studies, self.options.image_check, exclusions)
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +164,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::exclusion::ExclusionReason;
     use crate::labels::{CHEXPERT_LABELS, Label};
     use crate::study::Split;
 
@@ -243,6 +201,27 @@ mod tests {
         assert_eq!(study.report, "Clear.");
         assert_eq!(study.split, Split::Validation);
         assert_eq!(study.patient, "p10000001");
+    }
+
+    #[test]
+    fn reports_beyond_the_limit_are_not_read() {
+        let more = "c,50000002,10000001,validate\nd,50000003,10000001,test\n";
+        let folder = folder(&format!("{SPLIT}{more}"), "FINDINGS: x");
+        // The third study's report is absent, and the second one's is beyond the limit.
+        let read = |limit| {
+            let options = MimicOptions {
+                on_bad_study: OnBadStudy::Skip,
+                ..MimicOptions::default()
+            };
+            read_mimic_first(folder.path(), &options, limit).expect("skipped")
+        };
+        let [one, two] = [1, 2].map(read);
+        assert_eq!((one.studies.len(), two.studies.len()), (1, 1));
+        assert_eq!(one.exclusions.list()[0].study, "s50000003");
+        assert_eq!(
+            (one.exclusions.list().len(), two.exclusions.list().len()),
+            (1, 2)
+        );
     }
 
     #[test]
