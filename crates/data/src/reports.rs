@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -12,17 +12,17 @@ use crate::error::DataError;
 /// Name of the archive in which PhysioNet ships MIMIC-CXR's reports.
 const ARCHIVE: &str = "mimic-cxr-reports.zip";
 
-/// Bytes that a report may have; the longest of MIMIC-CXR has under 10,000.
+/// Maximum report size in bytes; MIMIC-CXR's longest has under 10,000.
 const MAX_REPORT_BYTES: u64 = 1 << 20;
 
-/// Folders that are opened below the one given while reports are looked for.
+/// Levels of folders that are searched for reports.
 const MAX_DEPTH: usize = 3;
 
-/// Report texts of MIMIC-CXR: a folder, or the archive as it is shipped. Either may have been packed
-/// again with folders above or without `files`.
+/// Report texts of MIMIC-CXR: a folder or a zip archive. Either may have been repacked with other folders
+/// above `p10/`.
 #[derive(Debug)]
 pub(crate) enum ReportFiles {
-    /// The folder with `p10/p10000032/s50414267.txt`.
+    /// The folder that holds `p10/p10000032/s50414267.txt`.
     Folder(PathBuf),
     /// A zip archive.
     Archive {
@@ -36,14 +36,14 @@ pub(crate) enum ReportFiles {
 type Archive = ZipArchive<BufReader<File>>;
 
 impl ReportFiles {
-    /// Opens `path`, a folder or an archive; of a folder that holds `mimic-cxr-reports.zip`, that.
+    /// Opens a folder or an archive; in a folder, `mimic-cxr-reports.zip` takes precedence.
     ///
     /// `wanted` are the reports that will be read, such as `files/p10/p10000032/s50414267.txt`.
     ///
     /// # Errors
     ///
-    /// [`DataError::NoReports`] if none of them is there; also if `path` cannot be read, or an archive
-    /// holds two texts of one study.
+    /// [`DataError::NoReports`] if none of them exists; also if `path` cannot be read or an archive has two
+    /// texts of one study.
     pub(crate) fn open(
         path: &Path,
         wanted: impl ExactSizeIterator<Item = String> + Clone,
@@ -59,7 +59,7 @@ impl ReportFiles {
         }
     }
 
-    /// Looks for the folder of the reports level by level: `files` is mostly the first.
+    /// Searches for the folder of the reports, level by level; it is usually `files`.
     fn open_folder(
         path: &Path,
         wanted: impl ExactSizeIterator<Item = String> + Clone,
@@ -72,9 +72,17 @@ impl ReportFiles {
         for _ in 0..=MAX_DEPTH {
             let mut below = Vec::new();
             for folder in level {
-                let (groups, others): (Vec<_>, Vec<_>) = folders_in(&folder)?
-                    .into_iter()
-                    .partition(|folder| is_group(folder));
+                let folders = match folders_in(&folder) {
+                    // A subfolder of somebody else's, such as `lost+found`.
+                    Err(DataError::Io { source, .. })
+                        if source.kind() == ErrorKind::PermissionDenied && folder != path =>
+                    {
+                        continue;
+                    }
+                    folders => folders?,
+                };
+                let (groups, others): (Vec<_>, Vec<_>) =
+                    folders.into_iter().partition(|folder| is_group(folder));
                 let is_there = |report: String| folder.join(in_group(&report)).exists();
                 if !groups.is_empty() && wanted.clone().any(is_there) {
                     return Ok(ReportFiles::Folder(folder));
@@ -110,13 +118,12 @@ impl ReportFiles {
         })
     }
 
-    /// The text at `relative`, such as `files/p10/p10000032/s50414267.txt`; `None` if it is not
-    /// there.
+    /// The text at `relative`, such as `files/p10/p10000032/s50414267.txt`; `None` if it does not exist.
     pub(crate) fn read(&self, relative: &str) -> Result<Option<String>, DataError> {
         let path = self.locate(relative);
         let bytes = match self {
             ReportFiles::Folder(_) => match File::open(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(DataError::io("cannot read report", &path)(error)),
                 Ok(file) => read_bounded(file, &path)?,
             },
@@ -139,7 +146,7 @@ impl ReportFiles {
             })
     }
 
-    /// Where the report at `relative` is read, for messages.
+    /// Path of the report at `relative`.
     pub(crate) fn locate(&self, relative: &str) -> PathBuf {
         match self {
             ReportFiles::Folder(root) => root.join(in_group(relative)),
@@ -162,7 +169,7 @@ fn of_study(path: &str) -> &str {
     slashes.nth(1).map_or(path, |at| &path[at + 1..])
 }
 
-/// Folders in a folder, sorted; of one that this user may not read, none.
+/// Subfolders, sorted.
 fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let failed = DataError::io("cannot read folder", folder);
     let read = || -> std::io::Result<Vec<PathBuf>> {
@@ -176,13 +183,10 @@ fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         folders.sort();
         Ok(folders)
     };
-    match read() {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(Vec::new()),
-        read => read.map_err(failed),
-    }
+    read().map_err(failed)
 }
 
-/// Whether a folder is called as a group of patients: `p10`.
+/// Whether a folder has the name of a patient group, such as `p10`.
 fn is_group(folder: &Path) -> bool {
     let name = folder.file_name().and_then(|name| name.to_str());
     let number = name.and_then(|name| name.strip_prefix('p'));
@@ -193,12 +197,12 @@ fn is_group(folder: &Path) -> bool {
 fn texts_in(path: &Path, archive: &Archive) -> Result<HashMap<String, (usize, String)>, DataError> {
     let mut entries: HashMap<String, (usize, String)> = HashMap::with_capacity(archive.len());
     for (index, name) in archive.file_names().enumerate() {
-        // A name that is no text cannot be that of a report.
+        // A name that does not decode cannot be a report's.
         let Ok(name) = name else { continue };
         if !name.ends_with(".txt") {
             continue;
         }
-        // Some programs for Windows separate folders by backslashes.
+        // Some Windows programs write backslashes.
         let unified = name.replace('\\', "/");
         let entry = (index, name.into_owned());
         if let Some((_, earlier)) = entries.insert(of_study(&unified).to_owned(), entry) {
@@ -211,7 +215,7 @@ fn texts_in(path: &Path, archive: &Archive) -> Result<HashMap<String, (usize, St
     Ok(entries)
 }
 
-/// Everything, whatever length the file or the archive claims; the bound is on what is read.
+/// Reads to the end. The limit applies to the bytes read, not to the declared size.
 fn read_bounded(source: impl Read, path: &Path) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::new();
     source
@@ -277,7 +281,7 @@ mod tests {
             let path = folder.path().join("plain").join(&name);
             fs::create_dir_all(path.parent().expect("it has one")).expect("created");
             fs::write(&path, "FINDINGS: clear.").expect("written");
-            // Films may lie in a folder of the same layout.
+            // A folder of images has the same layout.
             fs::create_dir_all(folder.path().join("plain/a/p10/p10000001")).expect("created");
             let zipped = folder.path().join("reports.zip");
             let hidden = format!("__MACOSX/{prefix}p10/p10000001/._s5.txt");

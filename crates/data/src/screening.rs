@@ -8,27 +8,27 @@ use crate::exclusion::{ExclusionReason, Exclusions, OnBadStudy};
 use crate::image::{decode_image, inspect_image};
 use crate::study::{Split, Study};
 
-/// How closely a dataset's images are looked at before they are needed.
+/// How images are checked before they are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageCheck {
-    /// Whether they are there.
+    /// That the files exist.
     #[default]
     Present,
-    /// Also whether each begins as an image of bearable size: a few kilobytes are read of each.
+    /// Also that each header is valid and its size within bounds; reads a few kilobytes per file.
     Header,
-    /// Also whether each can be decoded, which takes as long as an epoch's loading.
+    /// Also that each decodes; takes as long as loading one epoch.
     Decode,
 }
 
-/// Looks at all images of all studies, first negatives included, so that a training does not find
-/// out on its second day; returns the studies whose images are in order.
+/// Checks the images of all studies, first negatives included, before training starts; returns the
+/// studies whose images pass.
 ///
 /// # Errors
 ///
-/// [`DataError::MissingImages`] counts those that are not there and names the first;
-/// [`DataError::Image`] names one that cannot be read. Under [`OnBadStudy::Skip`] there is no error,
-/// and the studies concerned are added to `exclusions`.
+/// [`DataError::MissingImages`] counts missing files and names the first; [`DataError::Image`] names a
+/// file that does not decode. Under [`OnBadStudy::Skip`] such studies are added to `exclusions`
+/// instead.
 pub fn screen_images(
     studies: Vec<Study>,
     check: ImageCheck,
@@ -53,8 +53,8 @@ pub fn screen_images(
     Ok(sound)
 }
 
-/// As [`screen_images`], for the first `limit` studies of every split; where broken ones are skipped,
-/// others take their place. The rest is not looked at. The result is ordered by split.
+/// Like [`screen_images`] for the first `limit` studies of every split. Skipped studies are replaced by
+/// the next ones; the rest is not checked. The result is ordered by split.
 ///
 /// # Errors
 ///
@@ -73,8 +73,8 @@ pub fn screen_first_images(
     )
 }
 
-/// The first `limit` sound studies of every split, among candidates in order: `sound` tells which of
-/// some candidates are, and sees no more of them than it takes.
+/// The first `limit` valid studies of every split, in order. `sound` keeps the valid ones of a chunk; it
+/// gets no more candidates than needed.
 pub(crate) fn first_sound<T>(
     candidates: Vec<T>,
     limit: usize,
@@ -84,8 +84,7 @@ pub(crate) fn first_sound<T>(
     let mut waiting = Split::ALL.map(|_| VecDeque::new());
     for candidate in candidates {
         let own = split(&candidate);
-        let place = Split::ALL.iter().position(|split| *split == own);
-        waiting[place.expect("ALL has every split")].push_back(candidate);
+        waiting[own as usize].push_back(candidate);
     }
     let mut kept = Vec::new();
     for mut queue in waiting {
@@ -98,7 +97,7 @@ pub(crate) fn first_sound<T>(
     Ok(kept)
 }
 
-/// What is wrong with the first broken image of a study.
+/// The fault of a study's first broken image.
 fn fault(study: &Study, check: ImageCheck) -> Option<(ExclusionReason, DataError)> {
     let negatives = study.negative.iter().flat_map(|it| &it.images);
     for path in study.images.iter().chain(negatives) {

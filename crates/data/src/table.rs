@@ -13,24 +13,24 @@ const MISSING: [&str; 15] = [
     "null", "Null",
 ];
 
-/// Separators that are recognised by the header.
+/// Separators, detected from the header.
 const SEPARATORS: [u8; 4] = *b",;\t|";
 
-/// Bytes of the first line that are looked at.
+/// Maximum length of the header in bytes.
 const FIRST_LINE: u64 = 1 << 16;
 
-/// Whether a cell says that there is no value.
+/// Whether a cell means a missing value.
 pub(crate) fn is_missing(cell: &str) -> bool {
     MISSING.contains(&cell.trim())
 }
 
-/// A table as CSV, gzipped or not, read by column name. The header tells whether cells are separated by
-/// commas, semicolons, tabs or bars.
+/// A CSV file, gzipped or not, read by column name. The separator (comma, semicolon, tab or bar) is
+/// detected from the header.
 pub(crate) struct Table {
     path: PathBuf,
     reader: csv::Reader<Box<dyn Read>>,
     header: StringRecord,
-    /// What is added to the reader's line numbers: after `\r\n` it counts the `\n` to the next row.
+    /// Correction of the reader's line numbers, which are off by one after `\r\n`.
     line_offset: u64,
 }
 
@@ -50,7 +50,7 @@ impl Table {
         Ok(None)
     }
 
-    /// Opens a file, gunzipping it if its name ends in `.gz`.
+    /// Opens a file; decompresses it if its name ends in `.gz`.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io("cannot open", path))?;
         let file = BufReader::new(file);
@@ -90,14 +90,13 @@ impl Table {
         })
     }
 
-    /// Index of a column that need not be there.
+    /// Index of an optional column.
     pub(crate) fn optional_column(&self, name: &str) -> Option<usize> {
         self.header.iter().position(|column| column == name)
     }
 
-    /// Calls `visit` with every row; it says what is wrong with one, if something is. `refused` decides
-    /// whether a row that cannot be read or understood is passed over (the row is given if it could
-    /// be read). A file that cannot be read on is always an error.
+    /// Calls `visit` for every row; its error is a message. `refused` decides whether an invalid row is
+    /// skipped; it gets the row unless that could not be parsed. A read error always ends the table.
     pub(crate) fn for_each_or(
         mut self,
         mut visit: impl FnMut(&Row) -> Result<(), String>,
@@ -137,14 +136,13 @@ impl Table {
 }
 
 impl Row {
-    /// The value of a column, blank if it is missing; a row with the wrong number of fields never gets
-    /// here.
+    /// The value of a column; blank if missing. Rows with a wrong number of fields are rejected earlier.
     pub(crate) fn get(&self, column: usize) -> &str {
         let cell = self.record.get(column).unwrap_or_default();
         if is_missing(cell) { "" } else { cell }
     }
 
-    /// As [`get`](Self::get), for columns where `None` is pandas's and no answer.
+    /// Like [`get`](Self::get), for columns where `None` is a missing value and not text.
     pub(crate) fn get_some(&self, column: usize) -> &str {
         match self.get(column) {
             "None" | "none" => "",
@@ -152,7 +150,7 @@ impl Row {
         }
     }
 
-    /// A number that names something: pandas writes `50414267.0` where a column has blanks.
+    /// A numeric id without `.0`, which pandas appends if the column has missing values.
     pub(crate) fn id(&self, column: usize) -> &str {
         let cell = self.get(column);
         match cell.strip_suffix(".0") {
@@ -167,8 +165,8 @@ fn is_gzip(path: &Path) -> bool {
         .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
 }
 
-/// Which separator the first line has, what was read of the source, and how many lines of it were dropped:
-/// spreadsheets may begin a table with `sep=;`.
+/// Detects the separator from the first line. Returns the separator, the bytes to parse again, and the
+/// number of lines consumed: spreadsheets may write `sep=;` first.
 fn find_separator(source: &mut dyn BufRead) -> io::Result<(u8, Vec<u8>, u64)> {
     let mut line = Vec::new();
     source.take(FIRST_LINE).read_until(b'\n', &mut line)?;

@@ -9,7 +9,7 @@ use crate::labels::{CHEXPERT_LABELS, Label, Labels};
 use crate::study::Split;
 use crate::table::Table;
 
-/// What MIMIC-CXR-JPG's tables say of every study.
+/// The tables of MIMIC-CXR-JPG, by study.
 pub(crate) struct MimicIndex {
     /// By study id, without its `s`.
     pub studies: BTreeMap<String, IndexedStudy>,
@@ -28,7 +28,7 @@ pub(crate) struct IndexedStudy {
 }
 
 impl MimicIndex {
-    /// Reads the tables below `root`; broken rows meet the policy of `exclusions`.
+    /// Reads the tables in `root`; broken rows follow the policy of `exclusions`.
     pub fn read(
         root: &Path,
         options: &MimicOptions,
@@ -41,7 +41,7 @@ impl MimicIndex {
             study.images.sort();
         }
         let labels = read_labels(root, exclusions)?;
-        // A study with a broken row is left out whole, not one image or its labels short.
+        // Exclude a study with any broken row: it would lack an image or its labels.
         for exclusion in exclusions.list() {
             studies.remove(exclusion.study.trim_start_matches('s'));
         }
@@ -57,7 +57,7 @@ fn needed(root: &Path, name: &str) -> Result<Table, DataError> {
     })
 }
 
-/// Calls `visit` with every row; one that it refuses is a broken study.
+/// Calls `visit` for every row; a row with an error excludes its study.
 fn visit_rows(
     table: Table,
     study: usize,
@@ -138,7 +138,7 @@ fn read_split(
     Ok(studies)
 }
 
-/// Labels by study id, if the table is there.
+/// Labels by study id; empty without the table.
 fn read_labels(
     root: &Path,
     exclusions: &mut Exclusions,

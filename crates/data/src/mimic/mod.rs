@@ -16,27 +16,25 @@ mod study;
 pub(crate) use index::{IndexedStudy, MimicIndex};
 pub(crate) use study::{StudyReading, open_reports, read_study};
 
-/// How the MIMIC-CXR-JPG layout is read.
+/// Options of [`read_mimic`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MimicOptions {
-    /// Text to learn.
+    /// Report section used as target text.
     pub section: ReportSection,
-    /// Views in order of preference; any other comes last.
+    /// View positions in order of preference; any other comes last.
     pub view_preference: Vec<String>,
-    /// Images taken of a study, at most.
+    /// Maximum number of images per study.
     pub views: usize,
-    /// Folder with the reports' `files/`, or `mimic-cxr-reports.zip`, if MIMIC-CXR and
-    /// MIMIC-CXR-JPG lie in two places.
+    /// Folder or zip archive of MIMIC-CXR's reports, if they are not in the folder of the tables.
     pub reports: Option<PathBuf>,
-    /// What happens when a study's files are broken.
+    /// Policy for broken studies.
     pub on_bad_study: OnBadStudy,
-    /// How closely images are looked at.
+    /// How images are checked.
     pub image_check: ImageCheck,
 }
 
 impl Default for MimicOptions {
-    /// Findings; PA, AP, LATERAL, LL; one image, which must be there; the first broken study is an
-    /// error.
+    /// Findings; PA, AP, LATERAL, LL; one image, which must exist; stops at the first broken study.
     fn default() -> Self {
         MimicOptions {
             section: ReportSection::Findings,
@@ -49,29 +47,29 @@ impl Default for MimicOptions {
     }
 }
 
-/// Studies of a MIMIC-CXR-JPG folder, and those left out.
+/// Studies of a MIMIC-CXR-JPG folder, and the excluded ones.
 #[derive(Debug, Clone)]
 pub struct MimicStudies {
     /// Studies in the order of their ids.
     pub studies: Vec<Study>,
-    /// Studies left out, with their reasons.
+    /// Excluded studies with their reasons.
     pub exclusions: Exclusions,
 }
 
 /// Reads a folder laid out as PhysioNet ships MIMIC-CXR-JPG 2.x, with the reports of MIMIC-CXR
-/// beside the images: as `files/`, or in `mimic-cxr-reports.zip` as it comes. Reports that were packed
-/// again are understood with other folders above `p10/`, up to three.
+/// beside the images: as `files/`, or in `mimic-cxr-reports.zip`. The reports may have been repacked with
+/// up to three folders above `p10/`.
 ///
 /// Needed: `mimic-cxr-2.0.0-split.csv[.gz]`, `mimic-cxr-2.0.0-metadata.csv[.gz]`, reports
 /// `files/p10/p10000032/s50414267.txt`, images `files/p10/p10000032/s50414267/<dicom_id>.jpg` (or
-/// `.dcm`, as MIMIC-CXR has them; decoding those needs the feature `dicom`). Used if there:
+/// `.dcm`, as in MIMIC-CXR, which needs the feature `dicom`). Optional:
 /// `mimic-cxr-2.0.0-chexpert.csv[.gz]`.
 ///
 /// # Errors
 ///
-/// If a table or a column is missing or a table ends early; [`DataError::NoReports`] if not one report
-/// is there, as in MIMIC-CXR-JPG alone. Also if a row cannot be understood, or a
-/// report or an image is missing or unreadable, unless such studies are skipped.
+/// If a table or a column is missing or a table is truncated; [`DataError::NoReports`] if no report
+/// exists, as in MIMIC-CXR-JPG alone. Also if a row is invalid, or a report or an image is missing or
+/// unreadable, unless such studies are skipped.
 pub fn read_mimic(root: &Path, options: &MimicOptions) -> Result<MimicStudies, DataError> {
     let mut exclusions = Exclusions::new(options.on_bad_study);
     let reader = MimicReader::open(root, options, &mut exclusions)?;
@@ -82,8 +80,8 @@ pub fn read_mimic(root: &Path, options: &MimicOptions) -> Result<MimicStudies, D
     })
 }
 
-/// As [`read_mimic`], for the first `limit` studies of every split; where studies are left out, others
-/// take their place. No other report or image is looked at.
+/// Like [`read_mimic`] for the first `limit` studies of every split. Excluded studies are replaced by the
+/// next ones; no other report or image is read.
 ///
 /// # Errors
 ///
@@ -107,7 +105,7 @@ pub fn read_mimic_first(
     })
 }
 
-/// The tables of a folder, and its reports to be read.
+/// The tables of a folder and its opened reports.
 struct MimicReader<'a> {
     root: &'a Path,
     options: &'a MimicOptions,
@@ -115,7 +113,7 @@ struct MimicReader<'a> {
     reports: ReportFiles,
 }
 
-/// A study of the tables, by its id.
+/// A study of the tables and its id.
 type Candidate<'a> = (&'a String, &'a IndexedStudy);
 
 impl<'a> MimicReader<'a> {
@@ -134,7 +132,7 @@ impl<'a> MimicReader<'a> {
         })
     }
 
-    /// Those of some studies whose report and images are in order.
+    /// Reads some studies; returns those with a valid report and valid images.
     fn sound(
         &self,
         some: Vec<Candidate>,

@@ -7,7 +7,7 @@ use crate::reports::ReportFiles;
 use crate::sections::ReportSections;
 use crate::study::Study;
 
-/// Opens the reports of an index, beside the tables unless the options name another place.
+/// Opens the reports of an index, in the folder of the tables unless the options name another.
 pub(crate) fn open_reports(
     root: &Path,
     options: &MimicOptions,
@@ -21,15 +21,15 @@ pub(crate) fn open_reports(
     )
 }
 
-/// What reading one study came to.
+/// Result of reading one study.
 pub(crate) enum StudyReading {
     /// A study without its labels, and all sections of its report.
     Sound(Box<Study>, ReportSections),
-    /// Left out.
+    /// Excluded.
     Excluded(Exclusion),
 }
 
-/// Reads the report of a study and names its images.
+/// Reads the report of a study and resolves its image paths.
 ///
 /// # Errors
 ///
@@ -87,7 +87,7 @@ pub(crate) fn read_study(
     ))
 }
 
-/// The JPEG of MIMIC-CXR-JPG, or where only that is there the DICOM of MIMIC-CXR.
+/// The JPEG of MIMIC-CXR-JPG, or the DICOM of MIMIC-CXR if only that exists.
 fn image_file(folder: &Path, dicom: &str) -> PathBuf {
     let jpeg = folder.join(format!("{dicom}.jpg"));
     if jpeg.is_file() {

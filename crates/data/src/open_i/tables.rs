@@ -12,8 +12,8 @@ use crate::table::Table;
 ///
 /// # Errors
 ///
-/// If a table or a column is missing; if a row cannot be understood, a uid occurs twice or an image
-/// belongs to no report, unless such rows are skipped.
+/// If a table or a column is missing; if a row is invalid, a uid occurs twice or an image has no report,
+/// unless such rows are skipped.
 pub(crate) fn read_indiana_tables(
     reports: &Path,
     projections: &Path,
@@ -53,7 +53,7 @@ pub(crate) fn read_indiana_tables(
             exclusions.broken(&study, ExclusionReason::BadRow, error)
         },
     )?;
-    // A study with a broken row is left out whole, not one image short.
+    // Exclude a study with any broken row: it would lack an image.
     let broken: HashSet<&str> = exclusions
         .list()
         .iter()

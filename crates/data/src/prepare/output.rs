@@ -15,16 +15,16 @@ use crate::study::Split;
 
 const SUMMARY: &str = "summary.json";
 
-/// What a preparation came to; `summary.json`.
+/// Result of a preparation, as in `summary.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrepareSummary {
-    /// Studies in train, val and test.
+    /// Number of studies in train, val and test.
     pub studies: [usize; 3],
-    /// Their images.
+    /// Number of images in train, val and test.
     pub images: [usize; 3],
-    /// Studies left out, by reason.
+    /// Number of excluded studies by reason.
     pub excluded: BTreeMap<ExclusionReason, usize>,
-    /// Whether all of it was there already.
+    /// Whether an earlier, finished preparation was reused.
     #[serde(skip)]
     pub reused: bool,
 }
@@ -52,11 +52,11 @@ struct Manifest {
     summary: PrepareSummary,
 }
 
-/// What an earlier preparation left in `folder`, if it was finished.
+/// The summary of an earlier preparation in `folder`, if it finished.
 ///
 /// # Errors
 ///
-/// [`DataError::PreparedOtherwise`] if it was another one.
+/// [`DataError::PreparedOtherwise`] if its fingerprint differs.
 pub(super) fn finished(
     folder: &Path,
     fingerprint: &Value,
@@ -81,12 +81,12 @@ pub(super) fn finished(
     }))
 }
 
-/// Turns the journal into the files of a prepared dataset, the summary last; only one record is in
-/// memory at a time.
+/// Writes the files of a prepared dataset from the journal, the summary last. Holds one record in memory
+/// at a time.
 ///
 /// # Errors
 ///
-/// [`DataError::NoStudies`] if every study is left out; only `exclusions.csv` is written then.
+/// [`DataError::NoStudies`] if every study is excluded; then only `exclusions.csv` is written.
 pub(super) fn finish(
     folder: &Path,
     fingerprint: &Value,
@@ -113,8 +113,8 @@ pub(super) fn finish(
     Ok(manifest.summary)
 }
 
-/// The error of a preparation that leaves out every study, which are listed first; the journal goes, so
-/// that another start reads them again.
+/// Builds [`DataError::NoStudies`] after writing `exclusions.csv`. Deletes the journal, so that the next
+/// call reads all studies again.
 fn no_studies(
     folder: &Path,
     journal: Journal,
@@ -137,7 +137,7 @@ fn no_studies(
     })
 }
 
-/// R2Gen's `annotation.json`, by going through the records once for every split.
+/// Writes R2Gen's `annotation.json`; reads the journal once per split.
 fn write_annotation(
     path: &Path,
     journal: &Journal,

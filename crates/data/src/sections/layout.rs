@@ -6,10 +6,13 @@ use super::headings::{Certainty, HeadingLine};
 const BANNERS: [&str; 2] = ["FINAL REPORT", "FINAL ADDENDUM"];
 
 /// Beginnings of a resident's read, which the final report replaces.
-const PRELIMINARY: [&str; 7] = [
+const PRELIMINARY: [&str; 10] = [
     "WET READ",
     "WETREAD",
     "WET-READ",
+    "PRELIMINARY FINDINGS",
+    "PRELIMINARY IMPRESSION",
+    "PRELIMINARY INTERPRETATION",
     "PRELIMINARY READ",
     "PRELIMINARY REPORT",
     "PROVISIONAL FINDINGS",
@@ -79,13 +82,15 @@ fn behind_banner(line: &str) -> Option<&str> {
 
 /// In capitals, or in any case with a colon: a sentence may begin with "Wet read".
 fn is_preliminary(line: &str) -> bool {
-    let line = line.trim_start();
+    let has_colon = line.contains(':');
+    let words: Vec<&str> = line.split_whitespace().take(3).collect();
+    let start = words.join(" ");
     PRELIMINARY.iter().any(|beginning| {
-        line.get(..beginning.len()).is_some_and(|start| {
-            let capitals = start == *beginning;
-            let titled = start.eq_ignore_ascii_case(beginning) && line.contains(':');
-            let ends = !line[beginning.len()..].starts_with(|it: char| it.is_alphanumeric());
-            (capitals || titled) && ends
+        start.get(..beginning.len()).is_some_and(|found| {
+            let in_capitals = found == *beginning;
+            let titled = has_colon && found.eq_ignore_ascii_case(beginning);
+            let ends = !start[beginning.len()..].starts_with(char::is_alphanumeric);
+            (in_capitals || titled) && ends
         })
     })
 }
@@ -114,6 +119,10 @@ mod tests {
             \x20               FINAL REPORT\n Lungs are clear.\n";
         assert_eq!(text(report), "Lungs are clear.");
         assert_eq!(text("WET READ: one.\nFINAL REPORT: Two."), "Two.");
+        assert_eq!(
+            text("WET  READ: one.\nPRELIMINARY REPORT\nTwo.\nFINAL REPORT\nThree."),
+            "Three."
+        );
         let versions =
             "WET READ VERSION #1 ___\n One.\nWET READ VERSION #2 ___\n Two.\nFINAL REPORT\n x";
         assert_eq!(text(versions), "x");
