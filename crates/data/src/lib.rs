@@ -63,10 +63,6 @@
 //! # }
 //! ```
 
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
-
 mod annotation;
 mod cache;
 mod cleaning;
@@ -109,3 +105,8 @@ pub use sections::{ReportSection, ReportSections};
 pub use study::{NegativeStudy, Split, Study};
 pub use tokenizer::{Tokenizer, UNKNOWN_WORD};
 pub use transform::{IMAGENET_MEAN, IMAGENET_STD, ImageTransform, TransformError, normalise};
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -172,7 +172,7 @@ fn find_separator(source: &mut dyn BufRead) -> io::Result<(u8, Vec<u8>, u64)> {
     source.take(FIRST_LINE).read_until(b'\n', &mut line)?;
     let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line);
     if let [b's', b'e', b'p', b'=', separator, rest @ ..] = text
-        && separator.is_ascii()
+        && SEPARATORS.contains(separator)
         && rest.iter().all(u8::is_ascii_whitespace)
     {
         return Ok((*separator, Vec::new(), 1));
