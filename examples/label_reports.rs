@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The CSV file has a column `report`, or `findings` and `impression`; an id in `uid`, `id` or `study_id`; and tags in
-//! `MeSH` or `Problems`, if any. The JSON file lists the reports with their labels and the words behind each.
+//! `MeSH` or `Problems`, if any. A run's `predictions.csv` (its predictions are labelled) and R2Gen's `annotation.json`
+//! are read as well. The file of `--json` lists the reports with their labels and the words behind each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use ithn::metrics::{FindingClass, LabelerVersion, Mention, Status, Uncertain};
 /// Labels reports and measures the labels against human tags.
 #[derive(Parser)]
 struct Arguments {
-    /// Reports, as CSV
+    /// Reports, as CSV or JSON
     reports: PathBuf,
     /// Version of the rules: 1 or 2
     #[arg(long, value_name = "VERSION", default_value = LabelerVersion::LATEST.number())]

@@ -63,12 +63,13 @@ impl FilmStudy {
         }
     }
 
-    /// A study that is called by its first film.
+    /// A study that is called by the name of its first film's file, wherever that lies.
     pub fn of_films<F: Into<Film>>(films: impl IntoIterator<Item = F>) -> Self {
         let films: Vec<Film> = films.into_iter().map(Into::into).collect();
         let first = films.first().map_or(Path::new("study"), Film::name);
+        let name = first.file_name().unwrap_or(first.as_os_str());
         FilmStudy {
-            id: first.display().to_string(),
+            id: name.to_string_lossy().into_owned(),
             films,
         }
     }

@@ -67,6 +67,14 @@ fn every_layout_gives_the_same_studies() {
             "\u{feff}ID,Reference,Prediction\r\na,\"large \"\"left\"\" effusion .\",\"small effusion , left .\"\r\nb,no edema .,no edema .\r\n",
         ),
         (
+            "semicolons.csv",
+            "id;reference;prediction\na;\"large \"\"left\"\" effusion .\";small effusion , left .\nb;no edema .;no edema .\n",
+        ),
+        (
+            "tabs.tsv",
+            "sep=\t\r\nid\treference\tprediction\r\na\t\"large \"\"left\"\" effusion .\"\tsmall effusion , left .\r\nb\tno edema .\tno edema .\r\n",
+        ),
+        (
             "columns.csv",
             "prediction,reference\n\"small effusion , left .\",\"large \"\"left\"\" effusion .\"\nno edema .,no edema .\n",
         ),
@@ -139,6 +147,9 @@ fn broken_files_are_named_with_their_row() {
         ("alone.csv", b"id,prediction\na,x\n", "row 2: no reference"),
         ("only.csv", b"id,reference\na,x\n", "row 2: no prediction"),
         ("cut.json", b"[{\"id\": 1,\n \"prediction\"", "row 2: not JSON"),
+        ("short.json", b"[{\"id\": 1", "the file may be cut short"),
+        ("semicolon.csv", b"id;prediction;reference\na;x;y;z\n", "row 2: 4 fields where the first row has 3: quote reports that hold semicolons"),
+        ("names.tsv", b"key\tleft\tright\na\tx\ty\n", "found key, left, right"),
         ("null.json", b"[{\"prediction\": null, \"reference\": \"x\"}]", "row 1: expected a report, found null"),
         ("number.json", b"[\"x\", 3]", "row 2: expected a report, found 3"),
         ("many.json", b"[{\"prediction\": [\"x\", \"y\"], \"reference\": \"x\"}]", "row 1: expected one report"),
@@ -160,6 +171,50 @@ fn broken_files_are_named_with_their_row() {
         .unwrap_err()
         .to_string();
     assert!(error.starts_with("/nowhere/x.csv: "), "{error}");
+}
+
+/// Pandas writes an empty cell as `nan`, which is no report.
+#[test]
+fn empty_cells_of_pandas_are_blank() {
+    let folder = Folder::new();
+    let predictions = folder.file("p.csv", "id,prediction,reference\na,nan,Clear.\nb,x,NaN\n");
+    let studies = read_studies(alone(&predictions)).unwrap();
+    assert_eq!(texts(&studies), [("", "Clear."), ("x", "")]);
+    let list = folder.file("p.json", r#"[{"prediction": "nan", "reference": "x"}]"#);
+    assert_eq!(texts(&read_studies(alone(&list)).unwrap()), [("", "x")]);
+}
+
+/// What a run writes and what it was trained on are read where reports are.
+#[test]
+fn reports_to_label_come_from_any_file_of_reports() {
+    let folder = Folder::new();
+    let files = [
+        (
+            "predictions.csv",
+            "id,reference,prediction,bleu_1\na,Clear.,Edema.,0\nb,Clear.,,0\n",
+        ),
+        (
+            "semicolons.csv",
+            "uid;findings;impression\na;nan;Edema.\nb;;\n",
+        ),
+        (
+            "annotation.json",
+            r#"{"train": [{"id": "a", "report": "Edema."}], "val": [], "test": [{"id": "b", "report": "nan"}]}"#,
+        ),
+        (
+            "list.json",
+            r#"[{"id": "a", "prediction": "Edema."}, {"id": "b", "reference": ""}]"#,
+        ),
+    ];
+    for (name, content) in files {
+        let reports = read_tagged_reports(&folder.file(name, content)).unwrap();
+        let mut texts: Vec<_> = reports
+            .iter()
+            .map(|it| (it.id.as_str(), it.report.trim()))
+            .collect();
+        texts.sort_unstable();
+        assert_eq!(texts, [("a", "Edema."), ("b", "")], "{name}");
+    }
 }
 
 #[test]

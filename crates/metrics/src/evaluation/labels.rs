@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::error::EvaluationError;
-use super::records::{column, csv_rows, read_text};
+use super::records::read_text;
+use super::table::{cell, column, csv_rows};
 use crate::labeler::{FindingClass, Status};
 
 /// Statuses of the 14 classes, in the order of [`FindingClass::all`].
@@ -108,8 +109,8 @@ impl LabelFile {
 }
 
 fn status(value: &str) -> Result<Option<Status>, String> {
-    match value.trim() {
-        "" => Ok(None),
+    match cell(value).trim() {
+        "" | "None" => Ok(None),
         "1" | "1.0" => Ok(Some(Status::Positive)),
         "0" | "0.0" => Ok(Some(Status::Negative)),
         "-1" | "-1.0" => Ok(Some(Status::Uncertain)),

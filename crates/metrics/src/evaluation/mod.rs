@@ -8,6 +8,7 @@ mod output;
 mod ranked;
 mod records;
 mod studies;
+mod table;
 
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::EvaluationError;
-use super::records::{column, csv_rows, read_text};
+use super::records::read_text;
+use super::table::{column, csv_rows};
 use crate::error::MetricsError;
 use crate::retrieval::{Query, Retrieval, near_twin_accuracy, retrieval};
 

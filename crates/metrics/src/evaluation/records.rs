@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::error::EvaluationError;
+use super::table::{cell, column, csv_rows};
 
 /// A row of a file of reports.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,8 +29,8 @@ pub(super) struct Records {
     pub rows: Vec<Record>,
 }
 
-const ID: &[&str] = &["id", "study_id", "uid", "image_id"];
-const PREDICTION: &[&str] = &[
+pub(super) const ID: &[&str] = &["id", "study_id", "uid", "image_id"];
+pub(super) const PREDICTION: &[&str] = &[
     "prediction",
     "predictions",
     "pred",
@@ -38,7 +39,7 @@ const PREDICTION: &[&str] = &[
     "generated",
     "res",
 ];
-const REFERENCE: &[&str] = &[
+pub(super) const REFERENCE: &[&str] = &[
     "reference",
     "references",
     "ref",
@@ -47,16 +48,15 @@ const REFERENCE: &[&str] = &[
     "gts",
     "target",
 ];
-const TEXT: &[&str] = &["report", "text", "caption", "0"];
+pub(super) const TEXT: &[&str] = &["report", "text", "caption", "0"];
 
 impl Records {
-    /// Reads a file; it is JSON if it begins with `[` or `{`.
+    /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
         let text = read_text(path)?;
-        let rows = if text.trim_start().starts_with(['[', '{']) && !is_csv(path) {
-            from_json(path, &text)?
-        } else {
-            from_csv(path, &text)?
+        let rows = match is_json(path, &text) {
+            true => from_json(path, &text)?,
+            false => from_csv(path, &text)?,
         };
         if rows.is_empty() {
             return Err(EvaluationError::Empty {
@@ -75,9 +75,12 @@ impl Records {
     }
 }
 
-fn is_csv(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+/// Whether a text is JSON: it begins with `[` or `{`, and the file is not called `.csv`.
+pub(super) fn is_json(path: &Path, text: &str) -> bool {
+    let is_csv = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    text.trim_start().starts_with(['[', '{']) && !is_csv
 }
 
 /// The text of a file, without a byte order mark.
@@ -107,47 +110,6 @@ pub(super) fn read_text(path: &Path) -> Result<String, EvaluationError> {
     })
 }
 
-/// Rows of a CSV text, each with its number; all have as many fields as the first.
-pub(super) fn csv_rows(
-    path: &Path,
-    text: &str,
-) -> Result<Vec<(usize, Vec<String>)>, EvaluationError> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text.as_bytes());
-    let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
-    for (at, record) in reader.records().enumerate() {
-        let failed = |reason| EvaluationError::Row {
-            path: path.to_owned(),
-            row: at + 1,
-            reason,
-        };
-        let record = record.map_err(|error| failed(error.to_string()))?;
-        let fields: Vec<String> = record.iter().map(str::to_owned).collect();
-        if let Some((_, first)) = rows.first()
-            && first.len() != fields.len()
-        {
-            let (got, expected) = (fields.len(), first.len());
-            return Err(failed(format!(
-                "{got} fields where the first row has {expected}: quote reports that hold commas or line breaks"
-            )));
-        }
-        rows.push((at + 1, fields));
-    }
-    Ok(rows)
-}
-
-/// Where a column of one of these names is; names are compared without case and surrounding blanks.
-pub(super) fn column(header: &[String], names: &[&str]) -> Option<usize> {
-    let named = |cell: &String| {
-        names
-            .iter()
-            .any(|name| cell.trim().eq_ignore_ascii_case(name))
-    };
-    header.iter().position(named)
-}
-
 fn from_csv(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
     let rows = csv_rows(path, text)?;
     let Some((_, header)) = rows.first() else {
@@ -161,7 +123,7 @@ fn from_csv(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
                 .into_iter()
                 .map(|(row, mut fields)| Record {
                     row,
-                    text: fields.pop(),
+                    text: fields.pop().map(|text| cell(&text).to_owned()),
                     ..Record::default()
                 })
                 .collect()),
@@ -172,7 +134,7 @@ fn from_csv(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
         return Err(unnamed(path, header));
     }
     let records = rows.iter().skip(1).map(|(row, fields)| {
-        let field = |column: Option<usize>| column.map(|column| fields[column].clone());
+        let field = |column: Option<usize>| column.map(|column| cell(&fields[column]).to_owned());
         Record {
             row: *row,
             id: field(id),
@@ -203,7 +165,10 @@ fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
     let value: Value = serde_json::from_str(text).map_err(|error| EvaluationError::Row {
         path: path.to_owned(),
         row: error.line(),
-        reason: format!("not JSON: {error}"),
+        reason: match error.is_eof() {
+            true => format!("not JSON: {error}: the file may be cut short"),
+            false => format!("not JSON: {error}"),
+        },
     })?;
     let mut records = Vec::new();
     let failed = |row, reason| EvaluationError::Row {
@@ -274,7 +239,7 @@ fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
 fn record(item: Value) -> Result<Record, String> {
     match item {
         Value::String(text) => Ok(Record {
-            text: Some(text),
+            text: Some(cell(&text).to_owned()),
             ..Record::default()
         }),
         Value::Array(_) => {
@@ -329,9 +294,9 @@ fn texts(value: Value) -> Result<Vec<String>, String> {
 /// A text, or a list that holds one.
 fn single(value: Value) -> Result<String, String> {
     match value {
-        Value::String(text) => Ok(text),
+        Value::String(text) => Ok(cell(&text).to_owned()),
         Value::Array(items) => match <[Value; 1]>::try_from(items) {
-            Ok([Value::String(text)]) => Ok(text),
+            Ok([Value::String(text)]) => Ok(cell(&text).to_owned()),
             _ => Err("expected one report".to_owned()),
         },
         other => Err(format!("expected a report, found {other}")),

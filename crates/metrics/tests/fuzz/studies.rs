@@ -24,6 +24,9 @@ const JSON: [&str; 5] = [
 ];
 
 const WORDS: &[&str] = &[
+    "nan",
+    ";",
+    "sep=;\n",
     "id",
     "prediction",
     "reference",
