@@ -24,6 +24,8 @@ pub(super) struct Codestream {
     pub(super) precision: u8,
     /// Whether values are two's complement.
     pub(super) is_signed: bool,
+    /// Whether its wavelet keeps every bit (5/3) or not (9/7).
+    pub(super) is_reversible: bool,
 }
 
 /// Width and height of a tile, which is never larger than the image.
@@ -42,7 +44,7 @@ impl Codestream {
             return Err("it has no JPEG 2000 codestream".to_owned());
         }
         let mut at = 4 + usize::from(half(data, 4).ok_or_else(short)?);
-        let (codestream, tile) = read_size(data, width, height)?;
+        let (mut codestream, tile) = read_size(data, width, height)?;
         let mut pieces = None;
         loop {
             match half(data, at).ok_or_else(short)? {
@@ -53,6 +55,7 @@ impl Codestream {
                 marker => {
                     if marker == CODING_STYLE {
                         pieces = Some(piece_bytes(data, at + 4, &tile).ok_or_else(short)?);
+                        codestream.is_reversible = data.get(at + 13) == Some(&1);
                     }
                     at = after_segment(data, at, marker).ok_or_else(short)?;
                 }
@@ -111,6 +114,7 @@ fn read_size(data: &[u8], width: usize, height: usize) -> Result<(Codestream, Ti
         Codestream {
             precision,
             is_signed: depth & 0x80 != 0,
+            is_reversible: false,
         },
         TileSize {
             width: tile_width.min(width as u64),
@@ -211,6 +215,7 @@ mod tests {
         let expected = Codestream {
             precision: 12,
             is_signed: false,
+            is_reversible: true,
         };
         assert_eq!(Codestream::check(SOUND, 56, 40), Ok(expected));
     }
