@@ -4,7 +4,7 @@ mod batch;
 mod studies;
 
 pub use batch::WrittenReport;
-pub use studies::find_studies;
+pub use studies::{FoundStudies, find_studies};
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};

@@ -25,6 +25,11 @@ impl ReportWriter {
         &self.search
     }
 
+    /// Views of a study that the checkpoint takes; further ones are not read.
+    pub fn views(&self) -> usize {
+        self.images.views()
+    }
+
     /// Searches otherwise.
     ///
     /// # Errors

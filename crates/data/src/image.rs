@@ -14,16 +14,16 @@ use self::kind::START;
 use crate::error::DataError;
 use crate::jpeg::decode_jpeg;
 
-/// Longest side that is decoded, in pixels: twice that of the largest detectors.
+/// Longest side that is decoded in pixels, twice that of the largest detectors.
 pub(crate) const MAX_SIDE: u32 = 16_384;
 
-/// Bytes that decoding one image may take.
+/// Most bytes that decoding one image may take.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Bytes that an image file may have: all of it is read before it is decoded.
+/// Most bytes of an image file, which is read whole before it is decoded.
 const MAX_FILE_BYTES: u64 = 1 << 28;
 
-/// First bytes that are read for an image's dimensions: few, then many, then all.
+/// Bytes read to find an image's dimensions: first few, then many, then all.
 const HEADERS: [u64; 3] = [1 << 14, 1 << 21, MAX_FILE_BYTES];
 
 /// A decoded 8-bit image: one channel (gray) or three (RGB), interleaved, row by row.
@@ -39,25 +39,23 @@ pub struct DecodedImage {
     pub pixels: Vec<u8>,
 }
 
-/// Decodes a PNG, JPEG or (with the feature `dicom`) DICOM file, told by its content and not its name.
+/// Decodes a PNG, JPEG or (with the feature `dicom`) DICOM file, recognised by content, not by name.
 ///
 /// 16-bit values are scaled to 8 bits (their high byte; Pillow would clip them at 255),
-/// transparency is dropped, palettes are resolved. A gray image stays gray. The orientation that a
-/// camera may have noted is not applied, as in Pillow.
+/// transparency is dropped, palettes are resolved. A gray image stays gray. EXIF orientation is not
+/// applied, as in Pillow.
 ///
 /// DICOM is converted as MIMIC-CXR-JPG was made: least value to 0 and greatest to 255, MONOCHROME1
-/// inverted, histogram equalised. Values are those of `BitsStored`, `HighBit` and
-/// `PixelRepresentation`; padding is black and not scaled with the rest. Data sets are read as pydicom
-/// reads them: with or without preamble and meta group, in any byte order, deflated or not, and in the
-/// encoding that they have where another is declared. Pixels may be compressed as RLE, JPEG, JPEG-LS or
-/// JPEG 2000; other transfer syntaxes (HTJ2K, JPEG XL, 12-bit lossy JPEG) are errors, and
-/// `gdcmconv --raw` rewrites them.
+/// inverted, histogram equalised. Values honour `BitsStored`, `HighBit` and `PixelRepresentation`;
+/// pixel padding is excluded from scaling and black. As pydicom does, this reads data sets with or without
+/// preamble and meta group, in either byte order, deflated, and in an encoding other than the declared
+/// one. Pixels may be compressed as RLE, JPEG, JPEG-LS or JPEG 2000. Other transfer syntaxes (HTJ2K,
+/// JPEG XL) and 12-bit lossy JPEG are errors; `gdcmconv --raw` converts them.
 ///
 /// # Errors
 ///
-/// If the file cannot be opened, is empty, cut short or of another format (which is named), has more than
-/// 256 MiB, or would take more than 16,384 pixels a side or 1 GiB; size is checked before anything is
-/// allocated.
+/// If the file cannot be opened, is empty or truncated, has another format (which is named), is larger
+/// than 256 MiB, or exceeds 16,384 pixels a side or 1 GiB decoded. Sizes are checked before allocation.
 pub fn decode_image(path: &Path) -> Result<DecodedImage, DataError> {
     let (file, length) = open_bounded(path)?;
     let bytes = read_start(file, path, length)?;
@@ -68,8 +66,8 @@ pub fn decode_image(path: &Path) -> Result<DecodedImage, DataError> {
     }
 }
 
-/// Width and height of an image in pixels, by its first bytes alone: whether it is there, is an
-/// image and of bearable size, though not whether all of it can be decoded.
+/// Reads width and height in pixels from the first bytes of an image. Checks that the file exists, is an
+/// image and is within the size limits, not that all of it can be decoded.
 ///
 /// # Errors
 ///
@@ -88,7 +86,7 @@ pub fn inspect_image(path: &Path) -> Result<(usize, usize), DataError> {
                 check_dimensions(path, width, height)?;
                 return Ok((width, height));
             }
-            // A thumbnail or a colour profile may stand before the dimensions.
+            // A thumbnail or colour profile may precede the dimensions.
             Err(error) if bytes < length => failure = Some(error),
             Err(error) => return Err(error),
         }
@@ -96,7 +94,7 @@ pub fn inspect_image(path: &Path) -> Result<(usize, usize), DataError> {
     Err(failure.unwrap_or_else(|| image_error(path, "it has no dimensions".to_owned())))
 }
 
-/// The kind of the file that begins with `bytes`, if it is one that is read.
+/// The kind of the file that starts with `bytes`; an error if it is not supported.
 fn kind_of(bytes: &[u8], path: &Path) -> Result<FileKind, DataError> {
     let kind = FileKind::of_start(&bytes[..bytes.len().min(START)]);
     match kind.refusal() {
@@ -143,7 +141,7 @@ fn limits() -> Limits {
     limits
 }
 
-/// Refuses what [`limits`] would refuse.
+/// Rejects empty images and sides beyond [`MAX_SIDE`].
 pub(crate) fn check_dimensions(path: &Path, width: usize, height: usize) -> Result<(), DataError> {
     let side = MAX_SIDE as usize;
     if width == 0 || height == 0 || width > side || height > side {
@@ -162,7 +160,7 @@ pub(crate) fn image_error(path: &Path, reason: String) -> DataError {
     }
 }
 
-/// Opens a file that has some bytes and not too many; gives it with its length.
+/// Opens a file and returns it with its length; rejects empty and oversized files.
 fn open_bounded(path: &Path) -> Result<(File, u64), DataError> {
     let file = File::open(path).map_err(DataError::io("cannot open image", path))?;
     let metadata = file
@@ -179,7 +177,7 @@ fn open_bounded(path: &Path) -> Result<(File, u64), DataError> {
     Err(image_error(path, reason))
 }
 
-/// The first `length` bytes of a file.
+/// Reads the first `length` bytes of a file.
 fn read_start(file: File, path: &Path, length: u64) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::with_capacity(length as usize);
     file.take(length)
@@ -191,7 +189,7 @@ fn read_start(file: File, path: &Path, length: u64) -> Result<Vec<u8>, DataError
 #[cfg(feature = "dicom")]
 use crate::dicom::{decode_dicom, inspect_dicom};
 
-/// Never called: without the feature, [`kind_of`] refuses DICOM.
+/// Unreachable: without the feature, [`kind_of`] rejects DICOM.
 #[cfg(not(feature = "dicom"))]
 fn decode_dicom(_: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
     let reason = FileKind::Dicom.refusal().unwrap_or_default();

@@ -23,14 +23,14 @@ const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 pub(crate) fn decode_jpeg(bytes: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
     let reached = Cell::new(0);
     let decoded = decode(bytes, &reached, path);
-    // The decoder stops behind the end of image, or at the end of the file if there is none, and fills
-    // in gray what is missing. An end of image that it has passed before belongs to a thumbnail.
+    // The decoder stops after the EOI marker, or at the end of the file if there is none, and fills
+    // missing rows with gray. An earlier EOI marker belongs to a thumbnail.
     let rest = bytes.get(reached.get().saturating_sub(END_OF_IMAGE.len())..);
     let is_whole = rest.is_some_and(|rest| rest.windows(2).any(|pair| pair == END_OF_IMAGE));
     match decoded {
         Err(Failure::Refused(error)) => Err(error),
         _ if !is_whole => {
-            let reason = "the JPEG file is cut short: no end of image follows its scan";
+            let reason = "the JPEG file is cut short: its scan has no end-of-image marker";
             Err(image_error(path, reason.to_owned()))
         }
         Ok(image) => Ok(image),
@@ -39,13 +39,13 @@ pub(crate) fn decode_jpeg(bytes: &[u8], path: &Path) -> Result<DecodedImage, Dat
 }
 
 enum Failure {
-    /// The decoder cannot go on.
+    /// Data that the decoder rejects.
     Broken(DecodeErrors),
-    /// Larger than is decoded.
+    /// An image beyond the size limits.
     Refused(DataError),
 }
 
-/// Decodes as much as there is; leaves in `reached` where the decoder stopped reading.
+/// Decodes what the file holds; sets `reached` to the position at which the decoder stopped reading.
 fn decode(bytes: &[u8], reached: &Cell<usize>, path: &Path) -> Result<DecodedImage, Failure> {
     let options = DecoderOptions::default()
         .set_strict_mode(false)
@@ -71,12 +71,12 @@ fn decode(bytes: &[u8], reached: &Cell<usize>, path: &Path) -> Result<DecodedIma
     })
 }
 
-/// Bytes in memory, of which the decoder asks four at a time: inlined, each is one load.
+/// Bytes in memory. The decoder reads four at a time; inlined, each read is one load.
 struct InMemory<'a> {
     bytes: &'a [u8],
-    /// May lie past the end.
+    /// May be past the end.
     position: usize,
-    /// Gets the last position when the decoder drops its reader, to which it gives no other access.
+    /// Set to `position` on drop: the decoder owns its reader and gives no access to it.
     reached: &'a Cell<usize>,
 }
 

@@ -21,7 +21,7 @@ pub(super) const PADDING: Tag = (0x0028, 0x0120);
 pub(super) const PADDING_LIMIT: Tag = (0x0028, 0x0121);
 const PIXEL_DATA: Tag = (0x7FE0, 0x0010);
 
-/// The elements whose values are kept; the rest is passed over.
+/// Elements whose values are kept; all others are skipped.
 const KEPT: [Tag; 12] = [
     SOP_CLASS,
     SAMPLES_PER_PIXEL,
@@ -41,22 +41,22 @@ const ITEM: Tag = (0xFFFE, 0xE000);
 const ITEM_END: Tag = (0xFFFE, 0xE00D);
 const SEQUENCE_END: Tag = (0xFFFE, 0xE0DD);
 
-/// Length of a value that ends with a delimiter.
+/// Length of a value that a delimiter ends.
 const UNDEFINED: u32 = u32::MAX;
 
-/// Sequences and items of undefined length within one another; real ones have a handful.
+/// Deepest nesting of sequences and items of undefined length; real files have a handful.
 const MAX_DEPTH: usize = 64;
 
-/// Value representations whose length has 16 bits; any other, known or not, has 32 (PS3.5, 7.1.2).
+/// Value representations with a 16-bit length; all others, known or not, have 32 bits (PS3.5, 7.1.2).
 const SHORT_KINDS: [&[u8; 2]; 21] = [
     b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN",
     b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
 ];
 
-/// How elements are written (PS3.5, annex A).
+/// Encoding of a data set (PS3.5, annex A).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Encoding {
-    /// Whether elements name their value representation.
+    /// Whether value representations are explicit.
     pub(super) is_explicit: bool,
     /// Whether numbers are big-endian.
     pub(super) is_big: bool,
@@ -68,8 +68,7 @@ impl Encoding {
         is_big: false,
     };
 
-    /// The encoding of the data set that begins with `bytes`, as its first element shows it: what a file
-    /// declares is now and then not what its writer did.
+    /// Detects the encoding of a data set from its first element, since some files declare another one.
     fn of(bytes: &[u8]) -> Self {
         let group = [0, 1].map(|at| bytes.get(at).copied().unwrap_or(0));
         Encoding {
@@ -95,7 +94,7 @@ impl Encoding {
     }
 }
 
-/// Whether the element that begins with `bytes` names its value representation.
+/// Whether the element at the start of `bytes` has an explicit value representation.
 fn has_kind(bytes: &[u8]) -> bool {
     bytes
         .get(4..6)
@@ -105,10 +104,10 @@ fn has_kind(bytes: &[u8]) -> bool {
 /// An element without its value.
 struct Header {
     tag: Tag,
-    /// Its value representation, if it names one.
+    /// Its value representation, if explicit.
     kind: Option<[u8; 2]>,
     length: u32,
-    /// Where its value begins.
+    /// Offset of its value.
     start: usize,
 }
 
@@ -142,7 +141,7 @@ impl Header {
         })
     }
 
-    /// Where the value ends, if that is within `total` bytes.
+    /// End of the value; an error if it is beyond `total` bytes.
     fn end(&self, total: usize) -> Result<usize, String> {
         let left = total.saturating_sub(self.start);
         let length = self.length as usize;
@@ -160,7 +159,7 @@ impl Header {
 /// The value of an element that is kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Value<'a> {
-    /// Its value representation, if it names one.
+    /// Its value representation, if explicit.
     pub(super) kind: Option<[u8; 2]>,
     pub(super) bytes: &'a [u8],
 }
@@ -168,25 +167,25 @@ pub(super) struct Value<'a> {
 /// The value of `PixelData`.
 #[derive(Debug)]
 pub(super) enum Pixels<'a> {
-    /// One value.
+    /// Not compressed.
     Native(Value<'a>),
-    /// What all fragments hold, one behind the other.
+    /// All fragments joined.
     Encapsulated(Cow<'a, [u8]>),
-    /// Not read, since only what stands before it was asked for.
+    /// Skipped by [`DataSet::read_header`].
     Unread,
 }
 
-/// The meta group (PS3.10, 7.1), of which nothing is needed but the transfer syntax.
+/// The file meta group (PS3.10, 7.1).
 #[derive(Debug, Default)]
 pub(super) struct Meta {
-    /// The transfer syntax, if it is told.
+    /// The transfer syntax UID, if any.
     pub(super) syntax: Option<String>,
-    /// Where the data set begins.
+    /// Offset of the data set.
     pub(super) end: usize,
 }
 
 impl Meta {
-    /// Reads the elements of group 2 from `at` on, be there some or none, whatever length they claim.
+    /// Reads all elements of group 2 from `at` on, if any, and ignores the declared group length.
     pub(super) fn read(bytes: &[u8], at: usize) -> Result<Self, String> {
         let mut meta = Meta {
             syntax: None,
@@ -206,7 +205,7 @@ impl Meta {
     }
 }
 
-/// What a data set says of its pixels, and they themselves.
+/// The image attributes and pixels of a data set.
 #[derive(Debug)]
 pub(super) struct DataSet<'a> {
     pub(super) encoding: Encoding,
@@ -215,18 +214,18 @@ pub(super) struct DataSet<'a> {
 }
 
 impl<'a> DataSet<'a> {
-    /// Reads a data set; nothing is copied but fragments.
+    /// Reads a data set; copies nothing but fragments.
     ///
     /// # Errors
     ///
-    /// If an element claims more bytes than there are, unless the pixels stand before it.
+    /// If an element before the pixels is truncated.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let mut set = Self::new(bytes);
         let mut at = 0;
         while at < bytes.len() {
             match set.read_element(bytes, at) {
                 Ok(end) => at = end,
-                // Behind the pixels writers leave padding and signatures, which no picture needs.
+                // Padding and signatures after the pixels may be malformed.
                 Err(_) if set.pixels.is_some() => break,
                 Err(error) => return Err(error),
             }
@@ -234,12 +233,11 @@ impl<'a> DataSet<'a> {
         Ok(set)
     }
 
-    /// Reads what stands before the pixels of a data set that has `total` bytes, of which `bytes` are
-    /// the first.
+    /// Reads the elements before the pixels of a data set of `total` bytes that starts with `bytes`.
     ///
     /// # Errors
     ///
-    /// As [`DataSet::read`]; also if the pixels do not begin in `bytes`.
+    /// As [`DataSet::read`]; also if the pixels are longer than the data set.
     pub(super) fn read_header(bytes: &'a [u8], total: usize) -> Result<Self, String> {
         let mut set = Self::new(bytes);
         let mut at = 0;
@@ -273,7 +271,7 @@ impl<'a> DataSet<'a> {
             .filter(|value| !value.bytes.is_empty())
     }
 
-    /// Reads the element at `at`; gives where the next one begins.
+    /// Reads the element at `at`; returns the offset of the next one.
     fn read_element(&mut self, bytes: &'a [u8], at: usize) -> Result<usize, String> {
         let header = Header::read(bytes, at, self.encoding)?;
         if header.tag == PIXEL_DATA && header.length == UNDEFINED {
@@ -298,7 +296,7 @@ impl<'a> DataSet<'a> {
     }
 }
 
-/// The fragments that begin at `at` (PS3.5, A.4), and where they end. All of them make up the one frame.
+/// Joins the fragments at `at` (PS3.5, A.4), which make up one frame; returns them and their end.
 fn join_fragments(
     bytes: &[u8],
     mut at: usize,
@@ -312,7 +310,7 @@ fn join_fragments(
             ITEM if header.length != UNDEFINED => {
                 at = header.end(bytes.len())?;
                 let fragment = &bytes[header.start..at];
-                // Some writers leave the table of offsets out.
+                // Some writers omit the offset table.
                 if !is_offset_table || is_codestream(fragment) {
                     match joined.is_empty() {
                         true => joined = Cow::Borrowed(fragment),
@@ -332,17 +330,16 @@ fn join_fragments(
     Ok((joined, at))
 }
 
-/// A sequence or item whose end is still to come.
+/// An open sequence or item.
 struct Level {
     encoding: Encoding,
     is_item: bool,
 }
 
-/// Passes over a value of undefined length; gives where it ends. Without recursion, whose depth the file
-/// would decide.
+/// Skips a value of undefined length; returns its end. Iterative, since the file decides the depth.
 fn skip_sequence(bytes: &[u8], header: &Header, encoding: Encoding) -> Result<usize, String> {
     let inner = |header: &Header, encoding: Encoding| Level {
-        // Of unknown representation and length is what an implicit data set held (PS3.5, 6.2.2).
+        // UN of undefined length is encoded as implicit (PS3.5, 6.2.2).
         encoding: Encoding {
             is_explicit: encoding.is_explicit && header.kind != Some(*b"UN"),
             ..encoding

@@ -1,8 +1,8 @@
 use super::header::PixelHeader;
 use super::samples::Samples;
 
-/// The least value to 0, the greatest to 255, truncated; a uniform image is 0. MONOCHROME1 is inverted.
-/// Padding is black and counts for neither end.
+/// Maps the least value to 0 and the greatest to 255, truncated; a uniform image becomes 0. Inverts
+/// MONOCHROME1. Padding is excluded from the range and black.
 pub(super) fn scale(samples: &Samples, header: &PixelHeader) -> Vec<u8> {
     let mut is_used = vec![false; 1 << 16];
     for &word in &samples.words {

@@ -3,30 +3,30 @@ use super::elements::{
     PHOTOMETRIC, PIXEL_REPRESENTATION, ROWS, SAMPLES_PER_PIXEL, SOP_CLASS, Tag,
 };
 
-/// How to get a picture that this library reads out of one that it does not.
+/// Advice for images that are not decoded.
 const CONVERT: &str = "convert it to PNG first, such as with DCMTK's `dcm2img`";
 
-/// What a file says of its pixels.
+/// Image attributes of a film.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PixelHeader {
     pub(super) width: usize,
     pub(super) height: usize,
     /// Bits of a word: 8 or 16.
     pub(super) bits_allocated: u32,
-    /// Bits of a word that are its value, the highest of which is `high_bit`.
+    /// Bits of a value, the highest of which is `high_bit`.
     pub(super) bits_stored: u32,
     pub(super) high_bit: u32,
     /// Whether values are two's complement in `bits_stored` bits.
     pub(super) is_signed: bool,
     /// MONOCHROME1: the least value is white.
     pub(super) is_inverted: bool,
-    /// Least and greatest value of padding.
+    /// Range of padding values, ends included.
     pub(super) padding: Option<(i32, i32)>,
 }
 
 impl PixelHeader {
-    /// Reads the attributes of the image pixel module (PS3.3, C.7.6.3). Blank or absent ones are as
-    /// pydicom takes them: one sample, one frame, unsigned, all bits stored.
+    /// Reads the attributes of the image pixel module (PS3.3, C.7.6.3). Defaults for blank or absent ones
+    /// are pydicom's: one sample, one frame, unsigned, all bits stored.
     pub(super) fn of(set: &DataSet<'_>) -> Result<Self, String> {
         let required = |tag, name| match number(set, tag, name)? {
             Some(value) => Ok(value),
@@ -80,13 +80,13 @@ impl PixelHeader {
         })
     }
 
-    /// Bytes of the pixels if they are not compressed.
+    /// Length of the uncompressed pixels in bytes.
     pub(super) fn native_length(&self) -> usize {
         self.width * self.height * (self.bits_allocated / 8) as usize
     }
 }
 
-/// A whole number, of whatever representation; `None` if it is absent or blank.
+/// The number of an element of any value representation; `None` if it is absent or blank.
 fn number(set: &DataSet<'_>, tag: Tag, name: &str) -> Result<Option<u32>, String> {
     let Some(value) = set.value(tag) else {
         return Ok(None);
@@ -140,7 +140,7 @@ fn is_inverted(set: &DataSet<'_>) -> Result<bool, String> {
     }
 }
 
-/// Least and greatest value of padding (PS3.3, C.7.5.1.1.2), written as the pixels are.
+/// Range of padding values (PS3.3, C.7.5.1.1.2), which have the sign and width of the pixels.
 fn padding(set: &DataSet<'_>, is_signed: bool) -> Option<(i32, i32)> {
     let value = |tag| {
         let word = set.encoding.half(set.value(tag)?.bytes, 0)?;
@@ -154,7 +154,7 @@ fn padding(set: &DataSet<'_>, is_signed: bool) -> Option<(i32, i32)> {
     Some((one.min(other), one.max(other)))
 }
 
-/// Why a data set has neither size nor pixels.
+/// The error for a data set without an image.
 fn no_picture(set: &DataSet<'_>) -> String {
     let class = set.value(SOP_CLASS).map(|value| text(value.bytes));
     match class {

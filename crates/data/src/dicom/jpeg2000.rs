@@ -5,13 +5,13 @@ use super::codestream::Codestream;
 use super::header::PixelHeader;
 use super::samples::Samples;
 
-/// Decodes JPEG 2000 data (ITU-T T.800), reversible or not, to `height · width` words of as many bits as
-/// the codestream has.
+/// Decodes JPEG 2000 data (ITU-T T.800), reversible or not, to `height · width` words of the codestream's
+/// precision.
 pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Samples, String> {
     let data = unboxed(data)?;
     let codestream = Codestream::check(data, header.width, header.height)?;
     let failed = |error| format!("its JPEG 2000 data is broken: {error}");
-    // Without `strict`, what was cut off is made up.
+    // Without `strict`, truncated data decodes to invented values.
     let settings = DecodeSettings {
         strict: true,
         ..DecodeSettings::default()
@@ -23,13 +23,13 @@ pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Samples, Strin
         [only] if only.samples().len() == header.width * header.height => only.samples(),
         _ => return Err("its JPEG 2000 data decodes to another size than it claims".to_owned()),
     };
-    // The decoder adds half the range to signed values too. What was quantised may overshoot.
+    // The decoder adds half the range to signed values, too. Quantised values may overshoot.
     let greatest = (1_i64 << codestream.precision) - 1;
     let half = 1_u16 << (codestream.precision - 1);
     let words = samples
         .iter()
         .map(|sample| (sample.round() as i64).clamp(0, greatest) as u16)
-        // Two's complement of the codestream's precision: only the sign bit is another.
+        // Back to two's complement: subtracting half the range flips the sign bit.
         .map(|word| match codestream.is_signed {
             true => word ^ half,
             false => word,
@@ -42,7 +42,7 @@ pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Samples, Strin
     })
 }
 
-/// The codestream inside the boxes of a JP2 file (T.800, annex I), which some writers leave around it.
+/// Finds the codestream inside a JP2 file (T.800, annex I), which some writers embed.
 fn unboxed(data: &[u8]) -> Result<&[u8], String> {
     if !data.starts_with(JP2_SIGNATURE) {
         return Ok(data);

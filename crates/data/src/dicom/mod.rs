@@ -20,16 +20,16 @@ use self::syntax::{Codec, codec, data_set};
 use crate::error::DataError;
 use crate::image::{DecodedImage, check_dimensions, elements_start, image_error};
 
-/// First bytes of a JP2 file.
+/// Signature of a JP2 file.
 const JP2_SIGNATURE: &[u8] = b"\0\0\0\x0cjP  \r\n\x87\n";
 
 /// Decodes a radiograph as MIMIC-CXR-JPG was made from MIMIC-CXR (Johnson et al., 2019): the least
 /// value is subtracted, the greatest brought to 255, values truncated, MONOCHROME1 inverted, and the
-/// histogram equalised as OpenCV does it. Padding is left out of all that, and black.
+/// histogram equalised as OpenCV does it. Pixel padding is excluded from both and black.
 ///
 /// Transfer syntaxes: uncompressed (also big-endian and deflated), RLE, JPEG (baseline, progressive and
-/// lossless), JPEG-LS and JPEG 2000 (both lossless or not). Window, modality and overlay are not applied,
-/// as there.
+/// lossless), JPEG-LS and JPEG 2000 (both lossless or not). Window, modality LUT and overlays are not
+/// applied, as in MIMIC-CXR-JPG.
 pub(crate) fn decode_dicom(bytes: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
     let failed = |reason: String| image_error(path, reason);
     let meta = meta(bytes).map_err(failed)?;
@@ -49,7 +49,7 @@ pub(crate) fn decode_dicom(bytes: &[u8], path: &Path) -> Result<DecodedImage, Da
     })
 }
 
-/// Width and height of the film of `total` bytes of which `bytes` are the first.
+/// Reads width and height of a film of `total` bytes that starts with `bytes`.
 pub(crate) fn inspect_dicom(
     bytes: &[u8],
     total: u64,
@@ -59,7 +59,7 @@ pub(crate) fn inspect_dicom(
     let meta = meta(bytes).map_err(failed)?;
     let syntax = meta.syntax.as_deref();
     let body = data_set(&bytes[meta.end..], syntax).map_err(failed)?;
-    // What a deflated data set unfolds to is not known before.
+    // The inflated length is unknown.
     let total = match body.len() == bytes.len() - meta.end {
         true => total as usize - meta.end,
         false => usize::MAX,
@@ -86,17 +86,17 @@ fn decode_samples(
         Pixels::Encapsulated(data) => data,
         Pixels::Unread => return Err("its pixels were not read".to_owned()),
     };
-    // The decoders are others' and assert some of what they are given.
+    // The decoders are dependencies whose assertions malformed data may fail.
     let decoded = catch_unwind(AssertUnwindSafe(|| match codec {
         Codec::Jpeg => jpeg::decode(data, header),
         Codec::JpegLs => jpeg_ls::decode(data, header),
         Codec::Jpeg2000 => jpeg2000::decode(data, header),
         Codec::RunLengths | Codec::Native => run_lengths::decode(data, header),
     }));
-    decoded.unwrap_or_else(|_| Err("its pixel data makes the decoder give up".to_owned()))
+    decoded.unwrap_or_else(|_| Err("the decoder failed on its pixel data".to_owned()))
 }
 
-/// Whether data begins as JPEG, JPEG-LS or JPEG 2000 data does.
+/// Whether data starts as JPEG, JPEG-LS or JPEG 2000.
 fn is_codestream(data: &[u8]) -> bool {
     data.starts_with(&[0xFF, 0xD8]) || is_jpeg2000(data)
 }

@@ -1,11 +1,11 @@
 use super::header::PixelHeader;
 use super::samples::Samples;
 
-/// Bytes of the header of a frame: how many segments it has and where each begins.
+/// Length of the frame header, which counts the segments and gives their offsets.
 const HEADER: usize = 64;
 
-/// Decodes run lengths (PS3.5, annex G) to `height · width` words: a segment for every byte of a word,
-/// the most significant first.
+/// Decodes RLE data (PS3.5, annex G) to `height · width` words from one segment per byte of a word, the
+/// most significant first.
 pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Samples, String> {
     let count = (header.bits_allocated / 8) as usize;
     let word = |index: usize| {
@@ -25,7 +25,7 @@ pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Samples, Strin
         let segment = segment.ok_or_else(|| {
             format!("its run lengths are not in {count} segments that follow each other")
         })?;
-        // Two bytes stand for at most 128: refused before memory is taken.
+        // Two bytes encode at most 128, so short segments are rejected before allocation.
         if segment.len().saturating_mul(64) < pixels {
             return Err(short(index));
         }
@@ -33,14 +33,13 @@ pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Samples, Strin
     }
     let mut words = vec![0_u16; pixels];
     for (index, segment) in segments.into_iter().enumerate() {
-        unpack(segment, &mut words, 8 * (count - 1 - index))
-            .map_err(|fault| match fault {
-                Fault::Short => short(index),
-                Fault::Long => format!(
-                    "its run lengths go past the frame in segment {}: the file is damaged",
-                    index + 1
-                ),
-            })?;
+        unpack(segment, &mut words, 8 * (count - 1 - index)).map_err(|fault| match fault {
+            Fault::Short => short(index),
+            Fault::Long => format!(
+                "its run lengths go past the frame in segment {}: the file is damaged",
+                index + 1
+            ),
+        })?;
     }
     Ok(Samples {
         words,
@@ -64,11 +63,11 @@ enum Fault {
 /// Unpacks a segment into one byte of every word.
 fn unpack(segment: &[u8], words: &mut [u16], shift: usize) -> Result<(), Fault> {
     let pixels = words.len();
-    // Some encoders make a plane of odd length even before they pack it.
+    // Some encoders pad planes of odd length before packing.
     let limit = pixels.next_multiple_of(2);
     let (mut rest, mut filled) = (segment, 0);
     while let &[head, ref tail @ ..] = rest {
-        // Padding makes the segment even.
+        // Padding to an even length.
         if filled >= pixels && rest.iter().all(|&byte| byte == 0) {
             break;
         }
@@ -134,7 +133,10 @@ mod tests {
         // Three literals, nothing, four times 9, then the byte that makes the length even.
         let segment = [2, 1, 2, 3, 128, 253, 9, 0];
         let words = |frame: Vec<u8>, header| decode(&frame, &header).expect("sound").words;
-        assert_eq!(words(frame(&[&segment]), header(7, 8)), [1, 2, 3, 9, 9, 9, 9]);
+        assert_eq!(
+            words(frame(&[&segment]), header(7, 8)),
+            [1, 2, 3, 9, 9, 9, 9]
+        );
         let two = frame(&[&[255, 1], &[1, 7, 8]]);
         assert_eq!(words(two, header(2, 16)), [0x107, 0x108]);
         // A plane of three bytes that was made four.
@@ -153,7 +155,12 @@ mod tests {
             let error = decode(&frame(&[segment]), &header(2, 8)).expect_err("broken");
             assert!(error.contains(says), "{segment:?}: {error}");
         }
-        for data in [&[0xFF; 80][..], &frame(&[&[255, 1]])[..40], &[], &frame(&[&[0], &[0]])] {
+        for data in [
+            &[0xFF; 80][..],
+            &frame(&[&[255, 1]])[..40],
+            &[],
+            &frame(&[&[0], &[0]]),
+        ] {
             assert!(decode(data, &header(2, 8)).is_err());
         }
         let far = frame(&[&[255, 1]]);

@@ -1,18 +1,18 @@
 use super::elements::{Encoding, Value};
 use super::header::PixelHeader;
 
-/// The pixels of a film as words, `height · width` of them, whatever they were wrapped in.
+/// Decoded pixels as `height · width` words.
 #[derive(Debug)]
 pub(super) struct Samples {
     pub(super) words: Vec<u16>,
-    /// Bits of a word that are in use: all that were allocated, or those of the codec.
+    /// Bits per word: those allocated, or the codec's precision.
     pub(super) precision: u32,
-    /// Whether values may be off by a little, also beyond the bits stored.
+    /// Whether values may have errors, which may exceed the bits stored.
     pub(super) is_lossy: bool,
 }
 
 impl Samples {
-    /// The words of pixels that are not compressed.
+    /// Reads uncompressed pixels.
     pub(super) fn native(
         pixels: &Value<'_>,
         header: &PixelHeader,
@@ -26,7 +26,7 @@ impl Samples {
                 pixels.bytes.len()
             ));
         };
-        // Big-endian words of two pixels each.
+        // Big-endian words hold two 8-bit pixels each.
         let is_swapped = encoding.is_big && pixels.kind == Some(*b"OW");
         let words = match header.bits_allocated {
             8 if is_swapped => (0..wanted)
@@ -48,12 +48,12 @@ impl Samples {
         })
     }
 
-    /// The value of a word (PS3.5, 8.1.1): bits above `HighBit` and below the bits stored are none of
-    /// it, and its sign is the highest bit stored. `None` if it is padding.
+    /// The value of a word (PS3.5, 8.1.1): the `BitsStored` bits up to `HighBit`, of which the highest is
+    /// the sign. `None` if it is padding.
     pub(super) fn value(&self, word: u16, header: &PixelHeader) -> Option<i32> {
         let word = i32::from(word);
         let stored = header.bits_stored.min(self.precision);
-        // A codec of fewer bits holds the value alone.
+        // A codec with fewer bits stores the value alone.
         let shift = match self.precision > header.high_bit {
             true => header.high_bit + 1 - stored,
             false => 0,
@@ -65,7 +65,7 @@ impl Samples {
         };
         let value = with_sign(bits, stored, header.is_signed);
         let is_padding = header.padding.is_some_and(|(least, greatest)| {
-            // Its value may not fit into the bits stored, so that only the word as a whole has it.
+            // A padding value beyond the bits stored occurs in whole words only.
             let whole = with_sign(word, self.precision, header.is_signed);
             (least..=greatest).contains(&value) || (least..=greatest).contains(&whole)
         });

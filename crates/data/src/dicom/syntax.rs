@@ -8,10 +8,10 @@ use super::header::PixelHeader;
 use super::jpeg::JpegFrame;
 use super::{is_codestream, is_jpeg2000};
 
-/// Bytes to which a deflated data set may unfold: as many as a file may have.
+/// Most bytes of an inflated data set, as many as of a file.
 const MAX_INFLATED: u64 = 1 << 28;
 
-/// How pixels are compressed.
+/// Compression of the pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
     Native,
@@ -21,11 +21,11 @@ pub(super) enum Codec {
     Jpeg2000,
 }
 
-/// The data set of a file, inflated if its transfer syntax says so.
+/// The data set of a file, inflated if its transfer syntax is deflated.
 ///
 /// # Errors
 ///
-/// If it is damaged or unfolds to more than 256 MiB.
+/// If it is damaged or inflates to more than 256 MiB.
 pub(super) fn data_set<'a>(bytes: &'a [u8], syntax: Option<&str>) -> Result<Cow<'a, [u8]>, String> {
     if syntax != Some("1.2.840.10008.1.2.1.99") {
         return Ok(Cow::Borrowed(bytes));
@@ -37,7 +37,7 @@ pub(super) fn data_set<'a>(bytes: &'a [u8], syntax: Option<&str>) -> Result<Cow<
         .map_err(|error| format!("its deflated data set is cut short or damaged: {error}"))?;
     if inflated.len() as u64 > MAX_INFLATED {
         return Err(format!(
-            "its deflated data set unfolds to more than {} MiB",
+            "its deflated data set inflates to more than {} MiB",
             MAX_INFLATED >> 20
         ));
     }
@@ -65,8 +65,7 @@ fn declared(syntax: &str) -> Option<Codec> {
     }
 }
 
-/// How the pixels of a file are compressed: of the codecs that are read, the one in which they are
-/// written, even where another is declared or none.
+/// Detects the codec of the pixels by their content, even where another codec or none is declared.
 pub(super) fn codec(
     syntax: Option<&str>,
     pixels: &Pixels<'_>,
@@ -86,7 +85,7 @@ pub(super) fn codec(
     let data = match pixels {
         Pixels::Native(value) => {
             let is_native = matches!(declared, None | Some(Codec::Native))
-                // Decompressed by a program that did not correct the transfer syntax.
+                // Decompressed by a program that kept the old transfer syntax.
                 || value.bytes.len() == header.native_length().next_multiple_of(2);
             return match is_native && !is_codestream(value.bytes) {
                 true => Ok(Codec::Native),

@@ -1,4 +1,4 @@
-/// Groups with which the elements of a film begin.
+/// Groups of a film's first element.
 const FIRST_GROUPS: [u16; 6] = [0x0002, 0x0008, 0x0010, 0x0018, 0x0020, 0x0028];
 
 /// Every value representation (PS3.5, table 6.2-1).
@@ -8,10 +8,10 @@ const KINDS: [&[u8; 2]; 34] = [
     b"UC", b"UI", b"UL", b"UN", b"UR", b"US", b"UT", b"UV",
 ];
 
-/// Where the elements of a DICOM file begin that begins with `start`; `None` if it is no DICOM file.
+/// Offset of the first element of a DICOM file that starts with `start`; `None` if it is not DICOM.
 ///
-/// Besides the preamble and `DICM` (PS3.10, 7.1), files are read that lack either or both: their first
-/// two elements must then be such as a film begins with.
+/// Accepts files without preamble, `DICM` (PS3.10, 7.1) or both if their first two elements are
+/// plausible.
 pub(crate) fn elements_start(start: &[u8]) -> Option<usize> {
     const PREAMBLE: usize = 128;
     if start.get(PREAMBLE..PREAMBLE + 4) == Some(b"DICM") {
@@ -28,7 +28,7 @@ pub(crate) fn elements_start(start: &[u8]) -> Option<usize> {
     (is_blank && begins_a_film(rest)).then_some(PREAMBLE)
 }
 
-/// Whether two plausible elements stand at the start, in whichever encoding.
+/// Whether `bytes` start with two plausible elements, in any encoding.
 fn begins_a_film(bytes: &[u8]) -> bool {
     let half = |at: usize| Some([*bytes.get(at)?, *bytes.get(at + 1)?]);
     let word = |at: usize| Some([half(at)?, half(at + 2)?].concat());
@@ -60,11 +60,12 @@ fn begins_a_film(bytes: &[u8]) -> bool {
             _ => length(4).map(|length| length.saturating_add(8)),
         };
         let follows = |second: (u16, u16)| {
-            second > first && (second.0 == first.0 || second.0 <= 0x7FE0 && second.0.is_multiple_of(2))
+            second > first
+                && (second.0 == first.0 || second.0 <= 0x7FE0 && second.0.is_multiple_of(2))
         };
         match end.and_then(tag) {
             Some(second) if follows(second) => return true,
-            // A long first value, or a big-endian data set behind its little-endian meta group.
+            // A long first value, or a big-endian data set after its little-endian meta group.
             _ if is_explicit && end.is_some() => return true,
             _ => {}
         }

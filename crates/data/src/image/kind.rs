@@ -5,19 +5,19 @@ use std::path::Path;
 use super::dicom_start::elements_start;
 use crate::error::DataError;
 
-/// First bytes of a file by which its kind is told.
+/// Bytes read to recognise a file.
 pub(crate) const START: usize = 1 << 12;
 
-/// What a file is by its first bytes, whatever its name.
+/// Format of a file, recognised by its first bytes and not by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// Portable Network Graphics.
     Png,
     /// JPEG.
     Jpeg,
-    /// DICOM, also without its preamble; read with the cargo feature `dicom`.
+    /// DICOM, with or without preamble; decoded with the cargo feature `dicom`.
     Dicom,
-    /// Anything else, in words such as `a WebP image`.
+    /// Any other format, described in words such as `a WebP image`.
     Other(&'static str),
 }
 
@@ -65,7 +65,7 @@ const SIGNATURES: &[(&[u8], &str)] = &[
 ];
 
 impl FileKind {
-    /// Reads the first bytes of a file and tells its kind.
+    /// Reads the first bytes of a file and recognises its format.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl FileKind {
         Ok(Self::of_start(&start))
     }
 
-    /// The kind of a file that begins with `start`: its first 4 KiB, or all of it if it is shorter.
+    /// Recognises a format from `start`, the first 4 KiB of a file or all of a shorter one.
     pub(crate) fn of_start(start: &[u8]) -> Self {
         if start.starts_with(b"\x89PNG\r\n\x1a\n") {
             return FileKind::Png;
@@ -99,7 +99,7 @@ impl FileKind {
         })
     }
 
-    /// Whether this library decodes it, with the features it is built with.
+    /// Whether this build decodes the format.
     pub fn is_read(self) -> bool {
         match self {
             FileKind::Png | FileKind::Jpeg => true,
@@ -108,7 +108,7 @@ impl FileKind {
         }
     }
 
-    /// Why it is not decoded and what would help; `None` if it is.
+    /// Why the format is not decoded and what to do; `None` if it is decoded.
     pub fn refusal(self) -> Option<String> {
         let read = match cfg!(feature = "dicom") {
             true => "PNG, JPEG and DICOM are read",
@@ -122,7 +122,7 @@ impl FileKind {
     }
 }
 
-/// Kinds whose signature lies behind a size.
+/// Formats whose signature is not at the first byte.
 fn in_a_container(start: &[u8]) -> Option<&'static str> {
     let at = |from: usize, bytes: &[u8]| start.get(from..from + bytes.len()) == Some(bytes);
     if at(0, b"RIFF") {
@@ -150,7 +150,7 @@ fn in_a_container(start: &[u8]) -> Option<&'static str> {
     is_netpbm.then_some("a Netpbm image")
 }
 
-/// What is left: texts, nothing at all, or bytes that say nothing.
+/// Empty files, texts and unknown formats.
 fn text_or_nothing(start: &[u8]) -> &'static str {
     if start.is_empty() {
         return "an empty file";
@@ -200,7 +200,10 @@ mod tests {
             (b"{\"error\":404}", "JSON"),
             (b"id,path\n1,a.png\n", "a text"),
             (b"\0\x05\x16\x07\0\x02\0\0Mac OS X", "macOS"),
-            (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+            (
+                b"version https://git-lfs.github.com/spec/v1",
+                "git lfs pull",
+            ),
             (&[0; 600], "zeros"),
             (b"", "empty"),
             (&[1, 2, 3, 4, 250], "unknown"),
