@@ -44,7 +44,9 @@ fn meteor() {
 
 #[test]
 fn meteor_without_data_is_absent() {
-    let outcomes = checks::meteor(&fixtures(), None).into_iter().map(|check| check.outcome);
+    let outcomes = checks::meteor(&fixtures(), None)
+        .into_iter()
+        .map(|check| check.outcome);
     assert!(outcomes.eq([Outcome::Absent]));
 }
 

@@ -19,13 +19,13 @@ pub struct ImageBlock {
     pub pixels: Vec<u8>,
 }
 
-/// Decodes, transforms and remembers images; shared by all workers of a run.
+/// Decodes, transforms and caches images; shared by all workers of a run.
 #[derive(Debug)]
 pub struct ImageLoader {
     transform: ImageTransform,
     views: usize,
     seed: u64,
-    /// Bytes of resized images that may be remembered.
+    /// Bytes of resized images kept in memory at most.
     budget: usize,
     remembered: RwLock<Remembered>,
     cache: Option<Arc<ImageCache>>,
@@ -38,9 +38,9 @@ struct Remembered {
 }
 
 impl ImageLoader {
-    /// Loads `views` images a study (at least one). Resized images are kept in memory, up to `budget`
-    /// bytes, so that a small dataset is decoded once and only cut anew in every epoch; `seed`
-    /// decides what is random.
+    /// Loads `views` images a study (at least one). Keeps up to `budget` bytes of resized images in
+    /// memory, so that a small dataset is decoded once and only cropped in later epochs. `seed` seeds
+    /// crops and flips.
     pub fn new(transform: ImageTransform, views: usize, seed: u64, budget: usize) -> Self {
         ImageLoader {
             transform,
@@ -52,15 +52,20 @@ impl ImageLoader {
         }
     }
 
-    /// Takes from `cache` what it has. That is not kept in memory besides: the system does it.
+    /// Uses `cache` where possible; cached images are left to the page cache.
     #[must_use]
     pub fn with_cache(mut self, cache: Option<Arc<ImageCache>>) -> Self {
         self.cache = cache;
         self
     }
 
-    /// All images of the given studies in one block. A study with fewer images than views repeats
-    /// its last one; `epoch` varies what is random.
+    /// Views loaded per study.
+    pub fn views(&self) -> usize {
+        self.views
+    }
+
+    /// Loads all images of the given studies into one block. A study with fewer images than views
+    /// repeats its last one; crops and flips differ by `epoch`.
     ///
     /// # Errors
     ///
@@ -87,7 +92,7 @@ impl ImageLoader {
     }
 
     /// Decodes and resizes the given images on all cores, so that the first epoch is as fast as the
-    /// others; what no longer fits into the budget is left to be decoded when it is needed.
+    /// others. Images beyond the budget are decoded when needed.
     ///
     /// # Errors
     ///
@@ -100,12 +105,12 @@ impl ImageLoader {
         failures.into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Bytes of images in memory.
+    /// Bytes of resized images in memory.
     pub fn remembered_bytes(&self) -> usize {
         self.read_remembered().bytes
     }
 
-    /// The resized image, of which every epoch cuts its square.
+    /// The resized image, from memory, the cache or the file.
     fn prepared(&self, path: &Path) -> Result<Arc<DecodedImage>, DataError> {
         if let Some(image) = self.read_remembered().images.get(path) {
             return Ok(Arc::clone(image));
@@ -140,8 +145,7 @@ impl ImageLoader {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// A seed of its own for every epoch, study and view, whichever worker draws it and wherever
-    /// the images lie (FNV-1a).
+    /// The seed of an epoch, study and view, independent of workers and of folders (FNV-1a).
     fn image_seed(&self, study: &str, view: usize, epoch: usize) -> u64 {
         let start = self.seed ^ (epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         study

@@ -2,7 +2,7 @@
 
 mod studies;
 
-pub use studies::find_studies;
+pub use studies::{FoundStudies, find_studies};
 
 use std::fmt::Debug;
 use std::path::Path;
