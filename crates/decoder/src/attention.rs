@@ -13,6 +13,7 @@ const MASKED_SCORE: f64 = -1e9;
 
 /// Configuration of [`MultiHeadAttention`].
 #[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct MultiHeadAttentionConfig {
     /// Width of queries, keys and values.
     pub d_model: usize,

@@ -36,6 +36,7 @@ use burn::config::Config;
 
 /// Sizes and dropout rates shared by the encoder and the decoder.
 #[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TransformerConfig {
     /// Width of the hidden states; even (512 as published).
     pub d_model: usize,
