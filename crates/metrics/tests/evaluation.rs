@@ -9,7 +9,7 @@ use ithn_metrics::evaluation::{
     ranked_table, read_ranked, read_studies, read_tagged_reports, read_untouched_studies,
     write_json, write_study_scores,
 };
-use ithn_metrics::{FindingClass, LabelerVersion, Meteor, Status, Uncertain, score_corpus};
+use ithn_metrics::{FindingClass, LabelerVersion, Meteor, Uncertain, score_corpus};
 
 /// A folder of small files.
 struct Folder(tempfile::TempDir);
