@@ -89,6 +89,7 @@ impl Contrast<'_> {
                 &embeddings.negative_reports,
             )
         };
+        // Products: Burn rounds the gradient of a division by a scalar to single precision.
         match self.placement {
             HardNegativePlacement::DiagonalPenalty => {
                 let [batch, _] = positive.dims();
@@ -99,7 +100,7 @@ impl Contrast<'_> {
                 let penalty = penalty
                     .expand([batch, batch])
                     .mask_fill(off_diagonal(batch, &positive), 0.0);
-                self.without_equal((positive + negative() - penalty) / 3.0)
+                self.without_equal((positive + negative() - penalty) * (1.0 / 3.0))
             }
             HardNegativePlacement::Candidate | HardNegativePlacement::Pair => {
                 self.without_equal(positive)
@@ -166,7 +167,7 @@ fn diagonal_cross_entropy(scores: Tensor<2>) -> Tensor<1> {
     let [batch, _] = scores.dims();
     let own = log_softmax(scores, 1).narrow(1, 0, batch);
     let off_diagonal = off_diagonal(batch, &own);
-    own.mask_fill(off_diagonal, 0.0).sum() / -(batch as f64)
+    own.mask_fill(off_diagonal, 0.0).sum() * (-1.0 / batch as f64)
 }
 
 /// True off the diagonal of a `[batch, batch]` matrix, on the device of `like`.

@@ -178,8 +178,13 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_by_name() {
-        let json = r#"{"pairs":1.0,"hardened":1.0,"training":{"mode":"fixed","lowest":1.0}}"#;
-        let error = serde_json::from_str::<TemperatureConfig>(json).unwrap_err();
-        assert!(error.to_string().contains("lowest"), "{error}");
+        let clamped = r#""mode":"clamped","lowest":0.0,"highest":1.0"#;
+        for json in [
+            format!(r#"{{"pairs":1.0,"hardened":1.0,"extra":1.0,"training":{{{clamped}}}}}"#),
+            format!(r#"{{"pairs":1.0,"hardened":1.0,"training":{{{clamped},"extra":1.0}}}}"#),
+        ] {
+            let error = serde_json::from_str::<TemperatureConfig>(&json).unwrap_err();
+            assert!(error.to_string().contains("extra"), "{error}");
+        }
     }
 }

@@ -74,11 +74,9 @@ pub(crate) fn ascend(
             return negatives;
         };
         let gradient = around.tangent(gradient);
-        let turned = (gradient.clone() * previous)
-            .sum_dim(1)
-            .lower_elem(0.0)
-            .float();
-        length = length * (turned * -0.5 + 1.0);
+        let turned = (gradient.clone() * previous).sum_dim(1).lower_elem(0.0);
+        let halved = length.clone() * 0.5;
+        length = length.mask_where(turned, halved);
         let norms = nonzero_norms(gradient.clone());
         offset = around.project(offset + gradient.clone() / norms * length.clone());
         previous = gradient;

@@ -61,7 +61,7 @@ pub fn moved(start: &[f64], step: &[f64], factor: f64) -> Vec<f64> {
 /// Derivative of `value` with respect to every element of `rows`, row by row, by central differences
 /// of fourth order.
 pub fn slopes(rows: &Rows, value: impl Fn(&Rows) -> f64) -> Vec<f64> {
-    const STEP: f64 = 1e-3;
+    const STEP: f64 = 2e-4;
     let mut slopes = Vec::new();
     for row in 0..rows.len() {
         for column in 0..rows[row].len() {

@@ -29,19 +29,28 @@ pub fn model(config: &IthnConfig, device: &Device) -> Ithn<R2GenCmn> {
     .with_visual_dropout(0.0)
     .init(device);
     let model = config.init(generator, device).materialize();
-    model.map(&mut Seeded(0))
+    model.map(&mut Seeded::default())
 }
 
-/// Replaces matrices and kernels by the same numbers in every process.
-struct Seeded(usize);
+/// Replaces matrices, kernels and biases by the same numbers in every process. Norms and temperatures
+/// start at constants and stay.
+#[derive(Default)]
+struct Seeded {
+    count: usize,
+    name: String,
+}
 
 impl ModuleMapper for Seeded {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        name.clone_into(&mut self.name);
+    }
+
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if D == 1 {
+        if D == 1 && self.name != "bias" {
             return param;
         }
-        self.0 += 1;
-        let seed = self.0;
+        self.count += 1;
+        let seed = self.count;
         param.map(|old| {
             let new = waves(seed, old.dims(), &old.device()) * 0.5;
             new.set_require_grad(old.is_require_grad())
