@@ -159,7 +159,7 @@ impl TrainingRun {
         let config = OptimizerConfig::default();
         let studies = || StudyBatch::new(normal([batch, 1, 3, 224, 224], &device));
         TrainingRun {
-            model: Some(IthnConfig::released().init(published_generator(&device), &device)),
+            model: Some(IthnConfig::official().init(published_generator(&device), &device)),
             optimizer: init_optimizer(&config),
             config,
             batch: TrainingBatch {

@@ -199,6 +199,27 @@ impl TokenBatch {
         self.inputs.dims()
     }
 
+    /// Which reports of the batch are equal word for word, `[batch, batch]`, symmetric and true on the
+    /// diagonal. Computed on the device of the tokens.
+    pub fn same_report(&self) -> Tensor<2, Bool> {
+        let rows: Tensor<3, Int> = self.targets.clone().unsqueeze_dim(1);
+        let columns: Tensor<3, Int> = self.targets.clone().unsqueeze_dim(0);
+        rows.not_equal(columns).any_dim(2).squeeze_dim(2).bool_not()
+    }
+
+    /// Which rows hold the same report as `other` word for word, `[batch, 1]`.
+    ///
+    /// # Panics
+    ///
+    /// If the batches differ in size.
+    pub fn same_report_as(&self, other: &TokenBatch) -> Tensor<2, Bool> {
+        let [[batch, first], [others, second]] = [self.dims(), other.dims()];
+        assert_eq!(batch, others, "reports are compared row by row");
+        let length = first.max(second);
+        let [own, other] = [self, other].map(|batch| pad_ids(&batch.targets, length));
+        own.not_equal(other).any_dim(1).bool_not()
+    }
+
     /// The reports of both batches, those of `other` last, padded to the longer of the two.
     pub fn concat(&self, other: &TokenBatch) -> TokenBatch {
         let [[_, first], [_, second]] = [self.dims(), other.dims()];
@@ -271,6 +292,43 @@ mod tests {
             &[[1.0f32, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]].into(),
             true,
         );
+    }
+
+    #[test]
+    fn equal_reports_are_found_whatever_their_padding() {
+        let device = Device::default();
+        let batch = TokenBatch::from_ids(
+            &[
+                vec![0, 5, 0],
+                vec![0, 5, 6, 0],
+                vec![0, 5, 0],
+                vec![0, 6, 5, 0],
+            ],
+            &device,
+        );
+        batch.same_report().into_data().assert_eq(
+            &[
+                [true, false, true, false],
+                [false, true, false, false],
+                [true, false, true, false],
+                [false, false, false, true],
+            ]
+            .into(),
+            false,
+        );
+        let other = TokenBatch::from_ids(
+            &[
+                vec![0, 5, 0],
+                vec![0, 5, 0],
+                vec![0, 6, 0],
+                vec![0, 6, 5, 0, 0, 0],
+            ],
+            &device,
+        );
+        for same in [batch.same_report_as(&other), other.same_report_as(&batch)] {
+            same.into_data()
+                .assert_eq(&[[true], [false], [false], [true]].into(), false);
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl ModelOptions {
             .map_or(0, |logits| logits.shape().to_vec()[0]);
         let backbone = ResNetConfig::narrow(self.d_vf, vec![1]);
         let generator = self.generator(backbone, vocabulary).init(device);
-        let ithn = IthnConfig::released().init(generator, device);
+        let ithn = IthnConfig::official().init(generator, device);
         let mut tensors = collect_released(&ithn);
         tensors.extend(weights.tensors);
         let weights = NamedTensors {

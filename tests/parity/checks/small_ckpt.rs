@@ -82,7 +82,7 @@ impl Golden {
         let check = Check::equal(FAMILY, "sizes inferred from the tensors", &[same], &[true]);
         let config = IthnConfig {
             projection_width: sizes.projection_width,
-            ..IthnConfig::released()
+            ..IthnConfig::official()
         };
         let generator = sizes.generator.init(&self.device);
         let ithn = load_released(config.init(generator, &self.device), weights)?;

@@ -233,8 +233,10 @@ impl ExperimentConfig {
                 self.images.size
             )));
         }
-        self.hardness.validate().map_err(ConfigError)?;
-        self.ithn.hardening.validate().map_err(ConfigError)?;
+        let hardness = self.hardness.validate();
+        hardness.map_err(|error| ConfigError(error.within("hardness").to_string()))?;
+        let ithn = self.ithn.validate();
+        ithn.map_err(|error| ConfigError(error.within("ithn").to_string()))?;
         self.decoding
             .validate()
             .map_err(|error| ConfigError(error.to_string()))

@@ -203,7 +203,7 @@ mod tests {
         let device = Device::default();
         let ithn = IthnConfig {
             projection_width: 6,
-            ..IthnConfig::released()
+            ..IthnConfig::official()
         };
         NamedTensors {
             path: PathBuf::from("model.pth"),

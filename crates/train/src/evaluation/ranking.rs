@@ -251,7 +251,7 @@ impl<G: ReportGenerator> Ranker<'_, G> {
         reports: &Tensor<2>,
         columns: &[Vec<usize>],
     ) -> Vec<Vec<f32>> {
-        let images = self.model.heads.embed_images(encoded.pooled.clone());
+        let images = self.model.alignment.embed_images(encoded.pooled.clone());
         let all = numbers::<2>(images.matmul(reports.clone().transpose()));
         columns
             .iter()

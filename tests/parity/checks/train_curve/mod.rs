@@ -11,6 +11,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use ithn::import::{collect_released, load_released, released_name};
 use ithn::models::R2GenCmn;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, LossWeights, NegativeBatch, TrainingBatch};
+use ithn_generator::config::NonNegative;
 use ithn_generator::{ReportGenerator, StudyBatch, TokenBatch};
 use ithn_negatives::{HardnessSchedule, TrainingPoint};
 
@@ -115,8 +116,9 @@ impl Curve {
             .model
             .generator(self.json.resnet.config(), self.json.logits);
         let weight = |term| {
-            loss_weight(&self.json.training.loss, term)
-                .map_err(|reason| self.fixture.layout(reason))
+            let number = loss_weight(&self.json.training.loss, term)
+                .map_err(|reason| self.fixture.layout(reason))?;
+            NonNegative::new(number).map_err(|error| self.fixture.layout(error.to_string()))
         };
         let config = IthnConfig {
             projection_width: self.json.proj_dim,
@@ -125,7 +127,7 @@ impl Curve {
                 contrastive: weight("l_cp")?,
                 separation: weight("l_cs")?,
             },
-            ..IthnConfig::released()
+            ..IthnConfig::official()
         };
         let ithn = config.init(generator.init(&self.device), &self.device);
         let ithn = load_released(ithn, &self.fixture.weights("init.", ""))?;
