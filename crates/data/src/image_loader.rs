@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::cache::ImageCache;
 use crate::error::DataError;
 use crate::image::{DecodedImage, decode_image};
-use crate::loader::EncodedStudy;
+use crate::loader::TokenizedStudy;
 use crate::transform::{ImageTransform, TransformError};
 
 /// Images of a batch as three planes each, values 0 to 255.
@@ -65,7 +65,7 @@ impl ImageLoader {
     /// # Errors
     ///
     /// If an image cannot be opened or decoded; it is named.
-    pub fn load(&self, studies: &[&EncodedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
+    pub fn load(&self, studies: &[&TokenizedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
         let size = self.transform.size();
         let dims = [studies.len(), self.views, 3, size, size];
         let mut pixels = Vec::with_capacity(dims.iter().product());
@@ -164,12 +164,12 @@ fn transform_error(path: &Path, error: &TransformError) -> DataError {
 mod tests {
     use super::*;
 
-    fn study(folder: &Path, id: &str) -> EncodedStudy {
+    fn study(folder: &Path, id: &str) -> TokenizedStudy {
         let path = folder.join(format!("{id}.png"));
         image::GrayImage::from_fn(20, 12, |x, y| image::Luma([(x * 12 + y) as u8]))
             .save(&path)
             .expect("written");
-        EncodedStudy {
+        TokenizedStudy {
             id: id.to_owned(),
             images: vec![path],
             tokens: vec![0, 1, 0],
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_study_without_images_is_named() {
-        let study = EncodedStudy {
+        let study = TokenizedStudy {
             id: "s9".to_owned(),
             images: Vec::new(),
             tokens: Vec::new(),

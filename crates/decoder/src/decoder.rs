@@ -202,9 +202,9 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ithn_generator::TokenBatch;
     use crate::mask::teacher_forcing_mask;
     use burn::tensor::{Distribution, Int, Tolerance};
+    use ithn_generator::TokenBatch;
 
     fn decoder(device: &Device) -> (Decoder, Tensor<3>, Tensor<3>) {
         let config = TransformerConfig::new(8, 12, 2, 2);

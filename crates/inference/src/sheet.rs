@@ -3,7 +3,7 @@ use base64::engine::general_purpose::STANDARD;
 use burn::tensor::Device;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
-use ithn_data::{EncodedStudy, ImageBlock, ImageLoader, Tokenizer};
+use ithn_data::{ImageBlock, ImageLoader, TokenizedStudy, Tokenizer};
 use ithn_decoder::search::{SearchConfig, search};
 use ithn_generator::{BOUNDARY_TOKEN, ReportEvidence, StepDecoder, TokenBatch};
 use serde::Serialize;
@@ -78,7 +78,7 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
     /// If an image cannot be read or the generator returns what is no probability.
     pub fn sheet(
         &self,
-        study: &EncodedStudy,
+        study: &TokenizedStudy,
         reference: Option<(&str, FindingsReader)>,
     ) -> Result<StudySheet, InferenceError> {
         let block = self.images.load(&[study], 0)?;
@@ -118,7 +118,7 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
 }
 
 /// `data:` URLs of the views, what is grey as one channel.
-fn encode_views(block: &ImageBlock, study: &EncodedStudy) -> Result<Vec<String>, InferenceError> {
+fn encode_views(block: &ImageBlock, study: &TokenizedStudy) -> Result<Vec<String>, InferenceError> {
     let [_, views, channels, height, width] = block.dims;
     let plane = height * width;
     (0..views)
@@ -209,14 +209,14 @@ mod tests {
         .init(device)
     }
 
-    fn study(folder: &std::path::Path) -> EncodedStudy {
+    fn study(folder: &std::path::Path) -> TokenizedStudy {
         let images = ["a.png", "b.png"].map(|name| folder.join(name));
         for (path, level) in images.iter().zip([40, 200]) {
             image::GrayImage::from_fn(40, 32, |x, _| image::Luma([level + x as u8]))
                 .save(path)
                 .expect("written");
         }
-        EncodedStudy {
+        TokenizedStudy {
             id: "s1".to_owned(),
             images: images.to_vec(),
             tokens: Vec::new(),

@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use ithn_data::{EncodedStudy, ImageLoader, ImageTransform, Tokenizer};
+use ithn_data::{ImageLoader, ImageTransform, TokenizedStudy, Tokenizer};
 use ithn_decoder::search::{Hypothesis, SearchConfig, SearchError, search};
 
 use crate::InferenceError;
@@ -43,7 +43,7 @@ trait Writes: Debug {
     fn sheet(
         &self,
         writer: &ReportWriter,
-        study: &EncodedStudy,
+        study: &TokenizedStudy,
     ) -> Result<StudySheet, InferenceError>;
 }
 
@@ -59,7 +59,7 @@ impl<G: TrainableGenerator> Writes for G {
     fn sheet(
         &self,
         writer: &ReportWriter,
-        study: &EncodedStudy,
+        study: &TokenizedStudy,
     ) -> Result<StudySheet, InferenceError> {
         let maker = SheetMaker {
             generator: self,
@@ -144,7 +144,7 @@ impl ReportWriter {
     ///
     /// If an image cannot be read.
     pub fn write(&self, images: &[PathBuf]) -> Result<String, InferenceError> {
-        let study = EncodedStudy {
+        let study = TokenizedStudy {
             id: "study".to_owned(),
             images: images.to_vec(),
             tokens: Vec::new(),

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use ithn_data::EncodedStudy;
+use ithn_data::TokenizedStudy;
 use ithn_decoder::search::{Hypothesis, SearchConfig, Strategy};
 use serde::Serialize;
 
@@ -73,8 +73,8 @@ impl ReportWriter {
         if studies.is_empty() {
             return Ok(Vec::new());
         }
-        let studies: Vec<EncodedStudy> = studies.iter().map(|images| unread(images)).collect();
-        let studies: Vec<&EncodedStudy> = studies.iter().collect();
+        let studies: Vec<TokenizedStudy> = studies.iter().map(|images| unread(images)).collect();
+        let studies: Vec<&TokenizedStudy> = studies.iter().collect();
         let studies = study_batch(self.images.load(&studies, 0)?, &self.device);
         let found = self.generator.search(studies, &self.search)?;
         let written = |hypotheses: Vec<Hypothesis>| {
@@ -101,11 +101,11 @@ impl ReportWriter {
 }
 
 /// A study of which nothing is known but its images.
-fn unread(images: &[PathBuf]) -> EncodedStudy {
+fn unread(images: &[PathBuf]) -> TokenizedStudy {
     let id = images
         .first()
         .map_or_else(|| "study".to_owned(), |path| path.display().to_string());
-    EncodedStudy {
+    TokenizedStudy {
         id,
         images: images.to_vec(),
         tokens: Vec::new(),

@@ -236,7 +236,12 @@ fn nan_names_the_study_and_the_step() {
 fn search_starts_from_images() {
     let script = Script::new(2, 9);
     let images = Tensor::zeros([2, 1, 3, 1, 1], &Device::default());
-    let found = search(&script, ithn_generator::StudyBatch::new(images), &SearchConfig::greedy(12)).unwrap();
+    let found = search(
+        &script,
+        ithn_generator::StudyBatch::new(images),
+        &SearchConfig::greedy(12),
+    )
+    .unwrap();
     assert_eq!(found, run(&script, 2, &SearchConfig::greedy(12)));
     let invalid = search_from(&script, Vec::new(), 0..0, &SearchConfig::beam(12, 0));
     assert_eq!(invalid, Err(SearchError::Zero { option: "width" }));
