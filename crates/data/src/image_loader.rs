@@ -15,17 +15,19 @@ use crate::transform::{ImageTransform, TransformError};
 pub struct ImageBlock {
     /// Batch, views, channels, height, width.
     pub dims: [usize; 5],
-    /// Values in that order.
+    /// Values in that order; 0 where a view is missing.
     pub pixels: Vec<u8>,
+    /// Whether each study has each view, `[batch, views]` in that order. Every study has the first.
+    pub present: Vec<bool>,
 }
 
-/// Decodes, transforms and remembers images; shared by all workers of a run.
+/// Decodes, transforms and caches images in memory; shared by all workers of a run.
 #[derive(Debug)]
 pub struct ImageLoader {
     transform: ImageTransform,
     views: usize,
     seed: u64,
-    /// Bytes of resized images that may be remembered.
+    /// Bytes of resized images that may be kept in memory.
     budget: usize,
     remembered: RwLock<Remembered>,
     cache: Option<Arc<ImageCache>>,
@@ -38,9 +40,9 @@ struct Remembered {
 }
 
 impl ImageLoader {
-    /// Loads `views` images a study (at least one). Resized images are kept in memory, up to `budget`
-    /// bytes, so that a small dataset is decoded once and only cut anew in every epoch; `seed`
-    /// decides what is random.
+    /// Loads up to `views` images per study (at least one). Resized images are kept in memory, up to
+    /// `budget` bytes, so a small dataset is decoded once and only cropped in every epoch; `seed`
+    /// seeds the random crops.
     pub fn new(transform: ImageTransform, views: usize, seed: u64, budget: usize) -> Self {
         ImageLoader {
             transform,
@@ -52,29 +54,31 @@ impl ImageLoader {
         }
     }
 
-    /// Takes from `cache` what it has. That is not kept in memory besides: the system does it.
+    /// Uses `cache` where possible; cached images are left to the page cache.
     #[must_use]
     pub fn with_cache(mut self, cache: Option<Arc<ImageCache>>) -> Self {
         self.cache = cache;
         self
     }
 
-    /// All images of the given studies in one block. A study with fewer images than views repeats
-    /// its last one; `epoch` varies what is random.
+    /// All images of the given studies in one block. A study with fewer images than views has its
+    /// last views missing; `epoch` varies the random crops.
     ///
     /// # Errors
     ///
-    /// If an image cannot be opened or decoded; it is named.
+    /// If a study has no image, or an image cannot be opened or decoded; it is named.
     pub fn load(&self, studies: &[&TokenizedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
         let size = self.transform.size();
         let dims = [studies.len(), self.views, 3, size, size];
         let mut pixels = Vec::with_capacity(dims.iter().product());
-        for study in studies {
-            let last = study.images.last().ok_or_else(|| DataError::NoImage {
-                study: study.id.clone(),
-            })?;
-            for view in 0..self.views {
-                let path = study.images.get(view).unwrap_or(last);
+        let mut present = Vec::with_capacity(studies.len() * self.views);
+        for (index, study) in studies.iter().enumerate() {
+            if study.images.is_empty() {
+                return Err(DataError::NoImage {
+                    study: study.id.clone(),
+                });
+            }
+            for (view, path) in study.images.iter().take(self.views).enumerate() {
                 let seed = self.image_seed(&study.id, view, epoch);
                 let square = self
                     .transform
@@ -82,12 +86,18 @@ impl ImageLoader {
                     .map_err(|error| transform_error(path, &error))?;
                 pixels.extend_from_slice(&square);
             }
+            present.extend((0..self.views).map(|view| view < study.images.len()));
+            pixels.resize((index + 1) * self.views * 3 * size * size, 0);
         }
-        Ok(ImageBlock { dims, pixels })
+        Ok(ImageBlock {
+            dims,
+            pixels,
+            present,
+        })
     }
 
     /// Decodes and resizes the given images on all cores, so that the first epoch is as fast as the
-    /// others; what no longer fits into the budget is left to be decoded when it is needed.
+    /// others. Images beyond the budget are decoded again when they are needed.
     ///
     /// # Errors
     ///
@@ -105,7 +115,7 @@ impl ImageLoader {
         self.read_remembered().bytes
     }
 
-    /// The resized image, of which every epoch cuts its square.
+    /// The resized image, from which every epoch takes its crop.
     fn prepared(&self, path: &Path) -> Result<Arc<DecodedImage>, DataError> {
         if let Some(image) = self.read_remembered().images.get(path) {
             return Ok(Arc::clone(image));
@@ -140,8 +150,7 @@ impl ImageLoader {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// A seed of its own for every epoch, study and view, whichever worker draws it and wherever
-    /// the images lie (FNV-1a).
+    /// Seed of an epoch, study and view (FNV-1a); it depends on neither worker nor folder.
     fn image_seed(&self, study: &str, view: usize, epoch: usize) -> u64 {
         let start = self.seed ^ (epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         study
@@ -258,6 +267,28 @@ mod tests {
         assert_ne!(squares_a, squares(one.path(), "b", 3));
         assert_ne!(squares_a, squares(one.path(), "a", 4));
         assert!(squares_a.iter().any(|square| square != &squares_a[0]));
+    }
+
+    #[test]
+    fn views_beyond_the_images_of_a_study_are_missing_and_zero() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let one = study(folder.path(), "a");
+        let mut two = study(folder.path(), "b");
+        two.images.extend(one.images.clone());
+        let transform = ImageTransform::Resize { size: 6 };
+        let load = |views| {
+            let loader = ImageLoader::new(transform, views, 0, 0);
+            loader.load(&[&one, &two], 0).expect("readable")
+        };
+        let block = load(2);
+        assert_eq!(block.dims, [2, 2, 3, 6, 6]);
+        assert_eq!(block.present, [true, false, true, true]);
+        let views: Vec<&[u8]> = block.pixels.chunks(3 * 6 * 6).collect();
+        assert_eq!(views[1], [0; 3 * 6 * 6]);
+        assert_eq!(views[3], views[0]);
+        let first = load(1);
+        assert_eq!(first.present, [true, true]);
+        assert_eq!(first.pixels, [views[0], views[2]].concat());
     }
 
     #[test]

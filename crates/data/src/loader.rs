@@ -14,7 +14,8 @@ const AHEAD: usize = 2;
 pub struct TokenizedStudy {
     /// Identifier.
     pub id: String,
-    /// Image files, one per view.
+    /// Image files, one per view, at least one; a study with fewer than the model's views lacks the
+    /// last ones.
     pub images: Vec<PathBuf>,
     /// 0, the ids of the words, 0 (absent if the report was cut).
     pub tokens: Vec<u32>,

@@ -7,15 +7,16 @@ use crate::attention::{MultiHeadAttention, MultiHeadAttentionConfig};
 use crate::cache::LayerCache;
 use crate::feed_forward::FeedForward;
 use crate::norm::DeviationNorm;
+use crate::patches::PatchFeatures;
 
 /// One pre-norm decoder layer: masked self-attention, cross-attention, feed-forward.
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
-    /// Attention to the words before.
+    /// Self-attention over earlier tokens.
     pub self_attention: MultiHeadAttention,
     /// Norm before it.
     pub self_attention_norm: DeviationNorm,
-    /// Attention to the encoded patches.
+    /// Cross-attention to the encoded patches.
     pub cross_attention: MultiHeadAttention,
     /// Norm before it.
     pub cross_attention_norm: DeviationNorm,
@@ -35,9 +36,9 @@ pub struct Decoder {
     pub norm: DeviationNorm,
 }
 
-/// What earlier positions and the image left behind, layer by layer.
+/// Keys and values of earlier tokens and of the patches, layer by layer.
 ///
-/// Rows are reports in the making; search repeats, permutes and drops them with
+/// A row is a partial report. Search repeats, permutes and drops rows with
 /// [`select`](DecoderCache::select).
 #[derive(Debug, Clone)]
 pub struct DecoderCache {
@@ -55,7 +56,7 @@ impl DecoderCache {
     ///
     /// # Panics
     ///
-    /// If there is no such row.
+    /// If an index is out of range.
     pub fn select(self, rows: &[usize]) -> Self {
         let layers = self.layers.into_iter();
         DecoderCache {
@@ -84,41 +85,44 @@ impl DecoderLayer {
         }
     }
 
-    /// A cache that has seen the encoded patches, `[batch, patches, d_model]`, and no word.
-    pub fn start(&self, encoded: Tensor<3>) -> LayerCache {
-        LayerCache::new(self.cross_attention.project(encoded))
+    /// A cache without tokens over encoded patches, `[batch, patches, d_model]`, and their mask.
+    pub fn start(&self, encoded: PatchFeatures) -> LayerCache {
+        let mask = encoded.attention_mask();
+        LayerCache::new(self.cross_attention.project(encoded.values), mask)
     }
 
-    /// The layer's part of [`Decoder::forward`], with the same shapes and before the final norm.
+    /// One layer of [`Decoder::forward`], with the same shapes and without the final norm.
     pub fn forward(
         &self,
         x: Tensor<3>,
         cache: &mut LayerCache,
-        hidden: Option<&Tensor<3, Bool>>,
+        mask: Option<&Tensor<3, Bool>>,
     ) -> Tensor<3> {
-        self.forward_seen(x, cache, hidden, None)
+        self.forward_with_weights(x, cache, mask, None)
     }
 
-    /// Adds the weights of cross-attention to `seen` if asked; they are computed only then.
-    fn forward_seen(
+    /// Like [`forward`](Self::forward); appends the cross-attention weights to `weights` if given,
+    /// and computes them only then.
+    fn forward_with_weights(
         &self,
         x: Tensor<3>,
         cache: &mut LayerCache,
-        hidden: Option<&Tensor<3, Bool>>,
-        seen: Option<&mut Vec<Tensor<4>>>,
+        mask: Option<&Tensor<3, Bool>>,
+        weights: Option<&mut Vec<Tensor<4>>>,
     ) -> Tensor<3> {
         let normed = self.self_attention_norm.forward(x.clone());
         let newest = self.self_attention.project(normed.clone());
         let words = cache.append(newest);
-        let attended = self.self_attention.attend(normed, words, hidden);
+        let attended = self.self_attention.forward(normed, words, mask);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.cross_attention_norm.forward(x.clone());
-        if let Some(seen) = seen {
-            let patches = cache.patches();
-            seen.push(self.cross_attention.weights(normed.clone(), patches, None));
+        let (patches, patch_mask) = (cache.patches(), cache.patch_mask());
+        if let Some(weights) = weights {
+            let attention = &self.cross_attention;
+            weights.push(attention.weights(normed.clone(), patches, patch_mask));
         }
-        let attended = self.cross_attention.attend(normed, cache.patches(), None);
+        let attended = self.cross_attention.forward(normed, patches, patch_mask);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.feed_forward_norm.forward(x.clone());
@@ -137,8 +141,10 @@ impl Decoder {
         }
     }
 
-    /// A cache that has seen the encoded patches, `[batch, patches, d_model]`, and no word.
-    pub fn start(&self, encoded: Tensor<3>) -> DecoderCache {
+    /// A cache without tokens over encoded patches, `[batch, patches, d_model]`; cross-attention
+    /// leaves out masked ones.
+    pub fn start(&self, encoded: impl Into<PatchFeatures>) -> DecoderCache {
+        let encoded = encoded.into();
         DecoderCache {
             layers: self
                 .layers
@@ -149,53 +155,53 @@ impl Decoder {
         }
     }
 
-    /// Decodes the next positions and adds them to `cache`.
+    /// Hidden states of the next positions, whose keys and values are appended to `cache`.
     ///
     /// A whole report in one call with its [mask](crate::teacher_forcing_mask) is teacher forcing;
-    /// one word per call, without a mask, is generation. Both give the same hidden states.
+    /// one token per call, without a mask, is generation. Both give the same hidden states.
     ///
     /// # Shapes
     ///
-    /// - words: `[batch, length, d_model]`, embedded
-    /// - hidden: `[batch, length, cache.length() + length]`, true where a position must not be seen
+    /// - words: `[batch, length, d_model]`, embedded tokens
+    /// - mask: `[batch, length, cache.length() + length]`, true where self-attention is masked
     /// - output: `[batch, length, d_model]`
     pub fn forward(
         &self,
         words: Tensor<3>,
         cache: &mut DecoderCache,
-        hidden: Option<&Tensor<3, Bool>>,
+        mask: Option<&Tensor<3, Bool>>,
     ) -> Tensor<3> {
         let [_, length, _] = words.dims();
         let decoded = self
             .layers
             .iter()
             .zip(&mut cache.layers)
-            .fold(words, |x, (layer, cache)| layer.forward(x, cache, hidden));
+            .fold(words, |x, (layer, cache)| layer.forward(x, cache, mask));
         cache.length += length;
         self.norm.forward(decoded)
     }
 
-    /// Where each word looks: cross-attention weights of every layer, first to last, each
-    /// `[batch, heads, length, patches]`; arguments as for [`forward`](Self::forward).
+    /// Cross-attention weights of every layer, first to last, each `[batch, heads, length, patches]`,
+    /// 0 at masked patches; arguments as for [`forward`](Self::forward).
     ///
-    /// A report that search found is looked at by feeding it whole, with its
-    /// [mask](crate::teacher_forcing_mask) and an empty cache: the weights are those that wrote it.
+    /// To explain a generated report, feed it whole with its [mask](crate::teacher_forcing_mask) and
+    /// an empty cache: the weights equal those of its generation.
     pub fn cross_attention(
         &self,
         words: Tensor<3>,
         cache: &mut DecoderCache,
-        hidden: Option<&Tensor<3, Bool>>,
+        mask: Option<&Tensor<3, Bool>>,
     ) -> Vec<Tensor<4>> {
         let [_, length, _] = words.dims();
-        let mut seen = Vec::with_capacity(self.layers.len());
+        let mut weights = Vec::with_capacity(self.layers.len());
         self.layers
             .iter()
             .zip(&mut cache.layers)
             .fold(words, |x, (layer, cache)| {
-                layer.forward_seen(x, cache, hidden, Some(&mut seen))
+                layer.forward_with_weights(x, cache, mask, Some(&mut weights))
             });
         cache.length += length;
-        seen
+        weights
     }
 }
 
@@ -203,16 +209,16 @@ impl Decoder {
 mod tests {
     use super::*;
     use crate::mask::teacher_forcing_mask;
-    use burn::tensor::{Distribution, Int, Tolerance};
+    use crate::seeded::{seeded, values};
+    use burn::tensor::{Int, Tolerance};
     use ithn_generator::TokenBatch;
 
     fn decoder(device: &Device) -> (Decoder, Tensor<3>, Tensor<3>) {
         let config = TransformerConfig::new(8, 12, 2, 2);
-        let normal = Distribution::Normal(0.0, 1.0);
         (
-            Decoder::init(&config, device),
-            Tensor::random([2, 5, 8], normal, device),
-            Tensor::random([2, 4, 8], normal, device),
+            seeded(Decoder::init(&config, device), 1),
+            values([2, 5, 8], 2, device),
+            values([2, 4, 8], 3, device),
         )
     }
 
@@ -236,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn attention_of_a_whole_report_is_what_wrote_it() {
+    fn attention_of_a_whole_report_equals_that_of_its_generation() {
         let device = Device::default();
         let (decoder, patches, words) = decoder(&device);
         let reports = [vec![0, 3, 2, 1, 0], vec![0, 1, 1, 4, 0]];
@@ -248,22 +254,19 @@ mod tests {
         let mut cache = decoder.start(patches.clone());
         for step in 0..4 {
             let word = words.clone().narrow(1, step, 1);
-            let seen = decoder.cross_attention(word, &mut cache, None);
-            for (seen, whole) in seen.into_iter().zip(&whole) {
-                assert_eq!(seen.dims(), [2, 2, 1, 5]);
-                seen.into_data().assert_approx_eq::<f32>(
+            let weights = decoder.cross_attention(word, &mut cache, None);
+            for (weights, whole) in weights.into_iter().zip(&whole) {
+                assert_eq!(weights.dims(), [2, 2, 1, 5]);
+                weights.into_data().assert_approx_eq::<f32>(
                     &whole.clone().narrow(2, step, 1).into_data(),
                     Tolerance::absolute(1e-5),
                 );
             }
         }
-        let sums = whole[1].clone().sum_dim(3).into_data();
-        let ones = Tensor::<4>::ones([2, 2, 4, 1], &device).into_data();
-        sums.assert_approx_eq::<f32>(&ones, Tolerance::absolute(1e-5));
     }
 
     #[test]
-    fn selecting_rows_permutes_what_follows() {
+    fn selected_rows_continue_like_the_rows_they_came_from() {
         let device = Device::default();
         let (decoder, patches, words) = decoder(&device);
         let mut cache = decoder.start(patches);

@@ -17,8 +17,11 @@ mod feed_forward;
 mod linear;
 mod mask;
 mod norm;
+mod patches;
 mod position;
 pub mod search;
+#[cfg(test)]
+mod seeded;
 
 pub use attention::{MultiHeadAttention, MultiHeadAttentionConfig};
 pub use cache::{KeyValues, LayerCache};
@@ -29,6 +32,7 @@ pub use feed_forward::FeedForward;
 pub use linear::xavier_linear;
 pub use mask::teacher_forcing_mask;
 pub use norm::{DeviationNorm, standardise};
+pub use patches::PatchFeatures;
 pub use position::SinusoidalPosition;
 
 use burn::config::Config;

@@ -70,7 +70,8 @@ pub fn nearest_image_report(
         .collect())
 }
 
-/// Mean brightness of the first view's cells, standardised.
+/// Mean brightness of the first view's cells, standardised. Every study has its first view: missing
+/// ones come last.
 fn grid(study: &TokenizedStudy, images: &ImageLoader) -> Result<Vec<f32>, TrainError> {
     let block = images.load(&[study], 0)?;
     let [_, _, _, height, width] = block.dims;
