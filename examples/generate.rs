@@ -12,10 +12,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use ithn::decoder::search::{SearchConfig, Strategy};
 use ithn::device::DeviceName;
-use ithn::inference::{ReportWriter, WrittenReport, find_studies};
+use ithn::inference::{FilmStudy, ReportWriter, WrittenReport, find_studies};
 use ithn::page::ReportPage;
+use ithn::search::Strategy;
 use ithn::train::TrainError;
 
 /// Writes reports of radiographs.
@@ -73,21 +73,21 @@ fn main() -> ExitCode {
 fn generate(arguments: &Arguments) -> Result<(), TrainError> {
     let device = arguments.device.open()?;
     let studies = find_studies(&arguments.images)?;
-    let writer = ReportWriter::load(&arguments.checkpoint, &device)?;
+    let writer = ReportWriter::from_checkpoint(&arguments.checkpoint, &device)?;
     let writer = match &arguments.strategy {
         None => writer.with_beams(arguments.beam, arguments.n_best)?,
         Some(strategy) => {
-            let search = SearchConfig {
-                strategy: strategy.clone(),
-                returned: arguments.n_best,
-                ..writer.search().clone()
-            };
-            writer.with_search(search)?
+            let mut search = writer.search().clone();
+            search.strategy = strategy.clone();
+            writer
+                .with_search(search)?
+                .with_beams(None, arguments.n_best)?
         }
     };
     let began = Instant::now();
     for batch in studies.chunks(usize::from(arguments.batch_size)) {
-        for (images, reports) in batch.iter().zip(writer.write_batch(batch)?) {
+        let films: Vec<FilmStudy> = batch.iter().map(FilmStudy::of_films).collect();
+        for (images, reports) in batch.iter().zip(writer.reports(&films)?) {
             print(arguments, images, &reports, studies.len());
         }
     }
@@ -98,7 +98,8 @@ fn generate(arguments: &Arguments) -> Result<(), TrainError> {
         eprintln!("{count} studies in {seconds:.1} s: {rate:.1} studies/s");
     }
     if let Some(path) = &arguments.explain {
-        let sheets = studies.iter().map(|images| writer.explain(images));
+        let films = studies.iter().map(FilmStudy::of_films);
+        let sheets = films.map(|study| writer.explain(&study));
         let title = format!("Reports by {}", arguments.checkpoint.display());
         ReportPage::of_studies(&title, sheets.collect::<Result<_, _>>()?)
             .write(path)

@@ -13,12 +13,12 @@ use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Device, Tensor};
 use ithn::config::{ModelConfig, Preset};
 use ithn::data::{OnBadStudy, Split};
-use ithn::decoder::search::SearchConfig;
 use ithn::generator::laws::{LawBroken, Laws, check};
 use ithn::generator::{
     EncodedStudies, ReportGenerator, StepDecoder, StudyBatch, TokenBatch, row_indices, token_column,
 };
 use ithn::inference::ReportWriter;
+use ithn::search::SearchConfig;
 use ithn::train::{
     Console, DataSource, Dataset, ExperimentOptions, RunFolder, run_experiment_with,
 };
@@ -150,11 +150,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Beam search, as configured, with the best checkpoint.
     let checkpoint = RunFolder::view(&out).best_checkpoint();
-    let writer = ReportWriter::load_with(&checkpoint, &device, build)?;
+    let writer = ReportWriter::from_checkpoint_with(&checkpoint, &device, build)?;
     let studies = Dataset::load(&source, 1, Some(1), OnBadStudy::Stop)?;
     for study in studies.split(Split::Test) {
         println!("{}\n  reference: {}", study.id, study.report);
-        println!("  generated: {}", writer.write(&study.images)?);
+        println!("  generated: {}", writer.report(&study.images)?.text);
     }
     Ok(())
 }

@@ -11,7 +11,8 @@
 //! |---|---|
 //! | image → patch features | [`backbone`] |
 //! | patches and words look up one memory | [`memory`] |
-//! | encoder, decoder, search | [`decoder`] |
+//! | encoder, decoder | [`decoder`] |
+//! | greedy, beam, diverse and sampling search | [`search`] |
 //! | the whole generator | [`models`]: [`R2GenCmn`](models::R2GenCmn), [`R2Gen`](models::R2Gen), [`CnnLstm`](models::CnnLstm), or your own |
 //! | image and report on one sphere, losses | [`alignment`] |
 //! | negatives: hardened, scheduled | [`negatives`] |
@@ -24,7 +25,26 @@
 //! | reports from a checkpoint, and where | [`inference`], [`device`] |
 //! | what hard negatives buy, measured | [`ablation`] |
 //!
-//! # Quick start
+//! # A report for a film
+//!
+//! ```
+//! use ithn::device::DeviceName;
+//! use ithn::inference::ReportWriter;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let checkpoint = "tests/fixtures/old_files/checkpoints/r2gen.ithn";
+//! let film = "tests/fixtures/old_files/films/test-0-0.png";
+//! let writer = ReportWriter::from_checkpoint(checkpoint, &DeviceName::Cpu.open()?)?;
+//! let report = writer.report([film])?; // a path,
+//! let same = writer.report([std::fs::read(film)?])?; // the content of a file,
+//! let again = writer.report([ithn::data::decode_image(film.as_ref())?])?; // or a decoded image
+//! println!("{}", report.text);
+//! # assert!(report == same && report == again);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A training step
 //!
 //! One training step of a small generator with the plug-in around it:
 //!
@@ -85,6 +105,7 @@ pub use ithn_models as models;
 pub use ithn_negatives as negatives;
 pub use ithn_page as page;
 pub use ithn_plugin as plugin;
+pub use ithn_search as search;
 pub use ithn_train as train;
 
 pub use ithn_checkpoint::{config, import};

@@ -216,7 +216,7 @@ fn a_run_survives_what_happens_to_runs() {
         .map(|attempt| folder.path().join(format!("stopped-{attempt}")))
         .find_map(|out| interrupt(&out).map(|said| (out, said)))
         .expect("a run that takes longer than a signal");
-    assert!(said.contains("--resume"), "{said}");
+    assert!(said.contains("can be resumed"), "{said}");
     assert!(steps(&stopped) < last_step);
 
     // No room for another checkpoint: a clear error, and the one before it intact.

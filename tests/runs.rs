@@ -7,7 +7,8 @@ use ithn::checkpoint::{Checkpoint, CheckpointHeader};
 use ithn::config::NonFinite;
 use ithn::config::{ExperimentConfig, Negatives};
 use ithn::device::DeviceName;
-use ithn::inference::{ReportWriter, find_studies};
+use ithn::inference::{FilmStudy, ReportWriter, find_studies};
+use ithn::search::{Sampling, SearchConfig};
 use ithn::train::{Console, ExperimentOptions, TrainError, Verbosity, run_experiment};
 
 mod tiny;
@@ -50,7 +51,7 @@ fn a_loss_that_is_no_number_stops_the_run_with_its_studies_named() {
     let named: Vec<&str> = studies.split(", ").collect();
     assert!(!named.is_empty());
     assert_eq!(incident["studies"], serde_json::json!(named));
-    assert!(error.to_string().contains("--skip-non-finite"), "{error}");
+    assert!(error.to_string().contains("skip such batches"), "{error}");
     // The weights before it: the step was not taken.
     Checkpoint::load(&out.join("last.ithn")).expect("whole");
     assert_eq!(header(&out).progress.step + 1, *step);
@@ -126,28 +127,41 @@ fn a_stopped_run_goes_on_and_other_data_is_refused() {
 
 fn several_reports_of_several_studies(dataset: &Path, checkpoint: &Path) {
     let device = DeviceName::Cpu.open().expect("a processor");
-    let writer = ReportWriter::load(checkpoint, &device).expect("a checkpoint");
+    let writer = ReportWriter::from_checkpoint(checkpoint, &device).expect("a checkpoint");
     let images = images_below(dataset);
     let names: Vec<String> = images[..3]
         .iter()
         .map(|path| path.display().to_string())
         .collect();
     let studies = find_studies(&names).expect("they are there");
+    let studies: Vec<FilmStudy> = studies.iter().map(FilmStudy::of_films).collect();
     let alone: Vec<String> = studies
         .iter()
-        .map(|views| writer.write(views).expect("readable"))
+        .map(|study| writer.report(study.films.clone()).expect("readable").text)
         .collect();
-    let together = writer.write_batch(&studies).expect("readable");
+    let together = writer.reports(&studies).expect("readable");
     for (alone, reports) in alone.iter().zip(&together) {
         assert_eq!(reports.len(), 1);
         assert_eq!(alone, &reports[0].text);
     }
-    let ranked = writer.with_beams(None, 3).expect("valid");
-    for reports in ranked.write_batch(&studies).expect("readable") {
+    // Two beams are widened to the three reports.
+    let ranked = writer.with_beams(Some(2), 3).expect("valid");
+    for reports in ranked.reports(&studies).expect("readable") {
         assert_eq!(reports.len(), 3);
         assert!(reports.is_sorted_by(|a, b| a.score >= b.score));
         assert!(reports[0].text != reports[1].text || reports[0].finished != reports[1].finished);
     }
+    let sampling = SearchConfig::new(12, Sampling::new(1.0, 7));
+    let sampled = ranked.with_search(sampling).expect("valid");
+    let together = sampled.reports(&studies).expect("readable");
+    for (study, together) in studies.iter().zip(&together) {
+        let alone = sampled.report(study.films.clone()).expect("readable");
+        assert_eq!(alone, together[0]);
+    }
+    let error = sampled
+        .with_beams(Some(3), 1)
+        .expect_err("sampling has no beams");
+    assert!(error.to_string().contains("sampling"), "{error}");
 }
 
 fn images_below(folder: &Path) -> Vec<PathBuf> {

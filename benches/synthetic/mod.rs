@@ -14,8 +14,10 @@ use ithn::plugin::{Ithn, IthnConfig, LossTerms, NegativeBatch, TrainingBatch};
 use ithn::train::{init_optimizer, learning_rate_policy};
 use ithn_backbone::{ResNet, ResNetConfig};
 use ithn_decoder::TransformerConfig;
-use ithn_decoder::search::{SearchConfig, search};
+use ithn_generator::StepDecoder;
+use ithn_kernels::on_worker;
 use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig};
+use ithn_search::{SearchConfig, search};
 
 /// Words of IU X-Ray at the published threshold, and token 0.
 pub const VOCABULARY: usize = 761;
@@ -133,7 +135,11 @@ impl GenerationRun {
             1 => SearchConfig::greedy(tokens),
             _ => SearchConfig::beam(tokens, width),
         };
-        let reports = search(&self.generator, self.studies.clone(), &config);
+        let studies: Vec<String> = (0..self.studies.len()).map(|i| i.to_string()).collect();
+        let reports = on_worker(|| {
+            let state = self.generator.start(self.studies.clone());
+            search(&self.generator, state, &studies, &config)
+        });
         std::hint::black_box(reports.expect("a valid search"));
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use ithn::checkpoint::CheckpointHeader;
+use ithn::checkpoint::{CheckpointError, CheckpointHeader};
 use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, Setting, TrainingConfig};
 use ithn::config::{LearningRateSchedule, NonFinite};
 use ithn::data::OnBadStudy;
@@ -159,15 +159,33 @@ pub fn run(real_data_preset: Preset) -> ExitCode {
     match train(&TrainArguments::parse(), real_data_preset) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => match error.downcast_ref() {
-            Some(TrainError::Interrupted { .. }) => {
-                eprintln!("{error}");
+            Some(TrainError::Interrupted { folder, .. }) => {
+                eprintln!("{error}: --resume --out {}", folder.display());
                 ExitCode::from(INTERRUPTED_STATUS)
             }
-            _ => {
-                eprintln!("error: {error}");
+            known => {
+                eprintln!(
+                    "error: {error}{}",
+                    known.and_then(option_for).unwrap_or_default()
+                );
                 ExitCode::from(2)
             }
         },
+    }
+}
+
+/// The options that mend an error, which the library's messages cannot name.
+fn option_for(error: &TrainError) -> Option<&'static str> {
+    match error {
+        TrainError::BatchTooLarge { .. } => Some(" (--batch-size)"),
+        TrainError::NonFinite { .. } => Some(" (--learning-rate, --clip, --skip-non-finite)"),
+        TrainError::OutOfMemory(_) => Some(" (--batch-size, --accumulate)"),
+        TrainError::DeviceFailed(_) => Some(" (--resume --out)"),
+        TrainError::OtherData(_) => Some(" (--data, --reports or --annotation, --images, --limit)"),
+        TrainError::OutputInUse(_) => Some(" (--out, --resume)"),
+        TrainError::OutputBusy(_) => Some(" (--out)"),
+        TrainError::Checkpoint(CheckpointError::Write { .. }) => Some(" (--resume --out)"),
+        _ => None,
     }
 }
 

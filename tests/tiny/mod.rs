@@ -10,10 +10,10 @@ use ithn::config::{
 };
 use ithn::data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn::decoder::TransformerConfig;
-use ithn::decoder::search::SearchConfig;
 use ithn::device::DeviceName;
 use ithn::memory::CrossModalMemoryConfig;
 use ithn::models::ImageFeature;
+use ithn::search::SearchConfig;
 use ithn::train::{DataSource, ExperimentOptions};
 
 /// Its configuration.

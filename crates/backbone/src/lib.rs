@@ -21,3 +21,8 @@ mod resnet;
 pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use block::{BlockKind, NormedConvolution, ResidualBlock};
 pub use resnet::{ImageFeatures, ResNet, ResNetConfig};
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

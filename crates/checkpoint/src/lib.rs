@@ -8,5 +8,5 @@ pub mod import;
 
 pub use file::{
     BestEpoch, Checkpoint, CheckpointError, CheckpointHeader, EpochSums, Exact, FORMAT_VERSION,
-    TrainingProgress,
+    SavedModel, TrainingProgress,
 };

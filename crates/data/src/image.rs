@@ -54,8 +54,17 @@ pub fn decode_image(path: &Path) -> Result<DecodedImage, DataError> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)
         .map_err(DataError::io("cannot read image", path))?;
-    if is_jpeg(&bytes) {
-        return decode_jpeg(&bytes, path);
+    decode_image_bytes(&bytes, path)
+}
+
+/// Decodes the content of such a file; `path` is what messages call it.
+///
+/// # Errors
+///
+/// As [`decode_image`].
+pub fn decode_image_bytes(bytes: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
+    if is_jpeg(bytes) {
+        return decode_jpeg(bytes, path);
     }
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()

@@ -27,6 +27,8 @@ impl FeedForward {
         }
     }
 
+    /// Applies both layers.
+    ///
     /// # Shapes
     ///
     /// - input and output: `[batch, length, d_model]`

@@ -1,12 +1,12 @@
-//! The Transformer of R2GenCMN, and the search that writes reports with any generator.
+#![doc = include_str!("../README.md")]
 //!
-//! - [`Encoder`] and [`Decoder`]: pre-norm layers ending in a norm. One forward serves teacher
-//!   forcing and generation: a [`DecoderCache`] holds what earlier positions left behind, and
-//!   teacher forcing is a single call with an empty cache.
+//! # Parts
+//!
+//! - [`Encoder`] and [`Decoder`]: pre-norm layers, then a norm.
+//! - [`DecoderCache`]: keys and values of earlier positions and of the patches. Teacher forcing is a
+//!   single call with an empty cache.
 //! - [`TokenEmbedding`], [`SinusoidalPosition`], [`MultiHeadAttention`], [`FeedForward`],
 //!   [`DeviationNorm`]: their parts.
-//! - [`search`]: greedy, beam, diverse beams and sampling over any
-//!   [`StepDecoder`](ithn_generator::StepDecoder).
 
 mod attention;
 mod cache;
@@ -19,7 +19,6 @@ mod mask;
 mod norm;
 mod patches;
 mod position;
-pub mod search;
 #[cfg(test)]
 mod seeded;
 
@@ -37,10 +36,10 @@ pub use position::SinusoidalPosition;
 
 use burn::config::Config;
 
-/// Sizes shared by the encoder and the decoder.
+/// Sizes and dropout rates shared by the encoder and the decoder.
 #[derive(Config, Debug, PartialEq)]
 pub struct TransformerConfig {
-    /// Width of every position (512 as published).
+    /// Width of the hidden states; even (512 as published).
     pub d_model: usize,
     /// Width inside the feed-forward layers (512 as published).
     pub d_ff: usize,
@@ -48,10 +47,11 @@ pub struct TransformerConfig {
     pub heads: usize,
     /// Layers of the encoder, and of the decoder (3 as published).
     pub layers: usize,
-    /// Dropout after every sublayer, inside feed-forward and on positions.
+    /// Dropout after every sublayer, inside the feed-forward layers and on embedded positions; in
+    /// [0, 1).
     #[config(default = 0.1)]
     pub dropout: f64,
-    /// Dropout on attention weights: 0.1 in the release whatever `dropout` is.
+    /// Dropout on attention weights; in [0, 1). The official code uses 0.1 whatever `dropout` is.
     #[config(default = 0.1)]
     pub attention_dropout: f64,
 }

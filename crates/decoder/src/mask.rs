@@ -23,7 +23,7 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn hides_the_future_and_padding_but_not_the_beginning() {
+    fn the_future_and_padding_are_masked_but_not_the_beginning() {
         let device = Device::default();
         let reports = TokenBatch::from_ids(&[vec![0, 5, 0], vec![0, 6, 7, 0]], &device);
         let mask = teacher_forcing_mask(&reports).into_data();

@@ -4,13 +4,13 @@ use burn::tensor::{Device, Tensor};
 /// Added to the standard deviation, not to the variance.
 const EPSILON: f64 = 1e-6;
 
-/// Keeps the square root's gradient finite on constant rows; far below any variance of interest.
+/// Keeps the square root's gradient finite on constant rows. Far below any variance of interest.
 const TINY_VARIANCE: f64 = 1e-20;
 
 /// `a · (x − mean) / (std + ε) + b` over the last axis, with the *unbiased* standard deviation.
 ///
-/// This is the norm of the Annotated Transformer that R2GenCMN inherited. It is not layer norm,
-/// whose variance is biased and whose ε sits under the root; hence its own name.
+/// This is the norm of the Annotated Transformer, which R2GenCMN inherited. It differs from layer
+/// norm, whose variance is biased and whose ε is under the root; hence its own name.
 #[derive(Module, Debug)]
 pub struct DeviationNorm {
     /// Scale `a`, `[d_model]`.
@@ -20,7 +20,7 @@ pub struct DeviationNorm {
 }
 
 impl DeviationNorm {
-    /// Unit scale, zero shift.
+    /// Creates the norm with unit scale and zero shift.
     pub fn init(d_model: usize, device: &Device) -> Self {
         DeviationNorm {
             scale: Initializer::Ones.init([d_model], device),
@@ -28,9 +28,11 @@ impl DeviationNorm {
         }
     }
 
+    /// Normalises every position.
+    ///
     /// # Shapes
     ///
-    /// - input and output: `[batch, length, d_model]`
+    /// - input and output: `[batch, length, d_model]`, `d_model` at least 2
     pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
         standardise(input) * self.scale.val().unsqueeze() + self.shift.val().unsqueeze()
     }
@@ -40,7 +42,7 @@ impl DeviationNorm {
 ///
 /// # Shapes
 ///
-/// - input and output: `[batch, length, d_model]`
+/// - input and output: `[batch, length, d_model]`, `d_model` at least 2
 pub fn standardise(input: Tensor<3>) -> Tensor<3> {
     let [_, _, d_model] = input.dims();
     let centred = input.clone() - input.mean_dim(2);

@@ -2,9 +2,10 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Adds sinusoidal positions (Vaswani et al., 2017), then dropout.
+/// Adds sinusoidal positional encodings (Vaswani et al., 2017), then dropout.
 ///
-/// Position `p` of channel pair `i` is `sin(p · 10000^(−2i/d))`, `cos(p · 10000^(−2i/d))`.
+/// Channels `2i` and `2i + 1` of position `p` are `sin(p · 10000^(−2i/d))` and
+/// `cos(p · 10000^(−2i/d))`.
 #[derive(Module, Debug)]
 pub struct SinusoidalPosition {
     d_model: usize,
@@ -12,6 +13,8 @@ pub struct SinusoidalPosition {
 }
 
 impl SinusoidalPosition {
+    /// Encodings of width `d_model`, followed by dropout in [0, 1).
+    ///
     /// # Panics
     ///
     /// If `d_model` is odd.
@@ -37,9 +40,9 @@ impl SinusoidalPosition {
         self.dropout.forward(input + table.unsqueeze())
     }
 
-    /// The positions `first .. first + length`, `[length, d_model]`, in the numbers of what they
-    /// are added to.
-    fn table(&self, first: usize, length: usize, numbers: (&Device, DType)) -> Tensor<2> {
+    /// Encodings of the positions `first .. first + length`, `[length, d_model]`, on the device and
+    /// in the precision of the input.
+    fn table(&self, first: usize, length: usize, options: (&Device, DType)) -> Tensor<2> {
         let step = -(10_000f32.ln()) / self.d_model as f32;
         let mut values = Vec::with_capacity(length * self.d_model);
         for position in first..first + length {
@@ -49,7 +52,7 @@ impl SinusoidalPosition {
                 values.push(angle.cos());
             }
         }
-        Tensor::from_data(TensorData::new(values, [length, self.d_model]), numbers)
+        Tensor::from_data(TensorData::new(values, [length, self.d_model]), options)
     }
 }
 
@@ -57,6 +60,20 @@ impl SinusoidalPosition {
 mod tests {
     use super::*;
     use burn::tensor::Tolerance;
+
+    #[test]
+    fn encodings_are_the_formula() {
+        let position = SinusoidalPosition::init(6, 0.0);
+        let zeros = Tensor::<3>::zeros([1, 5, 6], &Device::default());
+        let encodings = position.forward(zeros, 2).into_data();
+        for (index, got) in encodings.iter::<f64>().enumerate() {
+            let (position, channel) = (2 + index / 6, index % 6);
+            let exponent = -((channel / 2 * 2) as f64) / 6.0;
+            let angle = position as f64 * 10_000_f64.powf(exponent);
+            let expected = [angle.sin(), angle.cos()][channel % 2];
+            assert!((got - expected).abs() < 1e-5, "{index}: {got} {expected}");
+        }
+    }
 
     #[test]
     fn a_later_start_continues_the_sequence() {

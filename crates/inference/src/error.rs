@@ -1,7 +1,7 @@
 use ithn_checkpoint::CheckpointError;
 use ithn_checkpoint::config::ConfigError;
 use ithn_data::DataError;
-use ithn_decoder::search::SearchError;
+use ithn_search::SearchError;
 use thiserror::Error;
 
 /// Why a report could not be written.
@@ -16,6 +16,12 @@ pub enum InferenceError {
     /// A checkpoint of a generator that this library cannot build.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A study without a film.
+    #[error("study {0} has no film")]
+    NoFilm(String),
+    /// A search that returned no report.
+    #[error("the search returned no report for study {0}: ask it for at least one")]
+    NoReport(String),
     /// Options of the search that are out of range, or a generator that gives no probabilities.
     #[error(transparent)]
     Search(#[from] SearchError),

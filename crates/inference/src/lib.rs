@@ -5,6 +5,7 @@
 
 pub mod device;
 mod error;
+mod film;
 mod findings;
 mod marks;
 mod sheet;
@@ -12,8 +13,14 @@ mod tensors;
 mod writer;
 
 pub use error::InferenceError;
+pub use film::Film;
 pub use findings::{FindingsReader, FindingsScores};
 pub use marks::{Mark, MarkedReport, mark_report};
 pub use sheet::{AttentionMaps, SheetMaker, StudySheet};
 pub use tensors::{study_batch, token_batch};
-pub use writer::{ReportWriter, WrittenReport, find_studies};
+pub use writer::{FilmStudy, ReportWriter, WrittenReport, find_studies};
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

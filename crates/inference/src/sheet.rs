@@ -3,9 +3,10 @@ use base64::engine::general_purpose::STANDARD;
 use burn::tensor::Device;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
-use ithn_data::{ImageBlock, ImageLoader, TokenizedStudy, Tokenizer};
-use ithn_decoder::search::{SearchConfig, search};
+use ithn_data::{ImageBlock, Tokenizer};
 use ithn_generator::{BOUNDARY_TOKEN, ReportEvidence, StepDecoder, TokenBatch};
+use ithn_kernels::on_worker;
+use ithn_search::{SearchConfig, search};
 use serde::Serialize;
 
 use super::marks::{MarkedReport, mark_report};
@@ -64,8 +65,6 @@ pub struct SheetMaker<'a, G> {
     pub tokenizer: &'a Tokenizer,
     /// Search options.
     pub search: &'a SearchConfig,
-    /// Where images come from.
-    pub images: &'a ImageLoader,
     /// Where the generator lives, without autodiff.
     pub device: &'a Device,
 }
@@ -78,14 +77,17 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
     /// If an image cannot be read or the generator returns what is no probability.
     pub fn sheet(
         &self,
-        study: &TokenizedStudy,
+        id: &str,
+        films: ImageBlock,
         reference: Option<(&str, FindingsReader)>,
     ) -> Result<StudySheet, InferenceError> {
-        let block = self.images.load(&[study], 0)?;
-        let images = encode_views(&block, study)?;
-        let views = [block.dims[1], images.len()];
-        let batch = study_batch(block, self.device);
-        let found = search(self.generator, batch.clone(), self.search)?;
+        let images = encode_views(&films, id)?;
+        let views = [films.dims[1], images.len()];
+        let batch = study_batch(films, self.device);
+        let found = on_worker(|| {
+            let state = self.generator.start(batch.clone());
+            search(self.generator, state, &[id], self.search)
+        })?;
         let best = found.into_iter().flatten().next();
         let (tokens, log_probs) =
             best.map_or_else(Default::default, |best| (best.tokens, best.log_probs));
@@ -103,7 +105,7 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
             })
             .flatten();
         Ok(StudySheet {
-            id: study.id.clone(),
+            id: id.to_owned(),
             images,
             reference: reference.map(|(text, _)| text.to_owned()),
             log_probs: log_probs.into_iter().take(words.len()).collect(),
@@ -118,7 +120,7 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
 }
 
 /// `data:` URLs of the views that the study has, grey ones as one channel.
-fn encode_views(block: &ImageBlock, study: &TokenizedStudy) -> Result<Vec<String>, InferenceError> {
+fn encode_views(block: &ImageBlock, id: &str) -> Result<Vec<String>, InferenceError> {
     let [_, views, channels, height, width] = block.dims;
     let plane = height * width;
     (0..views)
@@ -135,7 +137,7 @@ fn encode_views(block: &ImageBlock, study: &TokenizedStudy) -> Result<Vec<String
             JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
                 .encode(&pixels, width as u32, height as u32, color)
                 .map_err(|error| ithn_data::DataError::Image {
-                    path: study.images.get(view).cloned().unwrap_or_default(),
+                    path: format!("film {view} of study {id}").into(),
                     reason: error.to_string(),
                 })?;
             Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
@@ -201,7 +203,7 @@ fn memory_rows(evidence: &ReportEvidence) -> Option<Vec<Vec<(usize, f32)>>> {
 mod tests {
     use super::*;
     use ithn_backbone::ResNetConfig;
-    use ithn_data::{Cleaning, ImageTransform};
+    use ithn_data::Cleaning;
     use ithn_decoder::TransformerConfig;
     use ithn_memory::CrossModalMemoryConfig;
     use ithn_models::{R2GenCmn, R2GenCmnConfig};
@@ -217,25 +219,19 @@ mod tests {
         .init(device)
     }
 
-    fn study(folder: &std::path::Path) -> TokenizedStudy {
-        let images = ["a.png", "b.png"].map(|name| folder.join(name));
-        for (path, level) in images.iter().zip([40, 200]) {
-            image::GrayImage::from_fn(40, 32, |x, _| image::Luma([level + x as u8]))
-                .save(path)
-                .expect("written");
-        }
-        TokenizedStudy {
-            id: "s1".to_owned(),
-            images: images.to_vec(),
-            tokens: Vec::new(),
+    /// One study of at most two films, gray ramps, for a model of `views` views.
+    fn films(views: usize) -> ImageBlock {
+        let pixel = |place: usize| (place % 32) as u8 * 7 + (place / (3 * 32 * 32)) as u8;
+        ImageBlock {
+            dims: [1, views, 3, 32, 32],
+            pixels: (0..views * 3 * 32 * 32).map(pixel).collect(),
+            present: (0..views).map(|view| view < 2).collect(),
         }
     }
 
     /// One view, two, and three of which the study lacks the last; greedy and beams.
     #[test]
     fn every_word_has_its_map_and_its_memory() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let study = study(folder.path());
         let device = Device::default();
         let tokenizer = Tokenizer::numbered(7, Cleaning::IuXray);
         let searches = [
@@ -247,16 +243,14 @@ mod tests {
         // Random weights may write nothing; a dozen of them do not all.
         for (views, search) in searches.iter().cycle().take(12).cloned() {
             let generator = generator(views, &device);
-            let images = ImageLoader::new(ImageTransform::Resize { size: 32 }, views, 0, 0);
             let maker = SheetMaker {
                 generator: &generator,
                 tokenizer: &tokenizer,
                 search: &search,
-                images: &images,
                 device: &device,
             };
-            let sheet = maker.sheet(&study, None).expect("readable");
-            let shown = views.min(study.images.len());
+            let sheet = maker.sheet("s1", films(views), None).expect("it writes");
+            let shown = views.min(2);
             assert_eq!(sheet.images.len(), shown);
             if sheet.words.is_empty() {
                 assert_eq!((sheet.attention, sheet.memory), (None, None));

@@ -1,41 +1,96 @@
-//! Writing reports with a trained checkpoint, and nothing else.
+//! Reports from a trained checkpoint, and nothing else.
 
-mod batch;
 mod studies;
 
-pub use batch::WrittenReport;
 pub use studies::find_studies;
 
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::tensor::Device;
-use ithn_data::{ImageLoader, ImageTransform, TokenizedStudy, Tokenizer};
-use ithn_decoder::search::{Hypothesis, SearchConfig, SearchError, search};
+use ithn_checkpoint::SavedModel;
+use ithn_checkpoint::config::GeneratorTask;
+use ithn_data::{ImageBlock, ImageTransform, Tokenizer};
+use ithn_generator::{StudyBatch, TrainableGenerator};
+use ithn_kernels::on_worker;
+use ithn_models::LibraryGenerator;
+use ithn_search::{Hypothesis, SearchConfig, SearchError, search};
+use serde::Serialize;
 
 use crate::InferenceError;
+use crate::film::Film;
 use crate::sheet::{SheetMaker, StudySheet};
 use crate::tensors::study_batch;
-use ithn_checkpoint::Checkpoint;
-use ithn_checkpoint::config::GeneratorTask;
-use ithn_generator::{StudyBatch, TrainableGenerator};
-use ithn_models::LibraryGenerator;
 
 /// A trained generator of any kind with its vocabulary and search options.
+///
+/// ```no_run
+/// use ithn_inference::{ReportWriter, device::DeviceName};
+///
+/// let device = DeviceName::Cpu.open()?;
+/// let writer = ReportWriter::from_checkpoint("best.ithn", &device)?;
+/// let report = writer.report(["frontal.png", "lateral.dcm"])?;
+/// println!("{}", report.text);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ReportWriter {
     generator: Box<dyn Writes>,
     tokenizer: Tokenizer,
     search: SearchConfig,
-    images: ImageLoader,
+    transform: ImageTransform,
+    views: usize,
     device: Device,
 }
 
-/// What a writer asks of a generator whose type is forgotten.
+/// A study to write a report for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilmStudy {
+    /// Identifier: messages name it, and sampling draws by it, so that a study's reports do not
+    /// depend on the batch that it came in.
+    pub id: String,
+    /// Its films, one per view, at least one. Those beyond the model's
+    /// [views](ReportWriter::views) are not used.
+    pub films: Vec<Film>,
+}
+
+impl FilmStudy {
+    /// A study by its identifier and films.
+    pub fn new<F: Into<Film>>(id: impl Into<String>, films: impl IntoIterator<Item = F>) -> Self {
+        FilmStudy {
+            id: id.into(),
+            films: films.into_iter().map(Into::into).collect(),
+        }
+    }
+
+    /// A study that is called by its first film.
+    pub fn of_films<F: Into<Film>>(films: impl IntoIterator<Item = F>) -> Self {
+        let films: Vec<Film> = films.into_iter().map(Into::into).collect();
+        let first = films.first().map_or(Path::new("study"), Film::name);
+        FilmStudy {
+            id: first.display().to_string(),
+            films,
+        }
+    }
+}
+
+/// One of a study's reports.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WrittenReport {
+    /// Its words.
+    pub text: String,
+    /// What search ranks by: the sum of log-probabilities in nats, after penalties.
+    pub score: f64,
+    /// Whether it ended by itself; otherwise it was cut at the greatest length.
+    pub finished: bool,
+}
+
+/// What a writer asks of a generator whose type is erased.
 trait Writes: Debug {
     fn search(
         &self,
         studies: StudyBatch,
+        ids: &[&str],
         config: &SearchConfig,
     ) -> Result<Vec<Vec<Hypothesis>>, SearchError>;
 
@@ -43,7 +98,8 @@ trait Writes: Debug {
     fn sheet(
         &self,
         writer: &ReportWriter,
-        study: &TokenizedStudy,
+        id: &str,
+        films: ImageBlock,
     ) -> Result<StudySheet, InferenceError>;
 }
 
@@ -51,30 +107,31 @@ impl<G: TrainableGenerator> Writes for G {
     fn search(
         &self,
         studies: StudyBatch,
+        ids: &[&str],
         config: &SearchConfig,
     ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
-        search(self, studies, config)
+        on_worker(|| search(self, self.start(studies), ids, config))
     }
 
     fn sheet(
         &self,
         writer: &ReportWriter,
-        study: &TokenizedStudy,
+        id: &str,
+        films: ImageBlock,
     ) -> Result<StudySheet, InferenceError> {
         let maker = SheetMaker {
             generator: self,
             tokenizer: &writer.tokenizer,
             search: &writer.search,
-            images: &writer.images,
             device: &writer.device,
         };
-        maker.sheet(study, None)
+        maker.sheet(id, films, None)
     }
 }
 
-/// A checkpoint whose generator is still to be built.
+/// A saved model whose generator is still to be built.
 struct Loading<'a> {
-    checkpoint: &'a Checkpoint,
+    saved: SavedModel,
     device: &'a Device,
 }
 
@@ -83,18 +140,15 @@ impl Loading<'_> {
         self,
         generator: G,
     ) -> Result<ReportWriter, InferenceError> {
-        let header = &self.checkpoint.header;
-        let config = &header.config;
-        let model = config.ithn.init(generator, self.device);
-        let model = self.checkpoint.restore_model(model)?;
-        let resize = ImageTransform::Resize {
-            size: config.images.size,
-        };
+        let header = &self.saved.header;
+        let (tokenizer, config) = (header.tokenizer.clone(), header.config.clone());
+        let generator = self.saved.restore_generator(generator)?;
         Ok(ReportWriter {
-            generator: Box::new(model.generator.valid()),
-            tokenizer: header.tokenizer.clone(),
-            search: config.decoding.clone(),
-            images: ImageLoader::new(resize, config.model.views, 0, 0),
+            generator: Box::new(generator.valid()),
+            tokenizer,
+            search: config.decoding,
+            transform: ImageTransform::evaluation(config.images.size),
+            views: config.model.views,
             device: self.device.clone(),
         })
     }
@@ -109,17 +163,20 @@ impl GeneratorTask for Loading<'_> {
 }
 
 impl ReportWriter {
-    /// Loads a checkpoint of any generator of this library onto `device`.
+    /// Loads a checkpoint of any generator of this library onto `device`. Only the model is read, not
+    /// the optimiser state.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is no checkpoint, or holds a custom generator.
-    pub fn load(checkpoint: &Path, device: &Device) -> Result<Self, InferenceError> {
-        let checkpoint = &Checkpoint::load(checkpoint)?;
-        let header = &checkpoint.header;
-        let loading = Loading { checkpoint, device };
-        let vocabulary = header.tokenizer.vocabulary();
-        header.config.model.build(vocabulary, device, loading)?
+    /// If the file cannot be read, is not a checkpoint, or holds a custom generator.
+    pub fn from_checkpoint(
+        checkpoint: impl AsRef<Path>,
+        device: &Device,
+    ) -> Result<Self, InferenceError> {
+        let saved = SavedModel::load(checkpoint.as_ref())?;
+        let vocabulary = saved.header.tokenizer.vocabulary();
+        let model = saved.header.config.model.clone();
+        model.build(vocabulary, device, Loading { saved, device })?
     }
 
     /// Loads a checkpoint of a generator from outside this library: `build` creates it as it was
@@ -127,35 +184,149 @@ impl ReportWriter {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is no checkpoint, or does not fit what `build` creates.
-    pub fn load_with<G: TrainableGenerator + 'static>(
-        checkpoint: &Path,
+    /// If the file cannot be read, is not a checkpoint, or does not fit what `build` creates.
+    pub fn from_checkpoint_with<G: TrainableGenerator + 'static>(
+        checkpoint: impl AsRef<Path>,
         device: &Device,
         build: impl FnOnce(usize, &Device) -> G,
     ) -> Result<Self, InferenceError> {
-        let checkpoint = &Checkpoint::load(checkpoint)?;
-        let generator = build(checkpoint.header.tokenizer.vocabulary(), device);
-        Loading { checkpoint, device }.finish(generator)
+        let saved = SavedModel::load(checkpoint.as_ref())?;
+        let generator = build(saved.header.tokenizer.vocabulary(), device);
+        Loading { saved, device }.finish(generator)
     }
 
-    /// The report of one study, given the files of its views.
+    /// Films per study that the model reads.
+    pub fn views(&self) -> usize {
+        self.views
+    }
+
+    /// Search options: those of the run's evaluation unless changed.
+    pub fn search(&self) -> &SearchConfig {
+        &self.search
+    }
+
+    /// Replaces the search options.
     ///
     /// # Errors
     ///
-    /// If an image cannot be read.
-    pub fn write(&self, images: &[PathBuf]) -> Result<String, InferenceError> {
-        let study = TokenizedStudy {
-            id: "study".to_owned(),
-            images: images.to_vec(),
-            tokens: Vec::new(),
+    /// The first option that is out of its range.
+    pub fn with_search(mut self, search: SearchConfig) -> Result<Self, InferenceError> {
+        search.validate()?;
+        self.search = search;
+        Ok(self)
+    }
+
+    /// Searches with beam width `width` (as evaluated if `None`) and returns `reports` per study.
+    /// Beams narrower than `reports` are widened to it.
+    ///
+    /// # Errors
+    ///
+    /// A number that is 0, or a width for diverse beams or sampling, which have none: see
+    /// [`SearchConfig::with_beam_width`] and [`SearchConfig::with_reports`].
+    pub fn with_beams(self, width: Option<usize>, reports: usize) -> Result<Self, InferenceError> {
+        // The strategy as evaluated may return more reports than `width` beams keep.
+        let mut search = self.search.clone().with_reports(1)?;
+        if let Some(width) = width {
+            search = search.with_beam_width(width)?;
+        }
+        self.with_search(search.with_reports(reports)?)
+    }
+
+    /// The best report of one study, given its films: paths, file contents or decoded images.
+    ///
+    /// # Errors
+    ///
+    /// If there is no film, or one cannot be read.
+    pub fn report<F: Into<Film>>(
+        &self,
+        films: impl IntoIterator<Item = F>,
+    ) -> Result<WrittenReport, InferenceError> {
+        let study = FilmStudy::of_films(films);
+        let reports = self.reports(std::slice::from_ref(&study))?;
+        let best = reports.into_iter().flatten().next();
+        best.ok_or(InferenceError::NoReport(study.id))
+    }
+
+    /// Reports of several studies in one batch: per study as many as the search returns, best first.
+    ///
+    /// # Errors
+    ///
+    /// If a study has no film, or one cannot be read.
+    pub fn reports(
+        &self,
+        studies: &[FilmStudy],
+    ) -> Result<Vec<Vec<WrittenReport>>, InferenceError> {
+        if studies.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<&str> = studies.iter().map(|study| study.id.as_str()).collect();
+        self.reports_of(study_batch(self.load(studies)?, &self.device), &ids)
+    }
+
+    /// Reports of studies that are tensors on the writer's device already, normalised as
+    /// [`StudyBatch`] says; `ids` name its rows.
+    ///
+    /// # Errors
+    ///
+    /// If the generator returns what is no probability.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many ids as studies, or images of another size than the model's.
+    pub fn reports_of(
+        &self,
+        studies: StudyBatch,
+        ids: &[&str],
+    ) -> Result<Vec<Vec<WrittenReport>>, InferenceError> {
+        assert_eq!(studies.len(), ids.len(), "every study has an id");
+        let found = self.generator.search(studies, ids, &self.search)?;
+        let written = |hypothesis: Hypothesis| WrittenReport {
+            text: self.tokenizer.decode(&hypothesis.tokens),
+            score: hypothesis.score,
+            finished: hypothesis.finished,
         };
-        let block = self.images.load(&[&study], 0)?;
-        let studies = study_batch(block, &self.device);
-        let found = self.generator.search(studies, &self.search)?;
-        let best = found
-            .first()
-            .and_then(|hypotheses| hypotheses.first())
-            .map_or(&[][..], |best| &best.tokens);
-        Ok(self.tokenizer.decode(best))
+        Ok(found
+            .into_iter()
+            .map(|hypotheses| hypotheses.into_iter().map(written).collect())
+            .collect())
+    }
+
+    /// The best report of a study, with what stands behind each word.
+    ///
+    /// # Errors
+    ///
+    /// If the study has no film, or one cannot be read.
+    pub fn explain(&self, study: &FilmStudy) -> Result<StudySheet, InferenceError> {
+        let films = self.load(std::slice::from_ref(study))?;
+        self.generator.sheet(self, &study.id, films)
+    }
+
+    /// Films of studies as the model reads them; a study with fewer films than views has its last
+    /// views missing, as in training.
+    fn load(&self, studies: &[FilmStudy]) -> Result<ImageBlock, InferenceError> {
+        let size = self.transform.size();
+        let dims = [studies.len(), self.views, 3, size, size];
+        let mut pixels = Vec::with_capacity(dims.iter().product());
+        let mut present = Vec::with_capacity(studies.len() * self.views);
+        for (index, study) in studies.iter().enumerate() {
+            if study.films.is_empty() {
+                return Err(InferenceError::NoFilm(study.id.clone()));
+            }
+            for film in study.films.iter().take(self.views) {
+                pixels.extend_from_slice(&self.square(film)?);
+            }
+            present.extend((0..self.views).map(|view| view < study.films.len()));
+            pixels.resize((index + 1) * self.views * 3 * size * size, 0);
+        }
+        Ok(ImageBlock {
+            dims,
+            pixels,
+            present,
+        })
+    }
+
+    fn square(&self, film: &Film) -> Result<Vec<u8>, InferenceError> {
+        let square = self.transform.apply(&film.decode()?, 0);
+        Ok(square.map_err(|error| film.error(error))?)
     }
 }

@@ -238,15 +238,15 @@ mod fused {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use crate::agreement::normal;
+    use burn::tensor::{Device, Tolerance};
 
     #[test]
     fn the_fused_step_is_the_composed_one() {
         let device = Device::flex();
-        let normal = || Tensor::<2>::random([7, 5], Distribution::Normal(0.0, 1.0), &device);
         let zeros = || Tensor::<2>::zeros([7, 5], &device);
         let mut fused = AmsGradWeight {
-            weight: normal(),
+            weight: normal([7, 5], 0, &device),
             first: zeros(),
             second: zeros(),
             largest: zeros(),
@@ -260,7 +260,7 @@ mod tests {
                 decay: 5e-5,
                 time,
             };
-            let gradient = normal();
+            let gradient = normal([7, 5], time as u64, &device);
             fused = step.apply(fused, gradient.clone());
             composed = step.composed(composed, gradient);
         }

@@ -82,3 +82,8 @@ pub fn is_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
         false
     }
 }
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -189,17 +189,17 @@ mod fused {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use crate::agreement::normal;
+    use burn::tensor::{Device, Tolerance};
 
     const SHAPE: [usize; 4] = [3, 4, 5, 6];
 
     #[test]
     fn fixed_statistics_give_the_same_with_and_without_gradients() {
         let device = Device::flex();
-        let normal = Distribution::Normal(0.0, 1.0);
-        let input = Tensor::<4>::random(SHAPE, normal, &device);
-        let scale = Tensor::<1>::random([6], normal, &device);
-        for shortcut in [None, Some(Tensor::<4>::random(SHAPE, normal, &device))] {
+        let input = normal(SHAPE, 1, &device);
+        let scale = normal([6], 2, &device);
+        for shortcut in [None, Some(normal(SHAPE, 3, &device))] {
             let fused = scale_shift(
                 input.clone(),
                 scale.clone(),

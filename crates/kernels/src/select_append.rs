@@ -96,17 +96,16 @@ mod fused {
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
-    use burn::tensor::{Device, Distribution};
-
     use super::*;
+    use crate::agreement::normal;
+    use burn::tensor::Device;
 
     #[test]
     fn rows_move_and_grow_as_by_public_operations() {
         let device = Device::default();
-        let random = |dims: [usize; 4]| Tensor::<4>::random(dims, Distribution::Default, &device);
         for (length, added, rows) in [(3, 1, vec![2, 0, 0, 1]), (1, 2, vec![1])] {
-            let earlier = random([3, 2, length, 5]);
-            let later = random([rows.len(), 2, added, 5]);
+            let earlier = normal([3, 2, length, 5], 1, &device);
+            let later = normal([rows.len(), 2, added, 5], 2, &device);
             let expected = composed(earlier.clone(), &rows, later.clone()).into_data();
             let found = select_append(earlier, &rows, later).into_data();
             found.assert_eq(&expected, true);

@@ -107,7 +107,7 @@ mod loops;
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use crate::agreement::assert_agree;
+    use crate::agreement::{assert_agree, normal};
     use burn::tensor::Device;
 
     fn check(attention: TopKAttention, positions: usize, rows: usize, width: usize) {
@@ -142,14 +142,13 @@ mod tests {
     #[test]
     fn the_layout_of_the_keys_changes_nothing() {
         let device = Device::flex();
-        let normal =
-            |dims: [usize; 2]| Tensor::<2>::random(dims, Distribution::Normal(0.0, 1.0), &device);
-        let (keys, values) = (normal([50, 36]), normal([50, 36]));
+        let keys = normal([50, 36], 1, &device);
+        let values = normal([50, 36], 2, &device);
         let by_column = laid_by_column(keys.clone());
         assert_eq!(by_column.to_data(), keys.to_data());
         // Few queries, and more than are scored without packing, on one thread and on several.
         for positions in [1, 5, 90] {
-            let queries = normal([positions, 36]);
+            let queries = normal([positions, 36], 3, &device);
             let respond = |keys: &Tensor<2>| {
                 let response =
                     attention(2, 4, 0.0).forward(queries.clone(), keys.clone(), values.clone());
@@ -179,8 +178,8 @@ mod tests {
     #[test]
     fn dropout_keeps_the_mean_and_acts_in_training_alone() {
         let device = Device::flex();
-        let queries = Tensor::<2>::random([400, 8], Distribution::Normal(0.0, 1.0), &device);
-        let keys = Tensor::<2>::random([20, 8], Distribution::Normal(0.0, 1.0), &device);
+        let queries = normal::<2>([400, 8], 1, &device);
+        let keys = normal::<2>([20, 8], 2, &device);
         let ones = Tensor::<2>::ones([20, 8], &device);
         let attention = attention(2, 5, 0.3);
         let mean = |queries: Tensor<2>| -> f32 {

@@ -19,3 +19,8 @@
 mod memory;
 
 pub use memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank, MemoryLookup};
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

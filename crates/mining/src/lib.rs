@@ -127,3 +127,8 @@ fn rank(
     });
     tasks.flatten_iter().collect()
 }
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
 use ithn_data::DataError;
-use ithn_decoder::search::SearchError;
 use ithn_inference::InferenceError;
 use ithn_metrics::MetricsError;
 use ithn_mining::MiningError;
+use ithn_search::SearchError;
 use thiserror::Error;
 
 use ithn_checkpoint::CheckpointError;
@@ -44,8 +44,8 @@ pub enum TrainError {
     Metrics(#[from] MetricsError),
     /// More studies a step than there are.
     #[error(
-        "a batch of {batch_size} is larger than the training split of {studies} studies: \
-         lower --batch-size"
+        "a batch of {batch_size} is larger than the training split of {studies} studies: use \
+         smaller batches"
     )]
     BatchTooLarge {
         /// Studies per step.
@@ -57,8 +57,7 @@ pub enum TrainError {
     #[error(
         "the {term} became {value} at step {step} (epoch {epoch}), in the batch of {studies}; the \
          weights before it are in {checkpoint}, the batch in non-finite.json: lower the learning \
-         rate, clip gradients (--clip), look at these studies, or leave such batches out \
-         (--skip-non-finite)"
+         rate, clip gradients, look at these studies, or let the run skip such batches"
     )]
     NonFinite {
         /// Which loss, or the gradient's norm.
@@ -76,18 +75,18 @@ pub enum TrainError {
     },
     /// A device without room for the step.
     #[error(
-        "the device ran out of memory ({0}): lower --batch-size (and raise --accumulate to keep the \
-         studies per step), the image size or the length of reports"
+        "the device ran out of memory ({0}): use smaller batches (and accumulate more of them, to \
+         keep the studies per step), smaller images or shorter reports"
     )]
     OutOfMemory(String),
     /// A device that failed otherwise.
     #[error(
-        "the device failed: {0}; look at the driver's log, then continue from the last checkpoint \
-         with --resume"
+        "the device failed: {0}; look at the driver's log, then resume the run from its \
+         last checkpoint"
     )]
     DeviceFailed(String),
     /// Stopped on request, with everything saved.
-    #[error("stopped in epoch {epoch} after step {step}; continue with --resume --out {}", .folder.display())]
+    #[error("stopped in epoch {epoch} after step {step}; the run in {} can be resumed", .folder.display())]
     Interrupted {
         /// Epoch, counted from 1.
         epoch: usize,
@@ -101,15 +100,15 @@ pub enum TrainError {
     Signals(std::io::Error),
     /// Resuming with other data.
     #[error(
-        "{0} was trained on other studies, another order of them or other negatives: resume with the \
-         same data, the same --limit and the same options"
+        "{0} was trained on other studies, another order of them or other negatives: resume it with \
+         the same data, the same limit on studies and the same options"
     )]
     OtherData(PathBuf),
     /// The output folder holds another run.
-    #[error("{0} already holds a run: choose another --out, or continue it with --resume")]
+    #[error("{0} already holds a run: choose another folder, or resume it")]
     OutputInUse(PathBuf),
     /// Another process trains in the output folder.
-    #[error("another process is training in {0}: stop it first, or choose another --out")]
+    #[error("another process is training in {0}: stop it first, or choose another folder")]
     OutputBusy(PathBuf),
     /// Nothing to resume.
     #[error("{0} holds no run to resume: it has no {1}; start it anew in an empty folder")]

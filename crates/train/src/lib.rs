@@ -47,3 +47,8 @@ pub use optimizer::{clip_gradients, gradient_norm, init_optimizer, learning_rate
 pub use records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, RunFolder, StepRecord};
 pub use trainer::Trainer;
 pub use watch::{Console, EpochPlan, Observer, Pace, Verbosity};
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,13 +7,13 @@ use burn::tensor::{Device, Distribution, Tensor};
 use ithn_backbone::ResNetConfig;
 use ithn_checkpoint::config::OptimizerConfig;
 use ithn_decoder::TransformerConfig;
-use ithn_decoder::search::{SearchConfig, search};
 use ithn_generator::{StudyBatch, TokenBatch};
 use ithn_memory::CrossModalMemoryConfig;
 use ithn_models::config::{GeneratorConfig, GeneratorTask, ModelConfig};
 use ithn_models::{AttentiveLstmConfig, ImageFeature, LibraryGenerator, RelationalMemoryConfig};
 use ithn_negatives::TrainingPoint;
 use ithn_plugin::{IthnConfig, NegativeBatch, TextPath, TrainingBatch};
+use ithn_search::{SearchConfig, search};
 use ithn_train::{init_optimizer, learning_rate_policy};
 
 const VOCABULARY: usize = 9;
@@ -156,7 +156,11 @@ impl GeneratorTask for PluginIsGoneAtInference {
         let weights = Module::num_params(&generator);
         let studies = studies(2, 1, &self.0);
         let options = SearchConfig::beam(6, 2);
-        let alone = search(&generator, studies.clone(), &options).expect("it writes");
+        let write = |generator: &G| {
+            let state = generator.start(studies.clone());
+            search(generator, state, &["a", "b"], &options).expect("it writes")
+        };
+        let alone = write(&generator);
 
         let mut model = IthnConfig::default().init(generator, &self.0);
         assert!(model.num_params() > weights);
@@ -167,7 +171,7 @@ impl GeneratorTask for PluginIsGoneAtInference {
         let nan = |tensor: Tensor<1>| tensor.full_like(f32::NAN);
         model.temperatures.pairs = model.temperatures.pairs.map(nan);
         model.temperatures.hardened = model.temperatures.hardened.map(nan);
-        let within = search(&model.generator, studies, &options).expect("it writes");
+        let within = write(&model.generator);
 
         assert_eq!(within, alone);
         assert_eq!(Module::num_params(&model.generator), weights);

@@ -1,4 +1,4 @@
-//! `beam.safetensors` and `.json`: greedy search, beams and diverse groups under the released
+//! `beam.safetensors` and `.json`: greedy search, beams and diverse groups under the official
 //! options.
 
 use std::collections::BTreeMap;
@@ -6,13 +6,13 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use ithn::models::R2GenCmn;
-use ithn_decoder::search::{Hypothesis, ReleasedOptions, search_from};
+use ithn_search::{Hypothesis, OfficialOptions, search};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::check::{Check, Tolerance};
 use super::decoding::{
-    only_sums, released_options, released_rows, search_for_all, token_log_probs,
+    official_options, official_rows, only_sums, search_for_all, token_log_probs,
 };
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::model::ModelOptions;
@@ -90,7 +90,7 @@ struct DoneBeam {
 
 /// What search found, best first, study by study; groups one after the other.
 struct Found {
-    options: ReleasedOptions,
+    options: OfficialOptions,
     studies: Vec<Vec<Hypothesis>>,
 }
 
@@ -101,17 +101,18 @@ impl Case {
         generator: &R2GenCmn,
         patches: Tensor<3>,
     ) -> Result<Found, String> {
-        let options = released_options(&self.options, &json.config)?;
+        let options = official_options(&self.options, &json.config)?;
         let config = search_for_all(&options, json.max_seq_length)?;
         let [studies, _, _] = patches.dims();
         let state = generator.start_from(generator.encode_patches(patches));
-        let studies = search_from(generator, state, 0..studies, &config)
-            .map_err(|error| error.to_string())?;
+        let studies: Vec<String> = (0..studies).map(|study| study.to_string()).collect();
+        let studies =
+            search(generator, state, &studies, &config).map_err(|error| error.to_string())?;
         Ok(Found { options, studies })
     }
 
     fn check(&self, name: &str, found: &Found, max_tokens: usize) -> Vec<Check> {
-        let rows = released_rows(&found.studies, &found.options, max_tokens);
+        let rows = official_rows(&found.studies, &found.options, max_tokens);
         let mut checks = vec![Check::equal(
             FAMILY,
             format!("{name}: seq"),

@@ -1,17 +1,17 @@
-//! What the decoding families share: the released options, and the released layout of what search
+//! What the decoding families share: the official options, and the official layout of what search
 //! returns.
 
-use ithn_decoder::search::{Hypothesis, ReleasedOptions, SearchConfig, Strategy};
+use ithn_search::{Hypothesis, OfficialOptions, SearchConfig, Strategy};
 use serde_json::{Map, Value};
 
 /// Options by name: those of `case` where it has them, else those of `defaults`, else the release's
 /// own defaults.
-pub fn released_options(
+pub fn official_options(
     case: &Map<String, Value>,
     defaults: &Map<String, Value>,
-) -> Result<ReleasedOptions, String> {
-    let released = serde_json::to_value(ReleasedOptions::default());
-    let mut options = match released.map_err(|error| error.to_string())? {
+) -> Result<OfficialOptions, String> {
+    let official_defaults = serde_json::to_value(OfficialOptions::default());
+    let mut options = match official_defaults.map_err(|error| error.to_string())? {
         Value::Object(options) => options,
         _ => Map::new(),
     };
@@ -26,11 +26,11 @@ pub fn released_options(
 /// The search under these options, returning every finished beam of a study instead of the best
 /// `sample_n`.
 pub fn search_for_all(
-    options: &ReleasedOptions,
+    options: &OfficialOptions,
     max_tokens: usize,
 ) -> Result<SearchConfig, String> {
     // Greedy search finds one report; the release repeats it where more are asked for.
-    let single = ReleasedOptions {
+    let single = OfficialOptions {
         sample_n: 1,
         ..options.clone()
     };
@@ -39,13 +39,13 @@ pub fn search_for_all(
     } else {
         options
     };
-    let mut config =
-        SearchConfig::from_released(options, max_tokens).map_err(|error| error.to_string())?;
-    config.returned = match config.strategy {
+    let config =
+        SearchConfig::from_official(options, max_tokens).map_err(|error| error.to_string())?;
+    let kept = match config.strategy {
         Strategy::Greedy => 1,
         _ => options.beam_size / options.group_size.max(1),
     };
-    Ok(config)
+    config.with_reports(kept).map_err(|error| error.to_string())
 }
 
 /// Token ids as the release returns them: `sample_n` rows per study, each padded with 0 to
@@ -54,9 +54,9 @@ pub fn search_for_all(
 /// With `sample_n` beams out of as many, the rows of a study follow each other; so they do with one
 /// beam, which is repeated. In any other case the release fills one row per study, the first ones,
 /// and leaves the rest empty.
-pub fn released_rows(
+pub fn official_rows(
     studies: &[Vec<Hypothesis>],
-    options: &ReleasedOptions,
+    options: &OfficialOptions,
     max_tokens: usize,
 ) -> Vec<Vec<u32>> {
     let padded = |hypothesis: &Hypothesis| {
@@ -72,7 +72,7 @@ pub fn released_rows(
 /// The hypotheses in the rows that the release fills, in their order.
 pub fn returned<'a>(
     studies: &'a [Vec<Hypothesis>],
-    options: &ReleasedOptions,
+    options: &OfficialOptions,
 ) -> impl Iterator<Item = &'a Hypothesis> {
     let (kept, repeated) = match (options.beam_size, options.sample_n) {
         (1, repeated) => (1, repeated),
@@ -91,7 +91,7 @@ pub fn returned<'a>(
 /// release reports what is left of log-probabilities after the cost, so only their sums compare.
 pub fn token_log_probs(
     studies: &[Vec<Hypothesis>],
-    options: &ReleasedOptions,
+    options: &OfficialOptions,
     golden: &[Vec<f64>],
 ) -> [Vec<f64>; 2] {
     let mut actual = Vec::new();
@@ -110,6 +110,6 @@ pub fn token_log_probs(
 }
 
 /// Whether the release reports log-probabilities after the cost of repeats.
-pub fn only_sums(options: &ReleasedOptions) -> bool {
+pub fn only_sums(options: &OfficialOptions) -> bool {
     options.block_trigrams > 0 && options.beam_size == 1
 }

@@ -8,13 +8,13 @@ use burn::tensor::{Device, Int, Tensor};
 use ithn::import::{NamedTensors, UntraceableSizes, infer_released, load_released};
 use ithn::models::{R2GenCmn, R2GenCmnContext};
 use ithn::plugin::{Ithn, IthnConfig};
-use ithn_decoder::search::search_from;
 use ithn_generator::{ReportGenerator, StudyBatch, TokenBatch};
+use ithn_search::search;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::check::{Check, Tolerance};
-use super::decoding::{released_options, released_rows, search_for_all, token_log_probs};
+use super::decoding::{official_options, official_rows, search_for_all, token_log_probs};
 use super::fixture::{Fixture, FixtureError, read_json};
 use super::formula::byte_normalisation;
 use super::model::{BackboneOptions, ModelOptions};
@@ -152,14 +152,15 @@ impl Golden {
         let layout = |reason: String| self.fixture.layout(reason);
         let length = self.json.max_seq_length;
         let [studies, _, _] = self.fixture.dims("patch_feats")?;
+        let studies: Vec<String> = (0..studies).map(|study| study.to_string()).collect();
         let mut checks = Vec::new();
         for (name, case) in &self.json.generation {
-            let options = released_options(case, &self.json.config).map_err(layout)?;
+            let options = official_options(case, &self.json.config).map_err(layout)?;
             let config = search_for_all(&options, length).map_err(layout)?;
             let state = generator.start_from(encoded.clone());
-            let found = search_from(generator, state, 0..studies, &config)
+            let found = search(generator, state, &studies, &config)
                 .map_err(|error| layout(error.to_string()))?;
-            let ids: Vec<u32> = released_rows(&found, &options, length).concat();
+            let ids: Vec<u32> = official_rows(&found, &options, length).concat();
             let name = format!("gen.{name}");
             let golden: Vec<u32> = self.fixture.data(&name)?.iter().collect();
             checks.push(Check::equal(FAMILY, &name, &ids, &golden));

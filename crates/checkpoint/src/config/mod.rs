@@ -11,8 +11,8 @@ use std::fs;
 use std::path::Path;
 
 use ithn_data::Cleaning;
-use ithn_decoder::search::SearchConfig;
 use ithn_negatives::HardnessSchedule;
+use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 pub use guards::{Guards, NonFinite};

@@ -3,9 +3,9 @@ use std::str::FromStr;
 use ithn_backbone::ResNetConfig;
 use ithn_data::Cleaning;
 use ithn_decoder::TransformerConfig;
-use ithn_decoder::search::SearchConfig;
 use ithn_memory::CrossModalMemoryConfig;
 use ithn_negatives::HardnessSchedule;
+use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -214,7 +214,7 @@ fn released(preset: Preset) -> ExperimentConfig {
         shorter_side: 256,
         horizontal_flip: true,
     };
-    config.decoding = SearchConfig::released(config.text.max_tokens);
+    config.decoding = SearchConfig::official(config.text.max_tokens);
     config
 }
 
@@ -279,7 +279,7 @@ mod tests {
                     horizontal_flip: true
                 }
             );
-            assert_eq!(config.decoding, SearchConfig::released(60));
+            assert_eq!(config.decoding, SearchConfig::official(60));
             assert_eq!(
                 config.text,
                 TextConfig {

@@ -76,6 +76,20 @@ pub(super) fn read_header(file: &mut dyn Read, length: u64) -> Result<(u32, Vec<
     Ok((reader.version, reader.header()?))
 }
 
+/// Reads the version, the header and the model, and leaves the optimiser state unread; of version 1,
+/// whose checksum covers the whole file, everything.
+pub(super) fn read_model(
+    file: &mut dyn Read,
+    length: u64,
+) -> Result<(u32, Vec<u8>, Vec<u8>), LayoutError> {
+    let mut reader = SectionReader::start(file, length)?;
+    if reader.version == 1 {
+        let sections = reader.version_1()?;
+        return Ok((1, sections.header, sections.model));
+    }
+    Ok((reader.version, reader.header()?, reader.section("model")?))
+}
+
 struct SectionReader<'a> {
     file: &'a mut dyn Read,
     version: u32,
@@ -232,6 +246,8 @@ mod tests {
             assert_eq!(sections.optimizer, b"moments");
             let header = read_header(&mut &bytes[..], bytes.len() as u64).expect("whole");
             assert_eq!(header, (version, b"{}".to_vec()));
+            let model = read_model(&mut &bytes[..], bytes.len() as u64).expect("whole");
+            assert_eq!(model, (version, b"{}".to_vec(), b"weights".to_vec()));
         }
     }
 
@@ -249,6 +265,15 @@ mod tests {
             let longer = [&bytes[..], b"x"].concat();
             assert!(read_bytes(&longer).is_err());
         }
+    }
+
+    #[test]
+    fn the_model_is_read_without_the_optimizer_state() {
+        let mut bytes = file();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        assert!(read_bytes(&bytes).is_err());
+        assert!(read_model(&mut &bytes[..], bytes.len() as u64).is_ok());
     }
 
     #[test]

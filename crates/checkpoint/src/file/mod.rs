@@ -10,9 +10,11 @@
 mod header;
 mod layout;
 mod migrate;
+mod saved_model;
 
 pub use header::{BestEpoch, CheckpointHeader, EpochSums, Exact, TrainingProgress};
 pub use layout::FORMAT_VERSION;
+pub use saved_model::SavedModel;
 
 use std::fs::File;
 use std::io;

@@ -199,7 +199,7 @@ impl ModelConfig {
             }
             GeneratorConfig::Custom { name, .. } => Err(ConfigError(format!(
                 "the generator '{name}' is not part of this library: build it yourself, and give \
-                 it to run_experiment_with or ReportWriter::load_with"
+                 it to run_experiment_with or ReportWriter::from_checkpoint_with"
             ))),
         }
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use ithn_data::phantom::PhantomConfig;
-use ithn_decoder::search::SearchConfig;
+use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 use super::arm::Arm;

@@ -29,9 +29,93 @@ pub(crate) fn repeats<'a>(reports: impl Iterator<Item = &'a str>, at_most: usize
         .collect()
 }
 
+/// Cuts an order of studies into batches none of which holds a study twice: a pair of a study with
+/// itself would count as a negative in the contrastive loss.
+///
+/// A repeated study trades places with one of another batch, the next that can take it. Where no
+/// batch can, it is left out. An order without repeated studies is cut as it stands.
+pub(crate) fn distinct_batches(mut order: Vec<usize>, batch_size: usize) -> Vec<Vec<usize>> {
+    let total = order.len();
+    let batch_of = |place: usize| {
+        let first = place - place % batch_size;
+        first..(first + batch_size).min(total)
+    };
+    let holds = |order: &[usize], place: usize, study: usize, but: usize| {
+        batch_of(place).any(|other| other != but && order[other] == study)
+    };
+    let mut left_out = vec![false; total];
+    for place in 0..total {
+        let study = order[place];
+        if !batch_of(place)
+            .take_while(|&other| other < place)
+            .any(|other| order[other] == study)
+        {
+            continue;
+        }
+        let after = batch_of(place).end;
+        let partner = (after..total)
+            .chain(0..batch_of(place).start)
+            .find(|&other| {
+                !left_out[other]
+                    && !holds(&order, other, study, other)
+                    && !holds(&order, place, order[other], place)
+            });
+        match partner {
+            Some(other) => order.swap(place, other),
+            None => left_out[place] = true,
+        }
+    }
+    let mut places = order.into_iter().zip(left_out);
+    (0..total.div_ceil(batch_size))
+        .map(|_| {
+            let batch = places.by_ref().take(batch_size);
+            batch
+                .filter_map(|(study, out)| (!out).then_some(study))
+                .collect()
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ithn_data::shuffled_order;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_batch_holds_a_study_twice_and_no_study_is_lost() {
+        for seed in 0..50 {
+            let turns: Vec<usize> = (0..40)
+                .flat_map(|study| std::iter::repeat_n(study, if study % 10 == 0 { 6 } else { 1 }))
+                .collect();
+            let order: Vec<usize> = shuffled_order(turns.len(), seed, 1)
+                .into_iter()
+                .map(|turn| turns[turn])
+                .collect();
+            let batches = distinct_batches(order.clone(), 8);
+            assert_eq!(batches.len(), order.len().div_ceil(8));
+            for batch in &batches {
+                let studies: HashSet<&usize> = batch.iter().collect();
+                assert_eq!(studies.len(), batch.len(), "{batch:?}");
+            }
+            let mut seen = batches.concat();
+            seen.sort_unstable();
+            assert_eq!(seen, turns);
+        }
+    }
+
+    #[test]
+    fn an_order_without_repeats_is_cut_as_it_stands() {
+        assert_eq!(
+            distinct_batches(vec![4, 2, 0, 1, 3], 2),
+            [vec![4, 2], vec![0, 1], vec![3]]
+        );
+    }
+
+    #[test]
+    fn a_study_that_fits_no_batch_is_left_out() {
+        assert_eq!(distinct_batches(vec![7, 7, 7, 1], 4), [vec![7, 1]]);
+    }
 
     #[test]
     fn rare_findings_come_up_as_often_as_common_ones() {

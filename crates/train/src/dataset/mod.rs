@@ -19,6 +19,7 @@ use ithn_data::{
 use ithn_inference::FindingsReader;
 use ithn_mining::{MiningStudy, TfIdfConfig, mine};
 
+pub(crate) use balance::distinct_batches;
 pub use batch::training_batch;
 pub use drawn::{draw_annotation, stated_findings};
 pub use images::RunImages;

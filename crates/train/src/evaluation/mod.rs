@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use ithn_data::{BatchLoader, BatchMember, ImageLoader, Tokenizer};
-use ithn_decoder::search::{SearchConfig, search};
 use ithn_generator::StepDecoder;
 use ithn_inference::{FindingsReader, FindingsScores, study_batch};
+use ithn_kernels::on_worker;
 use ithn_metrics::{Diversity, OverlapScores, score_corpus};
+use ithn_search::{SearchConfig, search};
 use serde::{Deserialize, Serialize};
 
 pub use floors::{most_frequent_report, nearest_image_report};
@@ -170,8 +171,14 @@ pub(crate) fn write_reports_while<D: StepDecoder>(
     );
     let mut reports = Vec::with_capacity(split.studies.len());
     for batch in loader {
-        let studies = study_batch(batch?.images, writing.device);
-        for hypotheses in search(generator, studies, writing.search)? {
+        let batch = study_batch(batch?.images, writing.device);
+        let studies = &split.studies[reports.len()..][..batch.len()];
+        let ids: Vec<&str> = studies.iter().map(|study| study.id.as_str()).collect();
+        let found = on_worker(|| {
+            let state = generator.start(batch);
+            search(generator, state, &ids, writing.search)
+        })?;
+        for hypotheses in found {
             let best = hypotheses.first().map_or(&[][..], |best| &best.tokens);
             reports.push(writing.tokenizer.decode(best));
         }

@@ -126,7 +126,7 @@ pub fn run_experiment(
 /// `build` is given the vocabulary (logits, token 0 included) and a device with autodiff, on which
 /// the seed is set. The configuration is saved with the run, so that its model should be a
 /// [`ModelConfig::custom`](ithn_checkpoint::config::ModelConfig::custom), by whose name messages call the
-/// generator; [`ReportWriter::load_with`](ithn_inference::ReportWriter::load_with) reads the
+/// generator; [`ReportWriter::from_checkpoint_with`](ithn_inference::ReportWriter::from_checkpoint_with) reads the
 /// checkpoints.
 ///
 /// # Errors
@@ -309,7 +309,7 @@ impl<'a> Run<'a> {
         if starts_from_scratch && !is_custom && self.config.preset.wants_pretrained_backbone() {
             self.observer.warning(
                 "the backbone starts from random weights; the published results start from \
-                 ImageNet's: give torchvision's file with --backbone-weights",
+                 ImageNet's: give the run torchvision's file as backbone weights",
             );
         }
     }

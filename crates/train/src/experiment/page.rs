@@ -201,7 +201,6 @@ fn studies<G: TrainableGenerator>(
         generator: &run.model.generator,
         tokenizer: &run.data.tokenizer,
         search: &run.config.decoding,
-        images: run.images,
         device: run.device,
     };
     let reader: FindingsReader = run.data.findings;
@@ -211,7 +210,9 @@ fn studies<G: TrainableGenerator>(
     let mut bytes = 0;
     for index in (0..count).map(|place| place * total / count) {
         let reference = (split.references[index].as_str(), reader);
-        let sheet = maker.sheet(&split.studies[index], Some(reference))?;
+        let study = &split.studies[index];
+        let films = run.images.load(&[study], 0)?;
+        let sheet = maker.sheet(&study.id, films, Some(reference))?;
         let images: usize = sheet.images.iter().map(String::len).sum();
         bytes += images + sheet.attention.as_ref().map_or(0, |maps| maps.values.len());
         if bytes > STUDY_BYTES {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ithn_backbone::ResNetConfig;
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
-use ithn_decoder::search::SearchConfig;
 use ithn_metrics::evaluation::read_ranked;
+use ithn_search::SearchConfig;
 
 use super::*;
 use crate::{EpochPlan, EpochRecord, StepRecord};
@@ -82,9 +82,9 @@ fn every_generator_trains_ranks_and_writes_from_its_checkpoint() {
         assert_eq!(RankingScores::of(&ranked).expect("finite"), ranking);
 
         let best = options.out.join("best.ithn");
-        let writer = ReportWriter::load(&best, &options.device).expect("any generator");
+        let writer = ReportWriter::from_checkpoint(&best, &options.device).expect("any generator");
         let (image, expected) = first_prediction(&options);
-        assert_eq!(writer.write(&[image]).expect("readable"), expected);
+        assert_eq!(writer.report([image]).expect("readable").text, expected);
     }
 }
 
@@ -101,11 +101,15 @@ fn a_generator_from_outside_is_trained_and_loaded_by_whoever_builds_it() {
     run_experiment_with(&config, &options, build, &mut Silent).expect("it runs");
 
     let best = options.out.join("best.ithn");
-    let error = ReportWriter::load(&best, &options.device).unwrap_err();
-    assert!(error.to_string().contains("load_with"), "{error}");
-    let writer = ReportWriter::load_with(&best, &options.device, build).expect("its builder");
+    let error = ReportWriter::from_checkpoint(&best, &options.device).unwrap_err();
+    assert!(
+        error.to_string().contains("from_checkpoint_with"),
+        "{error}"
+    );
+    let writer =
+        ReportWriter::from_checkpoint_with(&best, &options.device, build).expect("its builder");
     let (image, expected) = first_prediction(&options);
-    assert_eq!(writer.write(&[image]).expect("readable"), expected);
+    assert_eq!(writer.report([image]).expect("readable").text, expected);
 
     let error = run_experiment(&config, &options, &mut Silent).unwrap_err();
     assert!(error.to_string().contains("'mine'"), "{error}");

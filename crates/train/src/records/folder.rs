@@ -323,7 +323,7 @@ mod tests {
         let config = Preset::Phantom.config();
         RunFolder::create(folder.path(), &config).expect("empty");
         let error = RunFolder::create(folder.path(), &config).unwrap_err();
-        assert!(error.to_string().contains("--resume"), "{error}");
+        assert!(error.to_string().contains("resume it"), "{error}");
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl EarlierWeights {
         if *model != config.model || ithn.projection_width != config.ithn.projection_width {
             return Err(ConfigError(format!(
                 "{} was trained with another generator or other sizes than this run: choose its \
-                 preset, {:?}, and its --generator",
+                 preset, {:?}, and its generator",
                 path.display(),
                 header.config.preset
             ))

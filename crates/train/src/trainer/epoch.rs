@@ -12,11 +12,10 @@ use ithn_negatives::TrainingPoint;
 use ithn_generator::TrainableGenerator;
 
 use super::{BETWEEN_STEPS, Trainer};
-use crate::dataset::training_batch;
+use crate::dataset::{distinct_batches, training_batch};
 use crate::error::TrainError;
 use crate::optimizer::{clip_gradients, gradient_norm, learning_rate_policy};
-use crate::records::StepLog;
-use crate::records::StepRecord;
+use crate::records::{StepLog, StepRecord};
 use crate::trainer::step::{StepValues, batch_values, catch_out_of_memory};
 use crate::watch::{EpochPlan, Observer};
 use ithn_checkpoint::Exact;
@@ -70,12 +69,16 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
     /// The batches of an epoch, in its order.
     fn batches(&self, epoch: usize) -> Vec<Vec<BatchMember>> {
         let training = &self.config.training;
-        shuffled_order(self.data.turns.len(), training.seed, epoch)
-            .chunks(training.batch_size)
+        let order = shuffled_order(self.data.turns.len(), training.seed, epoch)
+            .into_iter()
+            .map(|turn| self.data.turns[turn])
+            .collect();
+        distinct_batches(order, training.batch_size)
+            .into_iter()
             .map(|batch| {
                 batch
-                    .iter()
-                    .map(|&turn| self.data.members[self.data.turns[turn]])
+                    .into_iter()
+                    .map(|member| self.data.members[member])
                     .collect()
             })
             .collect()

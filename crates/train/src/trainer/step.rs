@@ -183,7 +183,7 @@ mod tests {
     fn a_panic_about_memory_becomes_an_error_and_others_go_on() {
         let error = catch_out_of_memory::<()>(|| panic!("CUDA_ERROR_OUT_OF_MEMORY: 7 GiB"));
         let message = error.unwrap_err().to_string();
-        assert!(message.contains("--batch-size"), "{message}");
+        assert!(message.contains("smaller batches"), "{message}");
         let other = catch_unwind(|| catch_out_of_memory::<()>(|| panic!("shapes differ")));
         assert!(other.is_err());
     }
