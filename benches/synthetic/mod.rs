@@ -8,7 +8,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use ithn::config::OptimizerConfig;
 use ithn::generator::{StudyBatch, TokenBatch};
-use ithn::models::{R2GenCmn, R2GenCmnConfig};
+use ithn::models::{ImageFeature, R2GenCmn, R2GenCmnConfig};
 use ithn::negatives::TrainingPoint;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, NegativeBatch, TrainingBatch};
 use ithn::train::{init_optimizer, learning_rate_policy};
@@ -43,6 +43,7 @@ pub fn published_generator(device: &Device) -> R2GenCmn {
         TransformerConfig::new(512, 512, 8, 3),
         VOCABULARY,
     )
+    .with_image_feature(ImageFeature::Backbone)
     .init(device)
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::cache::ImageCache;
 use crate::error::DataError;
 use crate::image::{DecodedImage, decode_image};
-use crate::loader::EncodedStudy;
+use crate::loader::TokenizedStudy;
 use crate::transform::{ImageTransform, TransformError};
 
 /// Images of a batch as three planes each, values 0 to 255.
@@ -15,8 +15,10 @@ use crate::transform::{ImageTransform, TransformError};
 pub struct ImageBlock {
     /// Batch, views, channels, height, width.
     pub dims: [usize; 5],
-    /// Values in that order.
+    /// Values in that order; 0 where a view is missing.
     pub pixels: Vec<u8>,
+    /// Whether each study has each view, `[batch, views]` in that order. Every study has the first.
+    pub present: Vec<bool>,
 }
 
 /// Decodes, transforms and caches images; shared by all workers of a run.
@@ -38,9 +40,9 @@ struct Remembered {
 }
 
 impl ImageLoader {
-    /// Loads `views` images a study (at least one). Keeps up to `budget` bytes of resized images in
-    /// memory, so that a small dataset is decoded once and only cropped in later epochs. `seed` seeds
-    /// crops and flips.
+    /// Loads up to `views` images per study (at least one). Resized images are kept in memory, up to
+    /// `budget` bytes, so a small dataset is decoded once and only cropped in every epoch; `seed`
+    /// seeds the random crops.
     pub fn new(transform: ImageTransform, views: usize, seed: u64, budget: usize) -> Self {
         ImageLoader {
             transform,
@@ -59,27 +61,29 @@ impl ImageLoader {
         self
     }
 
-    /// Views loaded per study.
+    /// Views loaded per study at most.
     pub fn views(&self) -> usize {
         self.views
     }
 
-    /// Loads all images of the given studies into one block. A study with fewer images than views
-    /// repeats its last one; crops and flips differ by `epoch`.
+    /// Loads all images of the given studies into one block. The views that a study lacks are
+    /// missing in it; crops and flips differ by `epoch`.
     ///
     /// # Errors
     ///
-    /// If an image cannot be opened or decoded; it is named.
-    pub fn load(&self, studies: &[&EncodedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
+    /// If a study has no image, or an image cannot be opened or decoded; it is named.
+    pub fn load(&self, studies: &[&TokenizedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
         let size = self.transform.size();
         let dims = [studies.len(), self.views, 3, size, size];
         let mut pixels = Vec::with_capacity(dims.iter().product());
-        for study in studies {
-            let last = study.images.last().ok_or_else(|| DataError::NoImage {
-                study: study.id.clone(),
-            })?;
-            for view in 0..self.views {
-                let path = study.images.get(view).unwrap_or(last);
+        let mut present = Vec::with_capacity(studies.len() * self.views);
+        for (index, study) in studies.iter().enumerate() {
+            if study.images.is_empty() {
+                return Err(DataError::NoImage {
+                    study: study.id.clone(),
+                });
+            }
+            for (view, path) in study.images.iter().take(self.views).enumerate() {
                 let seed = self.image_seed(&study.id, view, epoch);
                 let square = self
                     .transform
@@ -87,8 +91,14 @@ impl ImageLoader {
                     .map_err(|error| transform_error(path, &error))?;
                 pixels.extend_from_slice(&square);
             }
+            present.extend((0..self.views).map(|view| view < study.images.len()));
+            pixels.resize((index + 1) * self.views * 3 * size * size, 0);
         }
-        Ok(ImageBlock { dims, pixels })
+        Ok(ImageBlock {
+            dims,
+            pixels,
+            present,
+        })
     }
 
     /// Decodes and resizes the given images on all cores, so that the first epoch is as fast as the
@@ -168,12 +178,12 @@ fn transform_error(path: &Path, error: &TransformError) -> DataError {
 mod tests {
     use super::*;
 
-    fn study(folder: &Path, id: &str) -> EncodedStudy {
+    fn study(folder: &Path, id: &str) -> TokenizedStudy {
         let path = folder.join(format!("{id}.png"));
         image::GrayImage::from_fn(20, 12, |x, y| image::Luma([(x * 12 + y) as u8]))
             .save(&path)
             .expect("written");
-        EncodedStudy {
+        TokenizedStudy {
             id: id.to_owned(),
             images: vec![path],
             tokens: vec![0, 1, 0],
@@ -265,8 +275,30 @@ mod tests {
     }
 
     #[test]
+    fn views_beyond_the_images_of_a_study_are_missing_and_zero() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let one = study(folder.path(), "a");
+        let mut two = study(folder.path(), "b");
+        two.images.extend(one.images.clone());
+        let transform = ImageTransform::Resize { size: 6 };
+        let load = |views| {
+            let loader = ImageLoader::new(transform, views, 0, 0);
+            loader.load(&[&one, &two], 0).expect("readable")
+        };
+        let block = load(2);
+        assert_eq!(block.dims, [2, 2, 3, 6, 6]);
+        assert_eq!(block.present, [true, false, true, true]);
+        let views: Vec<&[u8]> = block.pixels.chunks(3 * 6 * 6).collect();
+        assert_eq!(views[1], [0; 3 * 6 * 6]);
+        assert_eq!(views[3], views[0]);
+        let first = load(1);
+        assert_eq!(first.present, [true, true]);
+        assert_eq!(first.pixels, [views[0], views[2]].concat());
+    }
+
+    #[test]
     fn a_study_without_images_is_named() {
-        let study = EncodedStudy {
+        let study = TokenizedStudy {
             id: "s9".to_owned(),
             images: Vec::new(),
             tokens: Vec::new(),

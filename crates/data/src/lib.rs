@@ -21,7 +21,7 @@
 //! use std::sync::Arc;
 //!
 //! use ithn_data::{
-//!     BatchLoader, BatchMember, Cleaning, EncodedStudy, ImageLoader, ImageTransform, Tokenizer,
+//!     BatchLoader, BatchMember, Cleaning, TokenizedStudy, ImageLoader, ImageTransform, Tokenizer,
 //!     read_annotation, shuffled_order,
 //! };
 //!
@@ -39,7 +39,7 @@
 //! let encoded = studies
 //!     .iter()
 //!     .map(|study| {
-//!         Ok(EncodedStudy {
+//!         Ok(TokenizedStudy {
 //!             id: study.id.clone(),
 //!             images: study.images.clone(),
 //!             tokens: tokenizer.encode_study(&study.id, &study.report, 60)?,
@@ -99,7 +99,7 @@ pub use exclusion::{Exclusion, ExclusionReason, Exclusions, OnBadStudy};
 pub use image::{DecodedImage, FileKind, decode_image, decode_image_bytes, inspect_image};
 pub use image_loader::{ImageBlock, ImageLoader};
 pub use labels::{CHEXPERT_LABELS, Label, Labels};
-pub use loader::{BatchLoader, BatchMember, EncodedStudy, LoadedBatch, TokenBlock, pad_tokens};
+pub use loader::{BatchLoader, BatchMember, LoadedBatch, TokenBlock, TokenizedStudy, pad_tokens};
 pub use mimic::{MimicOptions, MimicStudies, read_mimic, read_mimic_first};
 pub use order::shuffled_order;
 pub use screening::{ImageCheck, screen_first_images, screen_images};

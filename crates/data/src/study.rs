@@ -47,7 +47,8 @@ pub struct Study {
     pub id: String,
     /// Patient id; a negative never has the same one.
     pub patient: String,
-    /// Image files, one per view.
+    /// Image files, one per view, at least one; a study with fewer than the model's views lacks the
+    /// last ones.
     pub images: Vec<PathBuf>,
     /// Raw report text.
     pub report: String,
@@ -64,6 +65,6 @@ pub struct Study {
 pub struct NegativeStudy {
     /// Its report.
     pub report: String,
-    /// Its images, one per view.
+    /// Its images, one per view, at least one.
     pub images: Vec<PathBuf>,
 }

@@ -81,7 +81,8 @@ impl MultiHeadAttention {
     /// # Shapes
     ///
     /// - queries: `[batch, length, d_model]`
-    /// - mask: `[batch, length, attended length]`, true where attention is masked out
+    /// - mask: `[batch, length, attended length]`, true where attention is masked out; its length may
+    ///   be 1, a mask for all queries
     /// - output: `[batch, length, d_model]`
     ///
     /// # Panics

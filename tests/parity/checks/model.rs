@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use ithn::import::{NamedTensors, collect_released, load_released};
-use ithn::models::{R2GenCmn, R2GenCmnConfig};
+use ithn::models::{ImageFeature, R2GenCmn, R2GenCmnConfig};
 use ithn::plugin::{Ithn, IthnConfig};
 use ithn_backbone::{BatchNormConfig, BlockKind, ResNetConfig};
 use ithn_decoder::TransformerConfig;
@@ -39,6 +39,7 @@ impl ModelOptions {
             vocabulary,
         )
         .with_visual_dropout(0.0)
+        .with_image_feature(ImageFeature::Backbone)
     }
 
     /// The model around a generator's golden weights, with an untrained backbone of the right

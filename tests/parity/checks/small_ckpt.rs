@@ -116,10 +116,10 @@ impl Golden {
         let features =
             generator.backbone_features(StudyBatch::new(precision.tensor(self.images(&pool)?)));
         let checks = vec![
-            self.compare("patch_feats", features.patches.clone())?,
+            self.compare("patch_feats", features.patches.values.clone())?,
             self.compare("avg_feats", features.pooled)?,
         ];
-        Ok((checks, features.patches))
+        Ok((checks, features.patches.values))
     }
 
     fn compare<const D: usize>(

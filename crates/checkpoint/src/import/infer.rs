@@ -3,7 +3,7 @@ use ithn_decoder::TransformerConfig;
 use ithn_memory::CrossModalMemoryConfig;
 
 use super::tensors::{ImportError, NamedTensors};
-use ithn_models::R2GenCmnConfig;
+use ithn_models::{ImageFeature, R2GenCmnConfig};
 
 /// Where the released state keeps the backbone.
 const BACKBONE: &str = "visual_extractor.model";
@@ -96,7 +96,8 @@ pub fn infer_released(
             TransformerConfig::new(d_model, d_ff, heads, layers),
             vocabulary,
         )
-        .with_views(pooled / channels),
+        .with_views(pooled / channels)
+        .with_image_feature(ImageFeature::Backbone),
         projection_width,
     })
 }
@@ -219,6 +220,7 @@ mod tests {
             7,
         )
         .with_views(2)
+        .with_image_feature(ImageFeature::Backbone)
     }
 
     #[test]

@@ -51,8 +51,8 @@ pub enum GeneratorConfig {
         transformer: TransformerConfig,
         /// Dropout after the visual embedding.
         visual_dropout: f64,
-        /// Features that studies are embedded by.
-        #[serde(default)]
+        /// Image feature that a study is embedded by; a file without the key means the backbone's.
+        #[serde(default = "ImageFeature::of_older_files")]
         image_feature: ImageFeature,
     },
     /// [`R2Gen`](crate::R2Gen).
