@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use burn::module::Module;
 use burn::tensor::Device;
 use ithn::backbone::ResNetConfig;
 use ithn::data::{Cleaning, ImageLoader, ImageTransform, TokenizedStudy, Tokenizer};
