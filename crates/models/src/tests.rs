@@ -153,7 +153,7 @@ impl GeneratorTask for MissingViewsDoNotTrain {
             let encoded = generator.encode(incomplete_studies(missing, &device));
             let forced = generator.force(&encoded.context, &reports(&device));
             let mut loss =
-                generator.log_probs(forced.hidden).mean() + encoded.pooled.square().mean();
+                generator.log_probs(forced.hidden).mean() + encoded.pooled.clone().square().mean();
             if let Some(penalty) = forced.penalty {
                 loss = loss + penalty;
             }
