@@ -185,7 +185,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         hardness: Fraction::new(0.8)?,
     };
     let mut model = config.init(Generator::new(vocabulary, &device), &device);
-    let mut optimizer: ModuleOptimizer = AdamConfig::new().into();
+    let mut optimizer: ModuleOptimizer = AdamConfig::new().init();
 
     println!("step  hardness  language  contrastive   z·u    z·ũ");
     for step in 0..STEPS {
