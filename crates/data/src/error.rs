@@ -4,6 +4,7 @@ use thiserror::Error;
 
 /// Invalid input data: names the file and the row or key, and how to fix it.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// A file or folder cannot be opened, read or written.
     #[error("{action} {path}: {source}")]

@@ -32,6 +32,7 @@ impl FromStr for OnBadStudy {
 /// Why a study is excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ExclusionReason {
     /// Its report lacks the wanted section, or the section is empty.
     NoSection,

@@ -128,7 +128,12 @@ impl ReportSections {
         let mut sections = ReportSections::default();
         for (heading, lines) in split_sections(report) {
             let text = joined(lines);
-            if !says_something(&text) {
+            let is_empty = match heading {
+                Heading::Findings | Heading::Impression | Heading::Both => !says_something(&text),
+                // A comparison may be a removed date, `___`.
+                _ => text.is_empty(),
+            };
+            if is_empty {
                 continue;
             }
             match heading {
@@ -346,7 +351,7 @@ mod tests {
 
     #[test]
     fn all_sections_are_told_apart() {
-        let report = "preamble\nREASON FOR EXAM: Cough.\nTECHNIQUE: PA.\nCOMPARISONS: None.\n\
+        let report = "preamble\nREASON FOR EXAM: Cough.\nTECHNIQUE: PA.\nCOMPARISONS: ___.\n\
             FINDINGS: Clear.\nCONCLUSION: Normal.\nNOTIFICATION: none";
         let sections = ReportSections::of(report);
         let texts = [
@@ -356,7 +361,7 @@ mod tests {
             &sections.findings,
             &sections.impression,
         ];
-        assert_eq!(texts, ["Cough.", "PA.", "None.", "Clear.", "Normal."]);
+        assert_eq!(texts, ["Cough.", "PA.", "___.", "Clear.", "Normal."]);
         assert!(
             ReportSection::Whole
                 .extract(report)
