@@ -1,4 +1,3 @@
-mod dicom_start;
 mod kind;
 
 use std::fs::File;
@@ -7,15 +6,12 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-#[cfg(feature = "dicom")]
-pub(crate) use self::dicom_start::elements_start;
 pub use self::kind::FileKind;
 use self::kind::START;
 use crate::error::DataError;
 use crate::jpeg::decode_jpeg;
-
-/// Longest side that is decoded in pixels, twice that of the largest detectors.
-pub(crate) const MAX_SIDE: u32 = 16_384;
+pub use crate::pixels::DecodedImage;
+use crate::pixels::{MAX_SIDE, check_dimensions, image_error};
 
 /// Most bytes that decoding one image may take.
 const MAX_BYTES: u64 = 1 << 30;
@@ -25,19 +21,6 @@ const MAX_FILE_BYTES: u64 = 1 << 28;
 
 /// Bytes read to find an image's dimensions: first few, then many, then all.
 const HEADERS: [u64; 3] = [1 << 14, 1 << 21, MAX_FILE_BYTES];
-
-/// A decoded 8-bit image: one channel (gray) or three (RGB), interleaved, row by row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodedImage {
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// 1 or 3.
-    pub channels: usize,
-    /// `height · width · channels` values.
-    pub pixels: Vec<u8>,
-}
 
 /// Decodes a PNG, JPEG or (with the feature `dicom`) DICOM file, recognised by content, not by name.
 ///
@@ -147,25 +130,6 @@ fn limits() -> Limits {
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
     limits
-}
-
-/// Rejects empty images and sides beyond [`MAX_SIDE`].
-pub(crate) fn check_dimensions(path: &Path, width: usize, height: usize) -> Result<(), DataError> {
-    let side = MAX_SIDE as usize;
-    if width == 0 || height == 0 || width > side || height > side {
-        return Err(image_error(
-            path,
-            format!("{width}×{height} pixels are outside the limits of 1 to {side} a side"),
-        ));
-    }
-    Ok(())
-}
-
-pub(crate) fn image_error(path: &Path, reason: String) -> DataError {
-    DataError::Image {
-        path: path.to_owned(),
-        reason,
-    }
 }
 
 /// Opens a file and returns it with its length; rejects empty and oversized files.

@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 use crate::cache::ImageCache;
 use crate::error::DataError;
-use crate::image::{DecodedImage, decode_image};
-use crate::loader::TokenizedStudy;
+use crate::image::decode_image;
+use crate::pixels::DecodedImage;
+use crate::study::TokenizedStudy;
 use crate::transform::{ImageTransform, TransformError};
 
 /// Images of a batch as three planes each, values 0 to 255.

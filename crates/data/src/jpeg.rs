@@ -8,7 +8,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::error::DataError;
-use crate::image::{DecodedImage, check_dimensions, image_error};
+use crate::pixels::{DecodedImage, check_dimensions, image_error};
 
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 

@@ -1,25 +1,13 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::error::DataError;
 use crate::image_loader::{ImageBlock, ImageLoader};
+use crate::study::TokenizedStudy;
 
 /// Batches that a worker may prepare ahead.
 const AHEAD: usize = 2;
-
-/// A study ready to be loaded: tokens, and images still on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenizedStudy {
-    /// Identifier.
-    pub id: String,
-    /// Image files, one per view, at least one; a study with fewer than the model's views lacks the
-    /// last ones.
-    pub images: Vec<PathBuf>,
-    /// 0, the ids of the words, 0 (absent if the report was cut).
-    pub tokens: Vec<u32>,
-}
 
 /// A study of a batch, and its negative: indices into the list of encoded studies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

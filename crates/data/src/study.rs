@@ -68,3 +68,15 @@ pub struct NegativeStudy {
     /// Its images, one per view, at least one.
     pub images: Vec<PathBuf>,
 }
+
+/// A study ready to be loaded: tokens, and images still on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizedStudy {
+    /// Identifier.
+    pub id: String,
+    /// Image files, one per view, at least one; a study with fewer than the model's views lacks the
+    /// last ones.
+    pub images: Vec<PathBuf>,
+    /// 0, the ids of the words, 0 (absent if the report was cut).
+    pub tokens: Vec<u32>,
+}

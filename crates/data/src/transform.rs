@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::image::{DecodedImage, MAX_SIDE};
+use crate::pixels::{DecodedImage, MAX_SIDE};
 
 /// Mean of ImageNet's channels, for values in `[0, 1]`.
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];

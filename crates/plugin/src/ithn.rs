@@ -1,9 +1,9 @@
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use ithn_alignment::{Alignment, AlignmentTerms, Embeddings};
 use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
 
 use crate::batch::{NegativeBatch, TrainingBatch, equal_reports};
-use crate::config::{LossWeights, TextPath};
+use crate::config::{IthnConfig, LossWeights, TextPath};
 use crate::language::{language_loss, target_log_probs};
 
 /// Loss terms of a batch, each `[1]`.
@@ -42,6 +42,22 @@ struct Features {
     reports: Tensor<3>,
     negative_images: Option<Tensor<2>>,
     negative_reports: Tensor<3>,
+}
+
+impl IthnConfig {
+    /// Puts the plug-in around a generator. The configuration must be [valid](Self::validate).
+    pub fn init<G: ReportGenerator>(&self, generator: G, device: &Device) -> Ithn<G> {
+        let widths = [generator.pooled_width(), generator.hidden_width()];
+        let [image_width, report_width] = widths;
+        Ithn {
+            generator,
+            alignment: self.alignment().init(image_width, report_width, device),
+            text_path: self.text_path,
+            hold_report_states: self.hold_report_states,
+            mask_equal_reports: self.mask_equal_reports,
+            weights: self.weights,
+        }
+    }
 }
 
 impl<G: ReportGenerator> Ithn<G> {

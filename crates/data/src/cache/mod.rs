@@ -11,7 +11,8 @@ use rayon::prelude::*;
 use self::shard::{Entry, Shard, is_shard, write_shard};
 use crate::error::DataError;
 use crate::exclusion::OnBadStudy;
-use crate::image::{DecodedImage, decode_image, image_error};
+use crate::image::decode_image;
+use crate::pixels::{DecodedImage, image_error};
 use crate::replace::FileStamp;
 use crate::transform::{ImageTransform, Preparation};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::image::{DecodedImage, MAX_SIDE};
+use crate::pixels::{DecodedImage, MAX_SIDE};
 use crate::replace::{FileStamp, replace_file};
 use crate::transform::Preparation;
 

@@ -17,8 +17,9 @@ use self::grayscale::{equalise_histogram, scale};
 use self::header::PixelHeader;
 use self::samples::Samples;
 use self::syntax::{Codec, codec, data_set};
+use crate::dicom_start::elements_start;
 use crate::error::DataError;
-use crate::image::{DecodedImage, check_dimensions, elements_start, image_error};
+use crate::pixels::{DecodedImage, check_dimensions, image_error};
 
 /// Signature of a JP2 file.
 const JP2_SIGNATURE: &[u8] = b"\0\0\0\x0cjP  \r\n\x87\n";

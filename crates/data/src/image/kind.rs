@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::dicom_start::elements_start;
+use crate::dicom_start::elements_start;
 use crate::error::DataError;
 
 /// Bytes read to recognise a file.
