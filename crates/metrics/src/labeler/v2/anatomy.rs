@@ -91,11 +91,11 @@ pub(super) fn place(text: &Text, at: usize) -> Option<Place> {
     let (this, next) = (text.word(at), text.word(at + 1));
     let is_wall = matches!(this, "chest" | "body" | "abdominal" | "bowel") && next == "wall";
     let is_soft_tissue = this == "soft" && matches!(next, "tissue" | "tissues");
+    // "thyroid lobe"
+    let is_lobe_of_organ = matches!(this, "lobe" | "lobes") && is_organ(text.before(at, 1));
     // "lobe of the thyroid": the organ comes later.
     let is_part = matches!(this, "lobe" | "lobes" | "base") && next == "of";
-    if is_wall || is_soft_tissue {
-        Some(Place::Elsewhere)
-    } else if matches!(this, "lobe" | "lobes") && is_organ(text.before(at, 1)) {
+    if is_wall || is_soft_tissue || is_lobe_of_organ {
         Some(Place::Elsewhere)
     } else if is_part {
         None

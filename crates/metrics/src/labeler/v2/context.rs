@@ -149,7 +149,8 @@ pub(super) fn requested(text: &Text) -> Range<usize> {
     let Some(colon) = (1..text.len().min(HEADING + 1)).find(is_colon) else {
         return 0..0;
     };
-    if !(0..colon).any(|at| REQUEST_HEADINGS.has(text.word(at))) {
+    let asks = |at: usize| REQUEST_HEADINGS.has(text.word(at)) || text.reads(at, &["r", "o"]);
+    if !(0..colon).any(asks) {
         return 0..0;
     }
     let end = (colon + 1..text.len())

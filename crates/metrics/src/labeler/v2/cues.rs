@@ -133,7 +133,7 @@ pub(super) const CONSIDERATION: Words =
 
 /// Verbs and nouns whose "for" names what is looked for, there or not.
 pub(super) const PURPOSE: Words = Words::new(
-    "evaluate evaluated evaluating evaluation eval assess assessed assessing assessment look \
+    "evaluate evaluated evaluating evaluation eval reevaluate reassess recheck assess assessed assessing assessment look \
      looking check checking screen screening search searching investigate investigation examine \
      examination workup monitor monitoring watch surveillance sensitive sensitivity insensitive \
      test testing exclusion inspect inspection",
@@ -156,8 +156,9 @@ pub(super) const TREATMENT: Words = Words::new(
 );
 
 /// Words of a heading that asks for the film rather than describing it.
-pub(super) const REQUEST_HEADINGS: Words =
-    Words::new("indication indications history hx reason request requisition question clinical");
+pub(super) const REQUEST_HEADINGS: Words = Words::new(
+    "indication indications history hx reason request requisition question clinical rule",
+);
 
 /// Words of a heading under which the film is described.
 pub(super) const FINDINGS_HEADINGS: Words = Words::new(
@@ -180,7 +181,8 @@ pub(super) const ADVICE: Words =
 
 /// After a removal, these say that it has not happened yet.
 pub(super) const PLANNED: Words = Words::new(
-    "recommended planned suggested considered pending advised consider scheduled anticipated",
+    "recommended planned suggested considered pending advised consider scheduled anticipated \
+     attempted unsuccessful",
 );
 
 /// Right before a removal, these say that it is done even if "prior" or "follow" stands before them.

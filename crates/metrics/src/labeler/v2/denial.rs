@@ -62,7 +62,7 @@ fn denies(text: &Text, at: usize) -> bool {
         "o" => text.before(at, 1) == "w",
         "cannot" | "can't" => false,
         _ if NOT.has(this) => {
-            !speaks_of_change(text, at + 1) && !(denies_before(text, at) || is_degree(text, at))
+            !(speaks_of_change(text, at + 1) || denies_before(text, at) || is_degree(text, at))
         }
         "free" | "absence" | "lack" => {
             matches!(next, "of" | "from") && !speaks_of_change(text, at + 2)

@@ -58,7 +58,7 @@ fn removed_before(text: &Text, start: usize, end: usize) -> bool {
         if noun || participle {
             let planned = is_planned(text, at) || text.any_before(at, 2, &IN_PART);
             let planned = planned || is_planned_after(text, end);
-            return !planned && !(crossed && text.persists(end));
+            return !(planned || crossed && text.persists(end));
         }
     }
     false

@@ -66,9 +66,16 @@ pub(super) fn cannot_be_excluded(text: &Text, start: usize, end: usize) -> bool 
         .find(|&at| open(at) || asks(at));
     let ahead = (end..text.len().min(end + REACH))
         .take_while(|&at| !text.breaks(at))
-        .find(|&at| open(at));
+        .find(|&at| open(at) && !excludes_next(text, at));
     behind.is_some_and(|cue| !(has_comma(text, cue, start) && text.persists(end)))
         || ahead.is_some_and(|cue| text.reaches_back(end, cue))
+}
+
+/// "effusion, cannot exclude pneumonia": the doubt is about what follows.
+fn excludes_next(text: &Text, at: usize) -> bool {
+    let is_active = matches!(text.word(at), "exclude" | "rule");
+    let mut ahead = (at..text.len().min(at + 8)).take_while(|&at| !text.breaks(at));
+    is_active && ahead.any(|at| text.is_finding(at))
 }
 
 /// "in this patient with": what the patient has is stated.
@@ -129,10 +136,12 @@ fn is_denied_doubt(text: &Text, at: usize) -> bool {
 /// "is possible", "less likely", "versus X", "(?)", ": questionable": only where the doubt is about this finding
 /// rather than about its cause.
 fn after(text: &Text, end: usize) -> bool {
-    let bracketed = (text.is(end, Kind::Query) && text.is(end + 1, Kind::Comma))
-        || (text.is(end, Kind::Comma)
-            && text.is(end + 1, Kind::Query)
-            && text.is(end + 2, Kind::Comma));
+    // "edema (?)", "(edema?)", "edema (?mild)", but not "opacity (?edema)".
+    let opens = usize::from(text.is(end, Kind::Comma));
+    let is_query = text.is(end + opens, Kind::Query);
+    let asks_itself = !(end + opens..end + opens + 5).any(|at| text.is_finding(at));
+    let closes = text.is(end + opens + 1, Kind::Comma);
+    let bracketed = is_query && (closes || (text.word(end) == "(" && asks_itself));
     if bracketed || matches!(text.word(end), "versus" | "vs") {
         return true;
     }
