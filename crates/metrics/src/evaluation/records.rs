@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::error::EvaluationError;
+use super::formats::{self, Content, Format, KNOWN, Layout, Section};
 
 /// A row of a file of reports.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,11 +26,12 @@ pub(super) struct Record {
 #[derive(Debug, Clone)]
 pub(super) struct Records {
     pub path: PathBuf,
+    pub layout: Layout,
     pub rows: Vec<Record>,
 }
 
-const ID: &[&str] = &["id", "study_id", "uid", "image_id"];
-const PREDICTION: &[&str] = &[
+pub(super) const ID: &[&str] = &["id", "study_id", "uid", "image_id"];
+pub(super) const PREDICTION: &[&str] = &[
     "prediction",
     "predictions",
     "pred",
@@ -38,7 +40,7 @@ const PREDICTION: &[&str] = &[
     "generated",
     "res",
 ];
-const REFERENCE: &[&str] = &[
+pub(super) const REFERENCE: &[&str] = &[
     "reference",
     "references",
     "ref",
@@ -47,16 +49,20 @@ const REFERENCE: &[&str] = &[
     "gts",
     "target",
 ];
-const TEXT: &[&str] = &["report", "text", "caption", "0"];
+pub(super) const TEXT: &[&str] = &["report", "text", "caption", "0"];
 
 impl Records {
-    /// Reads a file; it is JSON if it begins with `[` or `{`.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+    /// Reads a file of any known form; of files with sections, one or both.
+    pub fn read(path: &Path, section: Section) -> Result<Self, EvaluationError> {
         let text = read_text(path)?;
-        let rows = if text.trim_start().starts_with(['[', '{']) && !is_csv(path) {
-            from_json(path, &text)?
-        } else {
-            from_csv(path, &text)?
+        let plain = |format| Layout {
+            format,
+            may_have_empty_last: false,
+        };
+        let (rows, layout) = match formats::read(path, &text, section)? {
+            Content::Rows(rows, layout) => (rows, layout),
+            Content::Json(value) => (from_json(path, value)?, plain(Format::Json)),
+            Content::Csv => (from_csv(path, &text)?, plain(Format::Csv)),
         };
         if rows.is_empty() {
             return Err(EvaluationError::Empty {
@@ -65,6 +71,7 @@ impl Records {
         }
         Ok(Self {
             path: path.to_owned(),
+            layout,
             rows,
         })
     }
@@ -75,13 +82,8 @@ impl Records {
     }
 }
 
-fn is_csv(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
-}
-
 /// The text of a file, without a byte order mark.
-pub(super) fn read_text(path: &Path) -> Result<String, EvaluationError> {
+pub(crate) fn read_text(path: &Path) -> Result<String, EvaluationError> {
     let bytes = fs::read(path).map_err(|source| EvaluationError::Io {
         path: path.to_owned(),
         source,
@@ -108,7 +110,7 @@ pub(super) fn read_text(path: &Path) -> Result<String, EvaluationError> {
 }
 
 /// Rows of a CSV text, each with its number; all have as many fields as the first.
-pub(super) fn csv_rows(
+pub(crate) fn csv_rows(
     path: &Path,
     text: &str,
 ) -> Result<Vec<(usize, Vec<String>)>, EvaluationError> {
@@ -139,7 +141,7 @@ pub(super) fn csv_rows(
 }
 
 /// Where a column of one of these names is; names are compared without case and blanks around them.
-pub(super) fn column(header: &[String], names: &[&str]) -> Option<usize> {
+pub(crate) fn column(header: &[String], names: &[&str]) -> Option<usize> {
     let named = |cell: &String| {
         names
             .iter()
@@ -189,7 +191,10 @@ fn unnamed(path: &Path, header: &[String]) -> EvaluationError {
     EvaluationError::Column {
         path: path.to_owned(),
         what: "predictions or references",
-        expected: [PREDICTION, REFERENCE, TEXT].concat().join(", "),
+        expected: format!(
+            "{} (known forms: {KNOWN})",
+            [PREDICTION, REFERENCE, TEXT].concat().join(", ")
+        ),
         found: header
             .iter()
             .take(8)
@@ -199,12 +204,7 @@ fn unnamed(path: &Path, header: &[String]) -> EvaluationError {
     }
 }
 
-fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
-    let value: Value = serde_json::from_str(text).map_err(|error| EvaluationError::Row {
-        path: path.to_owned(),
-        row: error.line(),
-        reason: format!("not JSON: {error}"),
-    })?;
+fn from_json(path: &Path, value: Value) -> Result<Vec<Record>, EvaluationError> {
     let mut records = Vec::new();
     let failed = |row, reason| EvaluationError::Row {
         path: path.to_owned(),
@@ -251,10 +251,10 @@ fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
             }
         }
         _ => {
-            return Err(EvaluationError::Layout {
-                path: path.to_owned(),
-                reason: "expected a JSON list or object of reports".to_owned(),
-            });
+            return Err(formats::unknown(
+                path,
+                "neither a JSON list nor an object of reports",
+            ));
         }
     }
     let with_id = records.iter().filter(|record| record.id.is_some()).count();
@@ -271,7 +271,7 @@ fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
 }
 
 /// A report, several references, or an object with named ones.
-fn record(item: Value) -> Result<Record, String> {
+pub(super) fn record(item: Value) -> Result<Record, String> {
     match item {
         Value::String(text) => Ok(Record {
             text: Some(text),
@@ -309,7 +309,7 @@ fn record(item: Value) -> Result<Record, String> {
             if record.prediction.is_none() && record.references.is_empty() && record.text.is_none()
             {
                 return Err(format!(
-                    "no report: expected one of {}",
+                    "no report: expected one of {} (known forms: {KNOWN})",
                     [PREDICTION, REFERENCE, TEXT].concat().join(", ")
                 ));
             }
