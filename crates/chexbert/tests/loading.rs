@@ -156,3 +156,17 @@ fn batches_change_nothing_but_rounding() {
     assert!(chexbert.read::<&str>(&[]).is_empty());
     assert_eq!(chexbert.embed(&["heart"])[0].len(), chexbert.sizes().hidden);
 }
+
+/// Threads of a search for negatives share one.
+#[test]
+fn one_model_serves_several_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    let chexbert = load(&fixture("chexbert.pth"), &fixture("vocab.txt")).unwrap();
+    shared(&chexbert);
+    let alone = chexbert.embed(&["no effusion"]);
+    let both = std::thread::scope(|scope| {
+        let threads = [0, 1].map(|_| scope.spawn(|| chexbert.embed(&["no effusion"])));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(both, [alone.clone(), alone]);
+}
