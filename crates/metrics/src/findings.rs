@@ -232,6 +232,17 @@ impl FindingCounts {
     }
 }
 
+impl std::iter::Sum for Confusion {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |total, counts| Self {
+            true_positives: total.true_positives + counts.true_positives,
+            false_positives: total.false_positives + counts.false_positives,
+            false_negatives: total.false_negatives + counts.false_negatives,
+            true_negatives: total.true_negatives + counts.true_negatives,
+        })
+    }
+}
+
 impl Confusion {
     /// Number of studies in which the class is true.
     pub fn support(&self) -> u64 {
@@ -248,6 +259,16 @@ impl Confusion {
             recall: ratio(hits, self.support()),
             f1: ratio(2 * hits, named + self.support()),
         }
+    }
+
+    /// Adds a case.
+    pub(crate) fn add(&mut self, truth: bool, predicted: bool) {
+        *match (truth, predicted) {
+            (true, true) => &mut self.true_positives,
+            (false, true) => &mut self.false_positives,
+            (true, false) => &mut self.false_negatives,
+            (false, false) => &mut self.true_negatives,
+        } += 1;
     }
 
     fn count(&mut self, (truth, predicted): (u64, u64), mask: u64) {

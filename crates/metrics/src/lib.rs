@@ -8,6 +8,7 @@
 //! | Are the claims true? | [`FindingCounts`]: per class, micro, macro and example-based, over any subset of classes |
 //! | Does the model write more than one report? | [`diversity()`] |
 //! | Does an image find its own report? | [`retrieval()`], [`near_twin_accuracy`] |
+//! | What would other tools say? RadGraph F1, RadCliQ, CheXbert F1 by policy, temporal F1 | [`clinical`] |
 //! | All of it, from files | [`evaluation`] |
 //! | Is B better than A? | [`sign_flip`] over seeds, [`compare_studies`] over studies |
 //!
@@ -30,6 +31,7 @@
 
 mod bleu;
 mod cider;
+pub mod clinical;
 mod corpus;
 mod diversity;
 mod error;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::EvaluationError;
+use super::formats::Section;
 use super::records::{PREDICTION, REFERENCE, Record, Records, is_json, read_text};
 use super::table::{cell, column, csv_rows};
 use super::{ClassFindings, class_findings};
@@ -53,7 +54,7 @@ fn from_records(path: &Path) -> Result<Vec<TaggedReport>, EvaluationError> {
             tags: None,
         }
     };
-    Ok(Records::read(path)?.rows.into_iter().map(report).collect())
+    Ok(Records::read(path, Section::Both)?.rows.into_iter().map(report).collect())
 }
 
 fn from_csv(path: &Path, text: &str) -> Result<Vec<TaggedReport>, EvaluationError> {

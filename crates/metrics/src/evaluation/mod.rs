@@ -2,6 +2,7 @@
 
 mod compare;
 mod error;
+pub mod formats;
 mod labels;
 mod mesh;
 mod output;
@@ -18,7 +19,9 @@ pub use labels::{LabelFile, Statuses};
 pub use mesh::{ClassAgreement, TaggedReport, agreement, findings_of_tags, read_tagged_reports};
 pub use output::{write_json, write_study_scores};
 pub use ranked::{NearTwins, RankedStudy, Ranking, RankingTask, rank, ranked_table, read_ranked};
-pub use studies::{ReportFiles, ScoredStudy, read_studies, read_untouched_studies};
+pub use studies::{
+    ReportFiles, ScoredStudy, read_section_studies, read_studies, read_untouched_studies,
+};
 
 use crate::{
     bleu::{BleuCounts, bleu_counts},

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::error::EvaluationError;
+use super::formats::{self, Content, Format, KNOWN, Layout, Section};
 use super::table::{cell, column, csv_rows};
 
 /// A row of a file of reports.
@@ -26,6 +27,7 @@ pub(super) struct Record {
 #[derive(Debug, Clone)]
 pub(super) struct Records {
     pub path: PathBuf,
+    pub layout: Layout,
     pub rows: Vec<Record>,
 }
 
@@ -51,12 +53,17 @@ pub(super) const REFERENCE: &[&str] = &[
 pub(super) const TEXT: &[&str] = &["report", "text", "caption", "0"];
 
 impl Records {
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+    /// Reads a file of any known form; of files with sections, one or both.
+    pub fn read(path: &Path, section: Section) -> Result<Self, EvaluationError> {
         let text = read_text(path)?;
-        let rows = match is_json(path, &text) {
-            true => from_json(path, &text)?,
-            false => from_csv(path, &text)?,
+        let plain = |format| Layout {
+            format,
+            may_have_empty_last: false,
+        };
+        let (rows, layout) = match formats::read(path, &text, section)? {
+            Content::Rows(rows, layout) => (rows, layout),
+            Content::Json(value) => (from_json(path, value)?, plain(Format::Json)),
+            Content::Csv => (from_csv(path, &text)?, plain(Format::Csv)),
         };
         if rows.is_empty() {
             return Err(EvaluationError::Empty {
@@ -65,6 +72,7 @@ impl Records {
         }
         Ok(Self {
             path: path.to_owned(),
+            layout,
             rows,
         })
     }
@@ -84,7 +92,7 @@ pub(super) fn is_json(path: &Path, text: &str) -> bool {
 }
 
 /// The text of a file, without a byte order mark.
-pub(super) fn read_text(path: &Path) -> Result<String, EvaluationError> {
+pub(crate) fn read_text(path: &Path) -> Result<String, EvaluationError> {
     let bytes = fs::read(path).map_err(|source| EvaluationError::Io {
         path: path.to_owned(),
         source,
@@ -151,7 +159,10 @@ fn unnamed(path: &Path, header: &[String]) -> EvaluationError {
     EvaluationError::Column {
         path: path.to_owned(),
         what: "predictions or references",
-        expected: [PREDICTION, REFERENCE, TEXT].concat().join(", "),
+        expected: format!(
+            "{} (known forms: {KNOWN})",
+            [PREDICTION, REFERENCE, TEXT].concat().join(", ")
+        ),
         found: header
             .iter()
             .take(8)
@@ -161,15 +172,7 @@ fn unnamed(path: &Path, header: &[String]) -> EvaluationError {
     }
 }
 
-fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
-    let value: Value = serde_json::from_str(text).map_err(|error| EvaluationError::Row {
-        path: path.to_owned(),
-        row: error.line(),
-        reason: match error.is_eof() {
-            true => format!("not JSON: {error}: the file may be cut short"),
-            false => format!("not JSON: {error}"),
-        },
-    })?;
+fn from_json(path: &Path, value: Value) -> Result<Vec<Record>, EvaluationError> {
     let mut records = Vec::new();
     let failed = |row, reason| EvaluationError::Row {
         path: path.to_owned(),
@@ -216,10 +219,10 @@ fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
             }
         }
         _ => {
-            return Err(EvaluationError::Layout {
-                path: path.to_owned(),
-                reason: "expected a JSON list or object of reports".to_owned(),
-            });
+            return Err(formats::unknown(
+                path,
+                "neither a JSON list nor an object of reports",
+            ));
         }
     }
     let with_id = records.iter().filter(|record| record.id.is_some()).count();
@@ -236,7 +239,7 @@ fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
 }
 
 /// A report, several references, or an object with named ones.
-fn record(item: Value) -> Result<Record, String> {
+pub(super) fn record(item: Value) -> Result<Record, String> {
     match item {
         Value::String(text) => Ok(Record {
             text: Some(cell(&text).to_owned()),
@@ -274,7 +277,7 @@ fn record(item: Value) -> Result<Record, String> {
             if record.prediction.is_none() && record.references.is_empty() && record.text.is_none()
             {
                 return Err(format!(
-                    "no report: expected one of {}",
+                    "no report: expected one of {} (known forms: {KNOWN})",
                     [PREDICTION, REFERENCE, TEXT].concat().join(", ")
                 ));
             }

@@ -42,7 +42,7 @@ pub(super) fn cell(text: &str) -> &str {
 /// Rows of a CSV text, each with its number; all have as many fields as the first. Fields are separated by
 /// commas, unless the first row has known column names only with semicolons, tabs or bars between them, or the
 /// file is called `.tsv`.
-pub(super) fn csv_rows(
+pub(crate) fn csv_rows(
     path: &Path,
     text: &str,
 ) -> Result<Vec<(usize, Vec<String>)>, EvaluationError> {
@@ -76,7 +76,7 @@ pub(super) fn csv_rows(
 }
 
 /// Where a column of one of these names is; names are compared without case and blanks around them.
-pub(super) fn column(header: &[String], names: &[&str]) -> Option<usize> {
+pub(crate) fn column(header: &[String], names: &[&str]) -> Option<usize> {
     let named = |cell: &String| {
         names
             .iter()
