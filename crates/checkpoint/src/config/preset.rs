@@ -33,7 +33,7 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// All presets, by the names that `--preset` takes.
+    /// All presets, by name.
     pub const NAMES: [(&'static str, Preset); 5] = [
         ("phantom", Preset::Phantom),
         ("iu-xray", Preset::IuXray),
@@ -75,10 +75,10 @@ impl FromStr for Preset {
             .map(|(_, preset)| *preset)
             .ok_or_else(|| {
                 let names: Vec<&str> = Preset::NAMES.iter().map(|(name, _)| *name).collect();
-                ConfigError(format!(
-                    "unknown preset '{name}': use one of {}",
-                    names.join(", ")
-                ))
+                ConfigError::new(
+                    "preset",
+                    format!("unknown preset '{name}': use one of {}", names.join(", ")),
+                )
             })
     }
 }

@@ -28,7 +28,7 @@ impl GeneratorKind {
         GeneratorKind::R2GenCmn,
     ];
 
-    /// The name that `--generator` takes and configurations use.
+    /// The name that configurations use.
     pub fn name(self) -> &'static str {
         match self {
             GeneratorKind::R2GenCmn => "r2gen_cmn",
@@ -85,7 +85,10 @@ impl FromStr for GeneratorKind {
             .find(|kind| kind.name() == wanted)
             .ok_or_else(|| {
                 let names = GeneratorKind::ALL.map(GeneratorKind::name).join(", ");
-                ConfigError(format!("unknown generator '{name}': use one of {names}"))
+                ConfigError::new(
+                    "model.generator.kind",
+                    format!("unknown generator '{name}': use one of {names}"),
+                )
             })
     }
 }

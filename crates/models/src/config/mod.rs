@@ -1,5 +1,6 @@
 //! Which generator a model is, and its sizes.
 
+mod json;
 mod kind;
 mod sizes;
 
@@ -9,19 +10,15 @@ use ithn_decoder::TransformerConfig;
 use ithn_memory::CrossModalMemoryConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thiserror::Error;
 
+pub use ithn_generator::config::ConfigError;
+pub use json::{from_json, from_value};
 pub use kind::GeneratorKind;
 
 use crate::{
     AttentiveLstmConfig, CnnLstmConfig, ImageFeature, LibraryGenerator, R2GenCmnConfig,
     R2GenConfig, RelationalMemoryConfig,
 };
-
-/// A configuration that cannot be run.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("configuration: {0}")]
-pub struct ConfigError(pub String);
 
 /// Which generator, how large, and what it is shown.
 ///
@@ -151,10 +148,13 @@ impl ModelConfig {
             image_feature,
         } = &self.generator
         else {
-            return Err(ConfigError(format!(
-                "the generator is {}: the released weights are those of an r2gen_cmn",
-                self.generator.name()
-            )));
+            return Err(ConfigError::new(
+                "model.generator.kind",
+                format!(
+                    "is {}, but official weights are those of an r2gen_cmn",
+                    self.generator.name()
+                ),
+            ));
         };
         let (backbone, transformer) = (backbone.clone(), transformer.clone());
         Ok(
@@ -197,10 +197,13 @@ impl ModelConfig {
                     .with_views(self.views);
                 Ok(task.run(config.init(device)))
             }
-            GeneratorConfig::Custom { name, .. } => Err(ConfigError(format!(
-                "the generator '{name}' is not part of this library: build it yourself, and give \
-                 it to run_experiment_with or ReportWriter::from_checkpoint_with"
-            ))),
+            GeneratorConfig::Custom { name, .. } => Err(ConfigError::new(
+                "model.generator.kind",
+                format!(
+                    "the generator '{name}' is not part of this library: build it yourself, and \
+                     give it to run_experiment_with or ReportWriter::from_checkpoint_with"
+                ),
+            )),
         }
     }
 }

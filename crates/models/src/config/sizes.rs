@@ -1,95 +1,73 @@
 //! Sizes that a generator cannot have, found before anything is built.
 
 use ithn_decoder::TransformerConfig;
+use ithn_generator::config::{check_count, check_dropout};
 
 use super::{ConfigError, GeneratorConfig, ModelConfig};
 
+/// Most images of a study.
+const MOST_VIEWS: usize = 64;
+
 impl ModelConfig {
-    /// Refuses sizes that no generator can have.
+    /// Checks the number of views, 1 to 64, and the generator's sizes.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming the number and what it must be.
+    /// [`ConfigError`] naming the key below `model`, such as `generator.transformer.heads`.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let failed = |reason: String| {
-            Err(ConfigError(format!(
-                "generator {}: {reason}",
-                self.generator.name()
-            )))
-        };
-        if self.views == 0 {
-            return Err(ConfigError("views must be at least 1".to_owned()));
+        check_count("views", self.views, MOST_VIEWS)?;
+        let generator = self.generator.validate();
+        generator.map_err(|error| error.within("generator"))
+    }
+}
+
+impl GeneratorConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(backbone) = self.backbone() {
+            within("backbone", backbone.validate())?;
         }
-        if let Some(backbone) = self.generator.backbone()
-            && (backbone.depths.is_empty() || backbone.depths.contains(&0))
-        {
-            return failed(format!(
-                "every stage of the backbone needs a block, got {:?}",
-                backbone.depths
-            ));
-        }
-        let heads_divide = |heads: usize, width: usize, what: &str| {
-            if heads == 0 || !width.is_multiple_of(heads) {
-                failed(format!(
-                    "{what}: {heads} heads do not divide a width of {width}"
-                ))
-            } else {
-                Ok(())
-            }
-        };
-        let transformer = |config: &TransformerConfig, memory: usize| {
-            heads_divide(config.heads, config.d_model, "transformer")?;
-            if !config.d_model.is_multiple_of(2) {
-                return failed(format!("d_model must be even, got {}", config.d_model));
-            }
-            if memory != config.d_model {
-                return failed(format!(
-                    "the memory's width ({memory}) must be the Transformer's ({})",
-                    config.d_model
-                ));
-            }
-            Ok(())
-        };
-        match &self.generator {
+        match self {
             GeneratorConfig::R2GenCmn {
                 memory,
-                transformer: sizes,
+                transformer,
+                visual_dropout,
                 ..
             } => {
-                transformer(sizes, memory.d_model)?;
-                heads_divide(memory.heads, memory.d_model, "memory")?;
-                if memory.top_k == 0 || memory.top_k > memory.rows {
-                    return failed(format!(
-                        "top_k must lie in 1..={}, got {}",
-                        memory.rows, memory.top_k
-                    ));
-                }
-                Ok(())
+                within("memory", memory.validate())?;
+                one_width(transformer, memory.d_model)?;
+                check_dropout("visual_dropout", *visual_dropout)
             }
             GeneratorConfig::R2Gen {
                 memory,
-                transformer: sizes,
+                transformer,
+                visual_dropout,
                 ..
             } => {
-                transformer(sizes, memory.d_model)?;
-                heads_divide(memory.heads, memory.d_model, "memory")?;
-                if memory.slots == 0 {
-                    return failed("the memory needs at least one slot".to_owned());
-                }
-                Ok(())
+                within("memory", memory.validate())?;
+                one_width(transformer, memory.d_model)?;
+                check_dropout("visual_dropout", *visual_dropout)
             }
-            GeneratorConfig::CnnLstm { lstm, .. } => {
-                let widths = [
-                    lstm.embedding_width,
-                    lstm.hidden_width,
-                    lstm.attention_width,
-                ];
-                if widths.contains(&0) {
-                    return failed("the widths of the LSTM must be at least 1".to_owned());
-                }
-                Ok(())
-            }
+            GeneratorConfig::CnnLstm { lstm, .. } => within("lstm", lstm.validate()),
             GeneratorConfig::Custom { .. } => Ok(()),
         }
     }
+}
+
+fn within(parent: &str, checked: Result<(), ConfigError>) -> Result<(), ConfigError> {
+    checked.map_err(|error| error.within(parent))
+}
+
+/// Checks a Transformer beside a memory of that width.
+fn one_width(transformer: &TransformerConfig, memory: usize) -> Result<(), ConfigError> {
+    within("transformer", transformer.validate())?;
+    if memory == transformer.d_model {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        "memory.d_model",
+        format!(
+            "must be the Transformer's width, {} (transformer.d_model), got {memory}",
+            transformer.d_model
+        ),
+    ))
 }

@@ -82,7 +82,7 @@ impl FromStr for Arm {
             .find(|arm| arm.name() == name)
             .ok_or_else(|| {
                 let names = Arm::ALL.map(Arm::name).join(", ");
-                ConfigError(format!("unknown arm '{name}': use one of {names}"))
+                ConfigError::new("arms", format!("unknown arm '{name}': use one of {names}"))
             })
     }
 }
