@@ -83,7 +83,7 @@ fn import(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
         }
         None => {
             let sizes = infer_released(&tensors, untraceable)?;
-            Tokenizer::numbered(sizes.generator.vocabulary, base.text.cleaning)
+            Tokenizer::numbered(sizes.vocabulary, base.text.cleaning)
         }
     };
     let checkpoint = if is_backbone {
@@ -93,7 +93,8 @@ fn import(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
     };
     checkpoint.save_as(&arguments.out)?;
     let words = checkpoint.header.tokenizer.words().len();
-    let model = checkpoint.header.config.model.r2gen_cmn(words + 1)?;
+    let views = checkpoint.header.config.model.views;
+    let model = checkpoint.header.config.model.r2gen_cmn()?;
     Ok(format!(
         "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {words} words, {} view(s)",
         arguments.out.display(),
@@ -107,7 +108,7 @@ fn import(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
         model.memory.rows,
         model.memory.d_model,
         model.transformer.layers,
-        model.views,
+        views,
     ))
 }
 

@@ -8,6 +8,13 @@
 //!
 //! All meet the rest of the library at the two traits of [`ithn_generator`] and nowhere
 //! else; a generator from outside does the same.
+//!
+//! # Adding a generator
+//!
+//! One file with the generator, its configuration, and [`LibraryGenerator`] and
+//! [`config::LibraryConfig`] for them; its `mod` and `pub use` lines below and a row of the table
+//! above; and one line of `generators!` in `config/generators.rs`, its name in `config.json` and its
+//! configuration: kinds, JSON, presets' sizes, building and validation follow.
 
 mod cnn_lstm;
 mod r2gen;
@@ -34,22 +41,4 @@ pub use r2gen_cmn::{ImageFeature, R2GenCmn, R2GenCmnConfig, R2GenCmnContext, Wri
 pub trait LibraryGenerator: TrainableGenerator + 'static {
     /// Its backbone.
     fn backbone_mut(&mut self) -> &mut ResNet;
-}
-
-impl LibraryGenerator for R2GenCmn {
-    fn backbone_mut(&mut self) -> &mut ResNet {
-        &mut self.backbone
-    }
-}
-
-impl LibraryGenerator for R2Gen {
-    fn backbone_mut(&mut self) -> &mut ResNet {
-        &mut self.backbone
-    }
-}
-
-impl LibraryGenerator for CnnLstm {
-    fn backbone_mut(&mut self) -> &mut ResNet {
-        &mut self.backbone
-    }
 }

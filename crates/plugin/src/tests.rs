@@ -16,9 +16,8 @@ fn generator(device: &Device) -> R2GenCmn {
         ResNetConfig::narrow(4, vec![1]),
         CrossModalMemoryConfig::new(6, 8, 2, 3),
         TransformerConfig::new(8, 8, 2, 1),
-        9,
     )
-    .init(device)
+    .init(9, 1, device)
 }
 
 /// Every way to harden, every place for the hardened negative, every text path, with all loss terms;

@@ -177,7 +177,7 @@ impl ExperimentConfig {
     /// an R2GenCMN, else as its preset's.
     pub fn with_generator(mut self, kind: GeneratorKind) -> Self {
         let model = match self.model.generator {
-            present @ GeneratorConfig::R2GenCmn { .. } => present,
+            present @ GeneratorConfig::R2GenCmn(_) => present,
             _ => self.preset.config().model.generator,
         };
         self.model.generator = kind.sized_like(model);
@@ -200,19 +200,11 @@ mod tests {
     #[test]
     fn the_earlier_form_is_an_r2gen_cmn() {
         let model = Preset::OfficialIuXray.config().model;
-        let GeneratorConfig::R2GenCmn {
-            backbone,
-            memory,
-            transformer,
-            visual_dropout,
-            image_feature: _,
-        } = &model.generator
-        else {
-            panic!("the preset is an R2GenCMN")
-        };
+        let sizes = model.r2gen_cmn().expect("the preset is an R2GenCMN");
         let earlier = serde_json::json!({
-            "backbone": backbone, "memory": memory, "transformer": transformer,
-            "visual_dropout": visual_dropout, "views": model.views,
+            "backbone": sizes.backbone, "memory": sizes.memory,
+            "transformer": sizes.transformer, "visual_dropout": sizes.visual_dropout,
+            "views": model.views,
         });
         let read: ModelConfig = serde_json::from_value(earlier).expect("the earlier form is read");
         assert_eq!(read, model);
@@ -238,8 +230,8 @@ mod tests {
         let mut config = Preset::Phantom
             .config()
             .with_generator(GeneratorKind::R2Gen);
-        if let GeneratorConfig::R2Gen { transformer, .. } = &mut config.model.generator {
-            transformer.heads = 3;
+        if let GeneratorConfig::R2Gen(sizes) = &mut config.model.generator {
+            sizes.transformer.heads = 3;
         }
         let error = config.validate().unwrap_err().to_string();
         assert!(

@@ -9,11 +9,11 @@ use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig,
-    MonitoredMetric, Negatives, TextConfig, TrainingConfig,
+    Augmentation, ConfigError, ExperimentConfig, ImageConfig, ModelConfig, MonitoredMetric,
+    Negatives, TextConfig, TrainingConfig,
 };
 use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
-use ithn_models::ImageFeature;
+use ithn_models::{ImageFeature, R2GenCmnConfig};
 use ithn_plugin::IthnConfig;
 
 /// Named configurations.
@@ -90,15 +90,16 @@ fn phantom() -> ExperimentConfig {
         preset: Preset::Phantom,
         model: ModelConfig {
             views: 1,
-            generator: GeneratorConfig::R2GenCmn {
-                backbone: ResNetConfig::narrow(16, vec![1, 1, 1]),
-                memory: CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
-                transformer: TransformerConfig::new(128, 256, 4, 1)
+            generator: R2GenCmnConfig::new(
+                ResNetConfig::narrow(16, vec![1, 1, 1]),
+                CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
+                TransformerConfig::new(128, 256, 4, 1)
                     .with_dropout(0.0)
                     .with_attention_dropout(0.0),
-                visual_dropout: 0.0,
-                image_feature: ImageFeature::Encoder,
-            },
+            )
+            .with_visual_dropout(0.0)
+            .with_image_feature(ImageFeature::Encoder)
+            .into(),
         },
         ithn: IthnConfig {
             projection_width: 64,
@@ -149,13 +150,14 @@ fn phantom() -> ExperimentConfig {
 fn published_model(views: usize, image_feature: ImageFeature) -> ModelConfig {
     ModelConfig {
         views,
-        generator: GeneratorConfig::R2GenCmn {
-            backbone: ResNetConfig::resnet101(),
-            memory: CrossModalMemoryConfig::new(2048, 512, 8, 32),
-            transformer: TransformerConfig::new(512, 512, 8, 3),
-            visual_dropout: 0.5,
-            image_feature,
-        },
+        generator: R2GenCmnConfig::new(
+            ResNetConfig::resnet101(),
+            CrossModalMemoryConfig::new(2048, 512, 8, 32),
+            TransformerConfig::new(512, 512, 8, 3),
+        )
+        .with_visual_dropout(0.5)
+        .with_image_feature(image_feature)
+        .into(),
     }
 }
 

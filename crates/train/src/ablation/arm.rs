@@ -49,9 +49,8 @@ impl Arm {
             Arm::Released => {
                 config.negatives = Negatives::Ithn;
                 config.hardness = HardnessSchedule::PerEpoch { alpha: 0.01 };
-                if let GeneratorConfig::R2GenCmn { image_feature, .. } = &mut config.model.generator
-                {
-                    *image_feature = ImageFeature::Backbone;
+                if let GeneratorConfig::R2GenCmn(sizes) = &mut config.model.generator {
+                    sizes.image_feature = ImageFeature::Backbone;
                 }
                 config.ithn = IthnConfig {
                     projection_width: base.ithn.projection_width,
