@@ -4,11 +4,12 @@
 //! cargo run --release --example import_official -- model_best.pth --annotation annotation.json --out ithn.ckpt
 //! ```
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use ithn::config::{ConfigError, ExperimentConfig, Preset};
+use ithn::config::{ExperimentConfig, Preset};
 use ithn::import::{
     NamedTensors, UntraceableSizes, checkpoint_of_backbone, checkpoint_of_released, infer_released,
     is_torchvision,
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn import(arguments: &Arguments) -> Result<String, TrainError> {
+fn import(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
     let tensors = NamedTensors::read(&arguments.weights)?;
     let base = arguments.preset.config();
     let untraceable = UntraceableSizes {
@@ -74,15 +75,15 @@ fn import(arguments: &Arguments) -> Result<String, TrainError> {
         Some(file) => vocabulary(file, &base)?,
         None if is_backbone => Tokenizer::numbered(2, base.text.cleaning),
         None if !arguments.numbered_words => {
-            return Err(TrainError::Config(ConfigError(
+            return Err(
                 "a checkpoint has no words: give the annotation.json it was trained on \
                  (--annotation FILE), or take numbers for words (--numbered-words)"
-                    .to_owned(),
-            )));
+                    .into(),
+            );
         }
         None => {
             let sizes = infer_released(&tensors, untraceable)?;
-            Tokenizer::numbered(sizes.generator.vocabulary, base.text.cleaning)
+            Tokenizer::numbered(sizes.vocabulary, base.text.cleaning)
         }
     };
     let checkpoint = if is_backbone {
@@ -92,7 +93,8 @@ fn import(arguments: &Arguments) -> Result<String, TrainError> {
     };
     checkpoint.save_as(&arguments.out)?;
     let words = checkpoint.header.tokenizer.words().len();
-    let model = checkpoint.header.config.model.r2gen_cmn(words + 1)?;
+    let views = checkpoint.header.config.model.views;
+    let model = checkpoint.header.config.model.r2gen_cmn()?;
     Ok(format!(
         "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {words} words, {} view(s)",
         arguments.out.display(),
@@ -106,7 +108,7 @@ fn import(arguments: &Arguments) -> Result<String, TrainError> {
         model.memory.rows,
         model.memory.d_model,
         model.transformer.layers,
-        model.views,
+        views,
     ))
 }
 

@@ -62,9 +62,8 @@
 //!     ResNetConfig::narrow(4, vec![1, 1]),
 //!     CrossModalMemoryConfig::new(16, 8, 2, 4),
 //!     TransformerConfig::new(8, 16, 2, 1),
-//!     11,
 //! )
-//! .init(&device);
+//! .init(11, 1, &device);
 //! let model = IthnConfig::default().init(generator, &device);
 //!
 //! let studies = || {

@@ -8,12 +8,12 @@ use burn::module::Module;
 use burn::tensor::Device;
 use ithn::backbone::ResNetConfig;
 use ithn::checkpoint::{Checkpoint, CheckpointHeader, TrainingProgress};
-use ithn::config::{ExperimentConfig, GeneratorConfig, ModelConfig, Preset};
+use ithn::config::{ExperimentConfig, ModelConfig, Preset};
 use ithn::data::Tokenizer;
 use ithn::decoder::TransformerConfig;
 use ithn::import::NamedTensors;
 use ithn::memory::CrossModalMemoryConfig;
-use ithn::models::ImageFeature;
+use ithn::models::{ImageFeature, R2GenCmnConfig};
 use ithn_fuzzing::{CountedMemory, Target};
 
 #[global_allocator]
@@ -56,13 +56,14 @@ fn small() -> ExperimentConfig {
     let mut config = Preset::Phantom.config();
     config.model = ModelConfig {
         views: 1,
-        generator: GeneratorConfig::R2GenCmn {
-            backbone: ResNetConfig::narrow(2, vec![1]),
-            memory: CrossModalMemoryConfig::new(4, 4, 2, 2),
-            transformer: TransformerConfig::new(4, 4, 2, 1),
-            visual_dropout: 0.0,
-            image_feature: ImageFeature::Backbone,
-        },
+        generator: R2GenCmnConfig::new(
+            ResNetConfig::narrow(2, vec![1]),
+            CrossModalMemoryConfig::new(4, 4, 2, 2),
+            TransformerConfig::new(4, 4, 2, 1),
+        )
+        .with_visual_dropout(0.0)
+        .with_image_feature(ImageFeature::Backbone)
+        .into(),
     };
     config.ithn.projection_width = 4;
     config
@@ -70,11 +71,8 @@ fn small() -> ExperimentConfig {
 
 fn model(config: &ExperimentConfig, logits: usize) -> impl Module + use<> {
     let device = Device::default();
-    let generator = config
-        .model
-        .r2gen_cmn(logits)
-        .expect("an R2GenCMN")
-        .init(&device);
+    let generator = config.model.r2gen_cmn().expect("an R2GenCMN");
+    let generator = generator.init(logits, config.model.views, &device);
     config.ithn.init(generator, &device)
 }
 

@@ -38,9 +38,8 @@ fn generator(device: &Device) -> R2GenCmn {
         ResNetConfig::narrow(4, vec![1, 1]),
         CrossModalMemoryConfig::new(12, 8, 2, 3),
         TransformerConfig::new(8, 12, 2, 2),
-        VOCABULARY,
     )
-    .init(device)
+    .init(VOCABULARY, 1, device)
 }
 
 #[test]

@@ -41,10 +41,9 @@ pub fn published_generator(device: &Device) -> R2GenCmn {
         ResNetConfig::resnet101(),
         CrossModalMemoryConfig::new(2048, 512, 8, 32),
         TransformerConfig::new(512, 512, 8, 3),
-        VOCABULARY,
     )
     .with_image_feature(ImageFeature::Backbone)
-    .init(device)
+    .init(VOCABULARY, 1, device)
 }
 
 /// The memory module in training.

@@ -184,7 +184,13 @@ fn option_for(error: &TrainError) -> Option<&'static str> {
         TrainError::OtherData(_) => Some(" (--data, --reports or --annotation, --images, --limit)"),
         TrainError::OutputInUse(_) => Some(" (--out, --resume)"),
         TrainError::OutputBusy(_) => Some(" (--out)"),
-        TrainError::Checkpoint(CheckpointError::Write { .. }) => Some(" (--resume --out)"),
+        TrainError::Checkpoint(CheckpointError::Write { .. } | CheckpointError::Damaged { .. }) => {
+            Some(" (--resume --out)")
+        }
+        TrainError::Checkpoint(CheckpointError::NotACheckpoint(_)) => {
+            Some(" (cargo run --example import_official)")
+        }
+        TrainError::Config(_) => Some(" (--set)"),
         _ => None,
     }
 }

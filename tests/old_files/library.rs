@@ -12,6 +12,7 @@ use ithn::config::{
 use ithn::decoder::TransformerConfig;
 use ithn::device::DeviceName;
 use ithn::inference::{FilmStudy, ReportWriter, WrittenReport};
+use ithn::models::{CnnLstmConfig, R2GenCmnConfig, R2GenConfig};
 use ithn::negatives::{FeasibleSet, Hardening, HardnessSchedule, Projection};
 use ithn::search::{BeamTemperature, LengthPenalty, Repetition, SearchConfig, Strategy};
 use ithn::train::{Console, DataSource, ExperimentOptions, TrainError, Verbosity, run_experiment};
@@ -190,38 +191,40 @@ pub fn meaning(config: &ExperimentConfig) -> Map<String, Value> {
 fn generator(config: &GeneratorConfig, set: &mut impl FnMut(&str, Value)) {
     set("generator", json!(config.name()));
     match config {
-        GeneratorConfig::R2GenCmn {
-            backbone,
-            memory,
-            transformer,
-            visual_dropout,
-            image_feature,
-        } => {
+        GeneratorConfig::R2GenCmn(sizes) => {
+            let R2GenCmnConfig {
+                backbone,
+                memory,
+                transformer,
+                visual_dropout,
+                image_feature,
+            } = sizes;
             network(backbone, set);
             set("generator.memory.rows", json!(memory.rows));
             set("generator.memory.d_model", json!(memory.d_model));
             set("generator.memory.heads", json!(memory.heads));
             set("generator.memory.top_k", json!(memory.top_k));
             set("generator.memory.dropout", json!(memory.dropout));
-            sizes(transformer, set);
+            transformer_sizes(transformer, set);
             set("generator.visual_dropout", json!(visual_dropout));
             set("generator.image_feature", word(image_feature));
         }
-        GeneratorConfig::R2Gen {
-            backbone,
-            memory,
-            transformer,
-            visual_dropout,
-        } => {
+        GeneratorConfig::R2Gen(sizes) => {
+            let R2GenConfig {
+                backbone,
+                memory,
+                transformer,
+                visual_dropout,
+            } = sizes;
             network(backbone, set);
             set("generator.memory.d_model", json!(memory.d_model));
             set("generator.memory.heads", json!(memory.heads));
             set("generator.memory.slots", json!(memory.slots));
             set("generator.memory.dropout", json!(memory.dropout));
-            sizes(transformer, set);
+            transformer_sizes(transformer, set);
             set("generator.visual_dropout", json!(visual_dropout));
         }
-        GeneratorConfig::CnnLstm { backbone, lstm } => {
+        GeneratorConfig::CnnLstm(CnnLstmConfig { backbone, lstm }) => {
             network(backbone, set);
             set(
                 "generator.lstm.embedding_width",
@@ -249,7 +252,7 @@ fn network(config: &ResNetConfig, set: &mut impl FnMut(&str, Value)) {
     set("generator.backbone.width", json!(config.width));
 }
 
-fn sizes(config: &TransformerConfig, set: &mut impl FnMut(&str, Value)) {
+fn transformer_sizes(config: &TransformerConfig, set: &mut impl FnMut(&str, Value)) {
     set("generator.transformer.d_model", json!(config.d_model));
     set("generator.transformer.d_ff", json!(config.d_ff));
     set("generator.transformer.heads", json!(config.heads));

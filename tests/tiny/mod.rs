@@ -5,14 +5,12 @@ use std::path::Path;
 
 use ithn::backbone::ResNetConfig;
 use ithn::config::Records;
-use ithn::config::{
-    Augmentation, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig, Preset,
-};
+use ithn::config::{Augmentation, ExperimentConfig, ImageConfig, ModelConfig, Preset};
 use ithn::data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn::decoder::TransformerConfig;
 use ithn::device::DeviceName;
 use ithn::memory::CrossModalMemoryConfig;
-use ithn::models::ImageFeature;
+use ithn::models::{ImageFeature, R2GenCmnConfig};
 use ithn::search::SearchConfig;
 use ithn::train::{DataSource, ExperimentOptions};
 
@@ -21,13 +19,14 @@ pub fn tiny() -> ExperimentConfig {
     let mut config = Preset::Phantom.config();
     config.model = ModelConfig {
         views: 1,
-        generator: GeneratorConfig::R2GenCmn {
-            backbone: ResNetConfig::narrow(4, vec![1, 1]),
-            memory: CrossModalMemoryConfig::new(16, 8, 2, 4),
-            transformer: TransformerConfig::new(8, 16, 2, 1),
-            visual_dropout: 0.3,
-            image_feature: ImageFeature::Encoder,
-        },
+        generator: R2GenCmnConfig::new(
+            ResNetConfig::narrow(4, vec![1, 1]),
+            CrossModalMemoryConfig::new(16, 8, 2, 4),
+            TransformerConfig::new(8, 16, 2, 1),
+        )
+        .with_visual_dropout(0.3)
+        .with_image_feature(ImageFeature::Encoder)
+        .into(),
     };
     config.ithn.projection_width = 8;
     config.images = ImageConfig {

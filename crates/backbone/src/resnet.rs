@@ -3,7 +3,9 @@ use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::{Device, Tensor, assert_shape};
+use ithn_generator::config::{ConfigError, LARGEST_WIDTH, MOST_LAYERS, check_count};
 use ithn_kernels::{Activation, MaxPool};
+use serde::{Deserialize, Serialize};
 
 use crate::block::{BlockKind, Layout, NormedConvolution, ResidualBlock};
 
@@ -15,16 +17,20 @@ const STEM_POOL: MaxPool = MaxPool {
 };
 
 /// Configuration of a [`ResNet`].
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ResNetConfig {
     /// Which residual block.
     pub block: BlockKind,
-    /// Blocks per stage; every stage but the first halves the map and doubles the planes.
+    /// Blocks per stage, each 1 to 1,000; every stage but the first halves the map and doubles the
+    /// planes.
     pub depths: Vec<usize>,
-    /// Channels of the stem and planes of the first stage.
-    #[config(default = 64)]
+    /// Channels of the stem and planes of the first stage; the last stage has at most 65,536
+    /// channels.
     pub width: usize,
 }
+
+impl Config for ResNetConfig {}
 
 /// A residual network without its classification head.
 #[derive(Module, Debug)]
@@ -46,6 +52,53 @@ pub struct ImageFeatures {
 }
 
 impl ResNetConfig {
+    /// Stages of these depths, 64 channels wide at first.
+    pub fn new(block: BlockKind, depths: Vec<usize>) -> Self {
+        ResNetConfig {
+            block,
+            depths,
+            width: 64,
+        }
+    }
+
+    /// Sets [`width`](Self::width).
+    pub fn with_width(mut self, width: usize) -> Self {
+        self.width = width;
+        self
+    }
+
+    /// Checks depths and width.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] at `depths` or `width`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_count("width", self.width, LARGEST_WIDTH)?;
+        if self.depths.is_empty() {
+            return Err(ConfigError::new("depths", "must name at least one stage"));
+        }
+        for &depth in &self.depths {
+            check_count("depths", depth, MOST_LAYERS)?;
+        }
+        let stages = self.depths.len();
+        let doublings = u32::try_from(stages - 1).ok();
+        let channels = doublings
+            .and_then(|doublings| 2_usize.checked_pow(doublings))
+            .and_then(|factor| factor.checked_mul(self.width))
+            .and_then(|planes| planes.checked_mul(self.block.expansion()));
+        if channels.is_some_and(|channels| channels <= LARGEST_WIDTH) {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "width",
+            format!(
+                "{} channels, doubled by each of {stages} stages but the first, exceed {LARGEST_WIDTH} \
+                 channels in the last",
+                self.width
+            ),
+        ))
+    }
+
     /// ResNet-18: basic blocks 2, 2, 2, 2.
     pub fn resnet18() -> Self {
         Self::new(BlockKind::Basic, vec![2, 2, 2, 2])

@@ -1,6 +1,4 @@
-//! What a run is made of and what it leaves: configurations and presets ([`config`]), checkpoints
-//! (one file for weights, optimiser, vocabulary and position), and weights from PyTorch files and
-//! back ([`import`]).
+#![doc = include_str!("../README.md")]
 
 pub mod config;
 mod file;

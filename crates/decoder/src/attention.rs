@@ -4,6 +4,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use ithn_kernels::linear;
+use serde::{Deserialize, Serialize};
 
 use crate::cache::KeyValues;
 use crate::linear::xavier_linear;
@@ -12,17 +13,19 @@ use crate::linear::xavier_linear;
 const MASKED_SCORE: f64 = -1e9;
 
 /// Configuration of [`MultiHeadAttention`].
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MultiHeadAttentionConfig {
     /// Width of queries, keys and values.
     pub d_model: usize,
     /// Heads; must divide `d_model`.
     pub heads: usize,
-    /// Dropout on attention weights.
-    #[config(default = 0.1)]
+    /// Dropout on attention weights, in [0, 1).
     pub dropout: f64,
 }
+
+impl Config for MultiHeadAttentionConfig {}
 
 /// Scaled dot-product attention in several heads (Vaswani et al., 2017).
 ///
@@ -42,6 +45,21 @@ pub struct MultiHeadAttention {
 }
 
 impl MultiHeadAttentionConfig {
+    /// These sizes, with dropout 0.1.
+    pub fn new(d_model: usize, heads: usize) -> Self {
+        MultiHeadAttentionConfig {
+            d_model,
+            heads,
+            dropout: 0.1,
+        }
+    }
+
+    /// Sets [`dropout`](Self::dropout).
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
+        self
+    }
+
     /// Creates the module with Xavier-uniform projections.
     ///
     /// # Panics

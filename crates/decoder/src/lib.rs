@@ -35,24 +35,74 @@ pub use patches::PatchFeatures;
 pub use position::SinusoidalPosition;
 
 use burn::config::Config;
+use ithn_generator::config::{
+    ConfigError, LARGEST_WIDTH, MOST_LAYERS, check_count, check_dropout, check_heads,
+};
+use serde::{Deserialize, Serialize};
 
 /// Sizes and dropout rates shared by the encoder and the decoder.
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TransformerConfig {
-    /// Width of the hidden states; even (512 as published).
+    /// Width of the hidden states; even, at most 65,536 (512 as published).
     pub d_model: usize,
-    /// Width inside the feed-forward layers (512 as published).
+    /// Width inside the feed-forward layers, at most 65,536 (512 as published).
     pub d_ff: usize,
     /// Attention heads; must divide `d_model` (8 as published).
     pub heads: usize,
-    /// Layers of the encoder, and of the decoder (3 as published).
+    /// Layers of the encoder, and of the decoder, 1 to 1,000 (3 as published).
     pub layers: usize,
     /// Dropout after every sublayer, inside the feed-forward layers and on embedded positions; in
     /// [0, 1).
-    #[config(default = 0.1)]
     pub dropout: f64,
     /// Dropout on attention weights; in [0, 1). The official code uses 0.1 whatever `dropout` is.
-    #[config(default = 0.1)]
     pub attention_dropout: f64,
+}
+
+impl Config for TransformerConfig {}
+
+impl TransformerConfig {
+    /// These sizes, with both dropout rates 0.1.
+    pub fn new(d_model: usize, d_ff: usize, heads: usize, layers: usize) -> Self {
+        TransformerConfig {
+            d_model,
+            d_ff,
+            heads,
+            layers,
+            dropout: 0.1,
+            attention_dropout: 0.1,
+        }
+    }
+
+    /// Sets [`dropout`](Self::dropout).
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
+        self
+    }
+
+    /// Sets [`attention_dropout`](Self::attention_dropout).
+    pub fn with_attention_dropout(mut self, attention_dropout: f64) -> Self {
+        self.attention_dropout = attention_dropout;
+        self
+    }
+
+    /// Checks all sizes and rates.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key, such as `heads`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_heads(self.d_model, self.heads)?;
+        if !self.d_model.is_multiple_of(2) {
+            return Err(ConfigError::new(
+                "d_model",
+                format!("must be even, got {}", self.d_model),
+            ));
+        }
+        check_count("d_ff", self.d_ff, LARGEST_WIDTH)?;
+        check_count("layers", self.layers, MOST_LAYERS)?;
+        check_dropout("dropout", self.dropout)?;
+        check_dropout("attention_dropout", self.attention_dropout)
+    }
 }

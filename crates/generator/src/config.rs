@@ -2,37 +2,61 @@
 //! key.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A value that a configuration cannot have, and the key that it stands under.
+/// Largest width of a layer: hidden states, channels, projections.
+pub const LARGEST_WIDTH: usize = 65_536;
+
+/// Most layers, blocks of a stage or slots.
+pub const MOST_LAYERS: usize = 1_000;
+
+/// A value that a configuration cannot have, the key that it stands under, and the file if there is
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("configuration: {key}: {reason}")]
 pub struct ConfigError {
     key: String,
     reason: String,
+    file: Option<PathBuf>,
 }
 
 impl ConfigError {
-    /// An error at `key`, a path as in `config.json`: `transformer.heads`.
+    /// An error at `key`, a path as in `config.json`: `transformer.heads`. An empty key is the whole
+    /// configuration.
     pub fn new(key: impl Into<String>, reason: impl fmt::Display) -> Self {
         ConfigError {
             key: key.into(),
             reason: reason.to_string(),
+            file: None,
         }
+    }
+
+    /// [`new`](Self::new) for `map_err`: the reason comes from the error.
+    pub fn at<E: fmt::Display>(key: &str) -> impl FnOnce(E) -> Self + '_ {
+        move |reason| ConfigError::new(key, reason)
     }
 
     /// The same error seen from outside: its key below `parent`.
     #[must_use]
-    pub fn within(self, parent: &str) -> Self {
-        ConfigError {
-            key: format!("{parent}.{}", self.key),
-            reason: self.reason,
-        }
+    pub fn within(mut self, parent: &str) -> Self {
+        self.key = match (parent, self.key.as_str()) {
+            (parent, "") => parent.to_owned(),
+            ("", key) => key.to_owned(),
+            (parent, key) => format!("{parent}.{key}"),
+        };
+        self
     }
 
-    /// Path of the key, as in `config.json`.
+    /// The same error of a configuration that was read from `file`.
+    #[must_use]
+    pub fn in_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// Path of the key, as in `config.json`; empty for the whole configuration.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -41,6 +65,66 @@ impl ConfigError {
     pub fn reason(&self) -> &str {
         &self.reason
     }
+
+    /// The file that the configuration was read from.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("configuration")?;
+        if let Some(file) = &self.file {
+            write!(formatter, " {}", file.display())?;
+        }
+        if !self.key.is_empty() {
+            write!(formatter, ": {}", self.key)?;
+        }
+        write!(formatter, ": {}", self.reason)
+    }
+}
+
+/// Checks that a size or count lies in `1..=most`.
+///
+/// # Errors
+///
+/// [`ConfigError`] at `key`, naming the value and the range.
+pub fn check_count(key: &str, value: usize, most: usize) -> Result<(), ConfigError> {
+    if (1..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        key,
+        format!("must lie in 1..={most}, got {value}"),
+    ))
+}
+
+/// Checks a width, `1..=`[`LARGEST_WIDTH`], and attention heads, which must divide it.
+///
+/// # Errors
+///
+/// [`ConfigError`] at `d_model` or `heads`.
+pub fn check_heads(d_model: usize, heads: usize) -> Result<(), ConfigError> {
+    check_count("d_model", d_model, LARGEST_WIDTH)?;
+    if heads > 0 && d_model.is_multiple_of(heads) {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        "heads",
+        format!("{heads} heads do not divide a width of {d_model} (d_model)"),
+    ))
+}
+
+/// Checks a dropout rate.
+///
+/// # Errors
+///
+/// [`ConfigError`] at `key` unless `rate` is a [`Probability`].
+pub fn check_dropout(key: &str, rate: f64) -> Result<(), ConfigError> {
+    Probability::new(rate)
+        .map(|_| ())
+        .map_err(ConfigError::at(key))
 }
 
 /// A number outside the range of its type.
@@ -157,6 +241,30 @@ mod tests {
         assert_eq!(
             error.within("model").to_string(),
             "configuration: model.transformer.heads: must be at least 1"
+        );
+        let error = ConfigError::new("", "not JSON").within("model");
+        assert_eq!(error.key(), "model");
+        assert_eq!(
+            error.in_file("run/config.json").to_string(),
+            "configuration run/config.json: model: not JSON"
+        );
+    }
+
+    #[test]
+    fn sizes_and_heads_are_refused_by_key_and_range() {
+        let error = check_count("layers", 0, 10).expect_err("no layer");
+        assert_eq!(
+            (error.key(), error.reason()),
+            ("layers", "must lie in 1..=10, got 0")
+        );
+        assert!(check_count("layers", 10, 10).is_ok() && check_count("layers", 11, 10).is_err());
+        assert_eq!(check_heads(8, 3).expect_err("8 / 3").key(), "heads");
+        assert_eq!(check_heads(8, 0).expect_err("no head").key(), "heads");
+        assert_eq!(check_heads(0, 1).expect_err("no width").key(), "d_model");
+        assert!(check_heads(8, 4).is_ok());
+        assert_eq!(
+            check_dropout("dropout", 1.0).expect_err("all").key(),
+            "dropout"
         );
     }
 }

@@ -33,7 +33,7 @@ pub enum DeviceError {
     #[error("unknown device '{0}': use cpu, cuda:N (N the GPU's index), wgpu or ndarray")]
     Unknown(String),
     /// The binary was built without it.
-    #[error("device '{device}' is not in this build: rebuild with `--features {feature}`")]
+    #[error("device '{device}' is not in this build: enable the cargo feature `{feature}` of ithn")]
     NotBuilt {
         /// The device asked for.
         device: &'static str,
@@ -144,6 +144,6 @@ mod tests {
     #[test]
     fn a_missing_backend_names_its_feature() {
         let error = DeviceName::Cuda(0).open().unwrap_err();
-        assert!(error.to_string().contains("--features cuda"));
+        assert!(error.to_string().contains("`cuda`"));
     }
 }

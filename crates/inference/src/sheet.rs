@@ -213,10 +213,8 @@ mod tests {
             ResNetConfig::narrow(4, vec![1, 1]),
             CrossModalMemoryConfig::new(12, 8, 2, 3),
             TransformerConfig::new(8, 12, 2, 2),
-            7,
         )
-        .with_views(views)
-        .init(device)
+        .init(7, views, device)
     }
 
     /// One study of at most two films, gray ramps, for a model of `views` views.

@@ -3,23 +3,30 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, assert_shape};
+use ithn_generator::config::{ConfigError, check_count, check_dropout, check_heads};
 use ithn_kernels::{TopKAttention, laid_by_column, linear};
+use serde::{Deserialize, Serialize};
+
+/// Most rows of a memory matrix.
+const MOST_ROWS: usize = 1_000_000;
 
 /// Configuration of a [`CrossModalMemory`].
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CrossModalMemoryConfig {
-    /// Rows of the memory matrix (2048 as published).
+    /// Rows of the memory matrix, 1 to 1,000,000 (2048 as published).
     pub rows: usize,
-    /// Width of the matrix, of the queries and of the response (512 as published).
+    /// Width of the matrix, of the queries and of the response, at most 65,536 (512 as published).
     pub d_model: usize,
     /// Attention heads; must divide `d_model` (8 as published).
     pub heads: usize,
     /// Rows that each head of each query keeps, at most `rows` (32 as published).
     pub top_k: usize,
-    /// Dropout on the attention over the kept rows.
-    #[config(default = 0.1)]
+    /// Dropout on the attention over the kept rows, in [0, 1).
     pub dropout: f64,
 }
+
+impl Config for CrossModalMemoryConfig {}
 
 /// A learned matrix that both modalities query by multi-head attention over its best rows.
 ///
@@ -66,6 +73,43 @@ pub struct MemoryLookup {
 }
 
 impl CrossModalMemoryConfig {
+    /// These sizes, with dropout 0.1.
+    pub fn new(rows: usize, d_model: usize, heads: usize, top_k: usize) -> Self {
+        CrossModalMemoryConfig {
+            rows,
+            d_model,
+            heads,
+            top_k,
+            dropout: 0.1,
+        }
+    }
+
+    /// Sets [`dropout`](Self::dropout).
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
+        self
+    }
+
+    /// Checks all sizes and the rate.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key, such as `top_k`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_count("rows", self.rows, MOST_ROWS)?;
+        check_heads(self.d_model, self.heads)?;
+        if !(1..=self.rows).contains(&self.top_k) {
+            return Err(ConfigError::new(
+                "top_k",
+                format!(
+                    "must lie in 1..={} (the memory's rows), got {}",
+                    self.rows, self.top_k
+                ),
+            ));
+        }
+        check_dropout("dropout", self.dropout)
+    }
+
     /// Creates the module: Xavier-uniform projections, matrix rows normal with mean 0 and standard
     /// deviation `1/d_model`.
     ///

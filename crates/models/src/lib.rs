@@ -1,4 +1,11 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Adding a generator
+//!
+//! One file with the generator, its configuration, and [`LibraryGenerator`] and
+//! [`config::LibraryConfig`] for them; its `mod` and `pub use` lines below; and one line of
+//! `generators!` in `config/generators.rs`: kinds, JSON, presets' sizes, building and validation
+//! follow.
 
 mod cnn_lstm;
 mod r2gen;
@@ -29,22 +36,4 @@ pub use views::StudyFeatures;
 pub trait LibraryGenerator: TrainableGenerator + 'static {
     /// Its backbone.
     fn backbone_mut(&mut self) -> &mut ResNet;
-}
-
-impl LibraryGenerator for R2GenCmn {
-    fn backbone_mut(&mut self) -> &mut ResNet {
-        &mut self.backbone
-    }
-}
-
-impl LibraryGenerator for R2Gen {
-    fn backbone_mut(&mut self) -> &mut ResNet {
-        &mut self.backbone
-    }
-}
-
-impl LibraryGenerator for CnnLstm {
-    fn backbone_mut(&mut self) -> &mut ResNet {
-        &mut self.backbone
-    }
 }

@@ -9,6 +9,7 @@ use ithn_decoder::{
     Decoder, DecoderCache, Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding,
     TransformerConfig, teacher_forcing_mask,
 };
+use ithn_generator::config::check_dropout;
 use ithn_generator::{
     EncodedStudies, MemoryEvidence, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch,
     TokenBatch, token_column,
@@ -17,10 +18,13 @@ use ithn_kernels::linear;
 use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank};
 use serde::{Deserialize, Serialize};
 
+use crate::LibraryGenerator;
+use crate::config::{ConfigError, LibraryConfig, check_one_width, within};
 use crate::views::{StudyFeatures, join_views};
 
 /// Configuration of an [`R2GenCmn`].
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct R2GenCmnConfig {
     /// Image backbone.
     pub backbone: ResNetConfig,
@@ -28,20 +32,15 @@ pub struct R2GenCmnConfig {
     pub memory: CrossModalMemoryConfig,
     /// Encoder and decoder.
     pub transformer: TransformerConfig,
-    /// Logits: the words and token 0.
-    pub vocabulary: usize,
-    /// Images per study; their patches are joined along the patches, their pooled features along
-    /// the channels.
-    #[config(default = 1)]
-    pub views: usize,
-    /// Dropout after the visual embedding.
-    #[config(default = 0.5)]
+    /// Dropout after the visual embedding, in [0, 1).
     pub visual_dropout: f64,
     /// Feature that a study is embedded by, [`EncodedStudies::pooled`]. The published model uses
-    /// [`ImageFeature::Backbone`].
-    #[config(default = "ImageFeature::Encoder")]
+    /// [`ImageFeature::Backbone`], which a file without the key means.
+    #[serde(default = "ImageFeature::of_older_files")]
     pub image_feature: ImageFeature,
 }
+
+impl Config for R2GenCmnConfig {}
 
 /// Image feature that a study is embedded by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,12 +104,41 @@ pub struct R2GenCmnState {
 }
 
 impl R2GenCmnConfig {
-    /// Creates the generator.
+    /// These parts, with visual dropout 0.5 and the encoder's image feature.
+    pub fn new(
+        backbone: ResNetConfig,
+        memory: CrossModalMemoryConfig,
+        transformer: TransformerConfig,
+    ) -> Self {
+        R2GenCmnConfig {
+            backbone,
+            memory,
+            transformer,
+            visual_dropout: 0.5,
+            image_feature: ImageFeature::Encoder,
+        }
+    }
+
+    /// Sets [`visual_dropout`](Self::visual_dropout).
+    pub fn with_visual_dropout(mut self, visual_dropout: f64) -> Self {
+        self.visual_dropout = visual_dropout;
+        self
+    }
+
+    /// Sets [`image_feature`](Self::image_feature).
+    pub fn with_image_feature(mut self, image_feature: ImageFeature) -> Self {
+        self.image_feature = image_feature;
+        self
+    }
+
+    /// Creates the generator for a vocabulary of that many logits (the words and token 0) and studies
+    /// of that many images, whose patches are joined along the patches, their pooled features along
+    /// the channels.
     ///
     /// # Panics
     ///
     /// If the memory's width differs from the Transformer's, or a size is impossible.
-    pub fn init(&self, device: &Device) -> R2GenCmn {
+    pub fn init(&self, vocabulary: usize, views: usize, device: &Device) -> R2GenCmn {
         let width = self.transformer.d_model;
         assert_eq!(
             self.memory.d_model, width,
@@ -125,17 +153,50 @@ impl R2GenCmnConfig {
             memory: self.memory.init(device),
             visual_position: position(),
             encoder: Encoder::init(&self.transformer, device),
-            token_embedding: TokenEmbedding::init(self.vocabulary, width, device),
+            token_embedding: TokenEmbedding::init(vocabulary, width, device),
             text_position: position(),
             decoder: Decoder::init(&self.transformer, device),
-            logits: LinearConfig::new(width, self.vocabulary).init(device),
-            views: self.views,
+            logits: LinearConfig::new(width, vocabulary).init(device),
+            views,
             pooled_width: match self.image_feature {
-                ImageFeature::Backbone => self.views * channels,
+                ImageFeature::Backbone => views * channels,
                 ImageFeature::Encoder => width,
             },
             image_feature: self.image_feature,
         }
+    }
+}
+
+impl LibraryConfig for R2GenCmnConfig {
+    type Generator = R2GenCmn;
+
+    fn backbone(&self) -> &ResNetConfig {
+        &self.backbone
+    }
+
+    fn backbone_mut(&mut self) -> &mut ResNetConfig {
+        &mut self.backbone
+    }
+
+    fn sized_like(model: &R2GenCmnConfig) -> Self {
+        model.clone()
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        within("backbone", self.backbone.validate())?;
+        within("memory", self.memory.validate())?;
+        check_one_width(&self.transformer, self.memory.d_model)?;
+        check_dropout("visual_dropout", self.visual_dropout)
+    }
+
+    fn init(&self, vocabulary: usize, views: usize, device: &Device) -> R2GenCmn {
+        R2GenCmnConfig::init(self, vocabulary, views, device)
+    }
+}
+
+impl LibraryGenerator for R2GenCmn {
+    fn backbone_mut(&mut self) -> &mut ResNet {
+        &mut self.backbone
     }
 }
 
@@ -304,9 +365,8 @@ mod tests {
             ResNetConfig::narrow(4, vec![1, 1]),
             CrossModalMemoryConfig::new(12, 8, 2, 3),
             TransformerConfig::new(8, 12, 2, 2),
-            7,
         );
-        let generator = config.with_views(2).init(&device);
+        let generator = config.init(7, 2, &device);
         let studies = StudyBatch::new(values([2, 2, 3, 32, 32], 1, &device));
         let features = generator.backbone_features(studies.clone());
         assert_eq!(features.patches.values.dims(), [2, 2 * 16, 8]);

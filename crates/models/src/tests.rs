@@ -9,7 +9,10 @@ use ithn_memory::CrossModalMemoryConfig;
 
 use crate::config::{GeneratorConfig, GeneratorTask, ModelConfig};
 use crate::seeded::{seeded, values};
-use crate::{AttentiveLstmConfig, ImageFeature, LibraryGenerator, RelationalMemoryConfig};
+use crate::{
+    AttentiveLstmConfig, CnnLstmConfig, ImageFeature, LibraryGenerator, R2GenCmnConfig,
+    R2GenConfig, RelationalMemoryConfig,
+};
 
 const VOCABULARY: usize = 9;
 
@@ -21,26 +24,28 @@ fn models(views: usize) -> Vec<ModelConfig> {
             .with_dropout(0.0)
             .with_attention_dropout(0.0)
     };
-    let r2gen_cmn = |image_feature| GeneratorConfig::R2GenCmn {
-        backbone: backbone(),
-        memory: CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0),
-        transformer: transformer(),
-        visual_dropout: 0.0,
-        image_feature,
+    let r2gen_cmn = |image_feature| -> GeneratorConfig {
+        let memory = CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0);
+        R2GenCmnConfig::new(backbone(), memory, transformer())
+            .with_visual_dropout(0.0)
+            .with_image_feature(image_feature)
+            .into()
     };
     let generators = [
         r2gen_cmn(ImageFeature::Backbone),
         r2gen_cmn(ImageFeature::Encoder),
-        GeneratorConfig::R2Gen {
-            backbone: backbone(),
-            memory: RelationalMemoryConfig::new(8, 2).with_dropout(0.0),
-            transformer: transformer(),
-            visual_dropout: 0.0,
-        },
-        GeneratorConfig::CnnLstm {
-            backbone: backbone(),
-            lstm: AttentiveLstmConfig::new(8, 10, 6).with_dropout(0.0),
-        },
+        R2GenConfig::new(
+            backbone(),
+            RelationalMemoryConfig::new(8, 2).with_dropout(0.0),
+            transformer(),
+        )
+        .with_visual_dropout(0.0)
+        .into(),
+        CnnLstmConfig::new(
+            backbone(),
+            AttentiveLstmConfig::new(8, 10, 6).with_dropout(0.0),
+        )
+        .into(),
     ];
     generators
         .map(|generator| ModelConfig { views, generator })

@@ -10,7 +10,10 @@ use ithn_decoder::TransformerConfig;
 use ithn_generator::{StudyBatch, TokenBatch};
 use ithn_memory::CrossModalMemoryConfig;
 use ithn_models::config::{GeneratorConfig, GeneratorTask, ModelConfig};
-use ithn_models::{AttentiveLstmConfig, ImageFeature, LibraryGenerator, RelationalMemoryConfig};
+use ithn_models::{
+    AttentiveLstmConfig, CnnLstmConfig, ImageFeature, LibraryGenerator, R2GenCmnConfig,
+    R2GenConfig, RelationalMemoryConfig,
+};
 use ithn_negatives::TrainingPoint;
 use ithn_plugin::{IthnConfig, NegativeBatch, TextPath, TrainingBatch};
 use ithn_search::{SearchConfig, search};
@@ -26,31 +29,35 @@ fn models(views: usize) -> Vec<ModelConfig> {
             .with_dropout(0.0)
             .with_attention_dropout(0.0)
     };
-    let generators = [
-        GeneratorConfig::R2GenCmn {
-            backbone: backbone(),
-            memory: CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0),
-            transformer: transformer(),
-            visual_dropout: 0.0,
-            image_feature: ImageFeature::Backbone,
-        },
-        GeneratorConfig::R2GenCmn {
-            backbone: backbone(),
-            memory: CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0),
-            transformer: transformer(),
-            visual_dropout: 0.0,
-            image_feature: ImageFeature::Encoder,
-        },
-        GeneratorConfig::R2Gen {
-            backbone: backbone(),
-            memory: RelationalMemoryConfig::new(8, 2).with_dropout(0.0),
-            transformer: transformer(),
-            visual_dropout: 0.0,
-        },
-        GeneratorConfig::CnnLstm {
-            backbone: backbone(),
-            lstm: AttentiveLstmConfig::new(8, 10, 6).with_dropout(0.0),
-        },
+    let generators: [GeneratorConfig; 4] = [
+        R2GenCmnConfig::new(
+            backbone(),
+            CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0),
+            transformer(),
+        )
+        .with_visual_dropout(0.0)
+        .with_image_feature(ImageFeature::Backbone)
+        .into(),
+        R2GenCmnConfig::new(
+            backbone(),
+            CrossModalMemoryConfig::new(12, 8, 2, 3).with_dropout(0.0),
+            transformer(),
+        )
+        .with_visual_dropout(0.0)
+        .with_image_feature(ImageFeature::Encoder)
+        .into(),
+        R2GenConfig::new(
+            backbone(),
+            RelationalMemoryConfig::new(8, 2).with_dropout(0.0),
+            transformer(),
+        )
+        .with_visual_dropout(0.0)
+        .into(),
+        CnnLstmConfig::new(
+            backbone(),
+            AttentiveLstmConfig::new(8, 10, 6).with_dropout(0.0),
+        )
+        .into(),
     ];
     generators
         .map(|generator| ModelConfig { views, generator })

@@ -28,7 +28,7 @@ pub struct ModelOptions {
 
 impl ModelOptions {
     /// The generator on a backbone, every dropout off.
-    pub fn generator(&self, backbone: ResNetConfig, vocabulary: usize) -> R2GenCmnConfig {
+    pub fn generator(&self, backbone: ResNetConfig) -> R2GenCmnConfig {
         R2GenCmnConfig::new(
             backbone,
             CrossModalMemoryConfig::new(self.cmm_size, self.d_model, self.num_heads, self.topk)
@@ -36,7 +36,6 @@ impl ModelOptions {
             TransformerConfig::new(self.d_model, self.d_ff, self.num_heads, self.num_layers)
                 .with_dropout(0.0)
                 .with_attention_dropout(0.0),
-            vocabulary,
         )
         .with_visual_dropout(0.0)
         .with_image_feature(ImageFeature::Backbone)
@@ -56,7 +55,7 @@ impl ModelOptions {
             .get("encoder_decoder.logit.weight")
             .map_or(0, |logits| logits.shape().to_vec()[0]);
         let backbone = ResNetConfig::narrow(self.d_vf, vec![1]);
-        let generator = self.generator(backbone, vocabulary).init(device);
+        let generator = self.generator(backbone).init(vocabulary, 1, device);
         let ithn = IthnConfig::official().init(generator, device);
         let mut tensors = collect_released(&ithn);
         tensors.extend(weights.tensors);

@@ -73,8 +73,8 @@ impl Golden {
             top_k: options.topk,
         };
         let sizes = infer_released(weights, untraceable)?;
-        let golden = options.generator(self.json.resnet.config(), sizes.generator.vocabulary);
-        let inferred = options.generator(sizes.generator.backbone.clone(), golden.vocabulary);
+        let golden = options.generator(self.json.resnet.config());
+        let inferred = options.generator(sizes.generator.backbone.clone());
         let same = inferred == golden
             && sizes.generator.memory.rows == options.cmm_size
             && sizes.generator.transformer.d_ff == options.d_ff
@@ -84,7 +84,9 @@ impl Golden {
             projection_width: sizes.projection_width,
             ..IthnConfig::official()
         };
-        let generator = sizes.generator.init(&self.device);
+        let generator = sizes
+            .generator
+            .init(sizes.vocabulary, sizes.views, &self.device);
         let ithn = load_released(config.init(generator, &self.device), weights)?;
         Ok((check, ithn))
     }

@@ -1,3 +1,4 @@
+use ithn_generator::config::{ConfigError, Positive};
 use serde::{Deserialize, Serialize};
 
 /// What training does about gradients that are too large or no numbers.
@@ -26,17 +27,15 @@ pub enum NonFinite {
 }
 
 impl Guards {
-    /// Refuses a norm that is none.
+    /// Checks the norm.
     ///
     /// # Errors
     ///
-    /// A sentence naming the number and what it must be.
-    pub fn validate(self) -> Result<(), String> {
-        match self.largest_gradient_norm {
-            Some(norm) if !(norm.is_finite() && norm > 0.0) => Err(format!(
-                "the largest gradient norm ({norm}) must be finite and above 0"
-            )),
-            _ => Ok(()),
+    /// [`ConfigError`] at `largest_gradient_norm` unless it is finite and above 0.
+    pub fn validate(self) -> Result<(), ConfigError> {
+        if let Some(norm) = self.largest_gradient_norm {
+            Positive::new(norm).map_err(ConfigError::at("largest_gradient_norm"))?;
         }
+        Ok(())
     }
 }

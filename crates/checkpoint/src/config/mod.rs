@@ -6,6 +6,7 @@ mod preset;
 mod records;
 mod schedule;
 mod setting;
+mod validate;
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +26,11 @@ pub use records::Records;
 pub use schedule::LearningRateSchedule;
 pub use setting::Setting;
 
+use ithn_models::config::from_json;
 use ithn_plugin::IthnConfig;
+
+/// Most epochs of a training.
+const MOST_EPOCHS: usize = 1_000_000;
 
 /// A whole experiment; round-trips through JSON and is saved before training begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,11 +87,11 @@ pub enum MonitoredMetric {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Epochs at most.
+    /// Epochs at most, 1 to 1,000,000.
     pub epochs: usize,
-    /// Studies per step.
+    /// Studies per step, 1 to 65,536.
     pub batch_size: usize,
-    /// Studies per evaluation batch.
+    /// Studies per evaluation batch, 1 to 65,536.
     pub evaluation_batch_size: usize,
     /// Seed of weights, dropout, order and augmentation.
     pub seed: u64,
@@ -96,9 +101,9 @@ pub struct TrainingConfig {
     pub monitor: MonitoredMetric,
     /// Epochs worse than the best that are tolerated in a row; the next ends training.
     pub patience: usize,
-    /// Threads that decode images.
+    /// Threads that decode images, 1 to 1,024.
     pub loader_threads: usize,
-    /// Batches whose gradients are averaged into one optimiser step. Negatives are those of each
+    /// Batches whose gradients are averaged into one optimiser step, 1 to 65,536. Negatives are those of each
     /// batch alone, so this is not the same as a larger batch.
     #[serde(default = "one")]
     pub accumulate: usize,
@@ -126,7 +131,7 @@ pub struct TextConfig {
     pub cleaning: Cleaning,
     /// Occurrences in training reports that make a word.
     pub minimum_occurrences: usize,
-    /// Tokens kept of a report, the beginning included.
+    /// Tokens kept of a report, the beginning included; 3 to 65,536.
     pub max_tokens: usize,
 }
 
@@ -134,7 +139,7 @@ pub struct TextConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageConfig {
-    /// Side of the square that the backbone sees, in pixels.
+    /// Side of the square that the backbone sees, in pixels, 1 to 4,096.
     pub size: usize,
     /// What training does to images.
     pub augmentation: Augmentation,
@@ -142,13 +147,13 @@ pub struct ImageConfig {
 
 /// What training does to images before the backbone sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augmentation {
     /// Nothing: resized as in evaluation, and kept in memory.
     None,
     /// Shorter side resized, then a random crop.
     RandomCrop {
-        /// Length of the shorter side before the crop, in pixels.
+        /// Length of the shorter side before the crop, in pixels, at most 8,192 and at least the size.
         shorter_side: usize,
         /// Whether half of the images are mirrored. A mirrored radiograph contradicts its report's
         /// left and right: for reproduction only.
@@ -161,18 +166,18 @@ impl ExperimentConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming the file and what is wrong with it.
+    /// [`ConfigError`] naming the file, the key and what is wrong with its value.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let failed = |reason: String| ConfigError(format!("{}: {reason}", path.display()));
-        let text = fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-        serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+        let text =
+            fs::read_to_string(path).map_err(|error| ConfigError::new("", error).in_file(path))?;
+        from_json(&text).map_err(|error| error.in_file(path))
     }
 
     /// The same experiment with a generator of this library, as large as the present one if that is
     /// an R2GenCMN, else as its preset's.
     pub fn with_generator(mut self, kind: GeneratorKind) -> Self {
         let model = match self.model.generator {
-            present @ GeneratorConfig::R2GenCmn { .. } => present,
+            present @ GeneratorConfig::R2GenCmn(_) => present,
             _ => self.preset.config().model.generator,
         };
         self.model.generator = kind.sized_like(model);
@@ -186,61 +191,6 @@ impl ExperimentConfig {
             Negatives::Fixed | Negatives::Off => 1.0,
         }
     }
-
-    /// Refuses sizes that cannot run.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] naming the number and what it must be.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let positive = |name: &str, value: usize| {
-            if value == 0 {
-                Err(ConfigError(format!("{name} must be at least 1")))
-            } else {
-                Ok(())
-            }
-        };
-        positive("epochs", self.training.epochs)?;
-        positive("batch size", self.training.batch_size)?;
-        positive("evaluation batch size", self.training.evaluation_batch_size)?;
-        self.model.validate()?;
-        positive("image size", self.images.size)?;
-        positive("loader threads", self.training.loader_threads)?;
-        positive("accumulated batches", self.training.accumulate)?;
-        positive("repeats at most", self.training.repeats_at_most)?;
-        positive("kept epochs", self.training.records.keep_epochs)?;
-        let optimizer = &self.training.optimizer;
-        optimizer.schedule.validate().map_err(ConfigError)?;
-        for (name, rate) in [
-            ("learning rate", optimizer.learning_rate),
-            ("backbone learning rate", optimizer.backbone_learning_rate),
-        ] {
-            if !(rate.is_finite() && rate >= 0.0) {
-                return Err(ConfigError(format!("{name} must be 0 or more, got {rate}")));
-            }
-        }
-        self.training.guards.validate().map_err(ConfigError)?;
-        self.training.records.validate().map_err(ConfigError)?;
-        if self.text.max_tokens < 2 {
-            return Err(ConfigError("max tokens must be at least 2".to_owned()));
-        }
-        if let Augmentation::RandomCrop { shorter_side, .. } = self.images.augmentation
-            && shorter_side < self.images.size
-        {
-            return Err(ConfigError(format!(
-                "the shorter side before a random crop ({shorter_side} px) must not be smaller \
-                 than the image ({} px)",
-                self.images.size
-            )));
-        }
-        let hardness = self.hardness.validate();
-        hardness.map_err(|error| ConfigError(error.within("hardness").to_string()))?;
-        let ithn = self.ithn.validate();
-        ithn.map_err(|error| ConfigError(error.within("ithn").to_string()))?;
-        self.decoding
-            .validate()
-            .map_err(|error| ConfigError(error.to_string()))
-    }
 }
 
 #[cfg(test)]
@@ -250,19 +200,11 @@ mod tests {
     #[test]
     fn the_earlier_form_is_an_r2gen_cmn() {
         let model = Preset::OfficialIuXray.config().model;
-        let GeneratorConfig::R2GenCmn {
-            backbone,
-            memory,
-            transformer,
-            visual_dropout,
-            image_feature: _,
-        } = &model.generator
-        else {
-            panic!("the preset is an R2GenCMN")
-        };
+        let sizes = model.r2gen_cmn().expect("the preset is an R2GenCMN");
         let earlier = serde_json::json!({
-            "backbone": backbone, "memory": memory, "transformer": transformer,
-            "visual_dropout": visual_dropout, "views": model.views,
+            "backbone": sizes.backbone, "memory": sizes.memory,
+            "transformer": sizes.transformer, "visual_dropout": sizes.visual_dropout,
+            "views": model.views,
         });
         let read: ModelConfig = serde_json::from_value(earlier).expect("the earlier form is read");
         assert_eq!(read, model);
@@ -288,12 +230,12 @@ mod tests {
         let mut config = Preset::Phantom
             .config()
             .with_generator(GeneratorKind::R2Gen);
-        if let GeneratorConfig::R2Gen { transformer, .. } = &mut config.model.generator {
-            transformer.heads = 3;
+        if let GeneratorConfig::R2Gen(sizes) = &mut config.model.generator {
+            sizes.transformer.heads = 3;
         }
         let error = config.validate().unwrap_err().to_string();
         assert!(
-            error.contains("r2gen") && error.contains("3 heads"),
+            error.contains("model.generator.transformer.heads") && error.contains("3 heads"),
             "{error}"
         );
     }

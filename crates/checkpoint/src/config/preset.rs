@@ -10,11 +10,11 @@ use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig,
-    MonitoredMetric, Negatives, TextConfig, TrainingConfig,
+    Augmentation, ConfigError, ExperimentConfig, ImageConfig, ModelConfig, MonitoredMetric,
+    Negatives, TextConfig, TrainingConfig,
 };
 use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
-use ithn_models::ImageFeature;
+use ithn_models::{ImageFeature, R2GenCmnConfig};
 use ithn_plugin::IthnConfig;
 
 /// Named configurations.
@@ -34,7 +34,7 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// All presets, by the names that `--preset` takes.
+    /// All presets, by name.
     pub const NAMES: [(&'static str, Preset); 5] = [
         ("phantom", Preset::Phantom),
         ("iu-xray", Preset::IuXray),
@@ -76,10 +76,10 @@ impl FromStr for Preset {
             .map(|(_, preset)| *preset)
             .ok_or_else(|| {
                 let names: Vec<&str> = Preset::NAMES.iter().map(|(name, _)| *name).collect();
-                ConfigError(format!(
-                    "unknown preset '{name}': use one of {}",
-                    names.join(", ")
-                ))
+                ConfigError::new(
+                    "preset",
+                    format!("unknown preset '{name}': use one of {}", names.join(", ")),
+                )
             })
     }
 }
@@ -91,15 +91,16 @@ fn phantom() -> ExperimentConfig {
         preset: Preset::Phantom,
         model: ModelConfig {
             views: 1,
-            generator: GeneratorConfig::R2GenCmn {
-                backbone: ResNetConfig::narrow(16, vec![1, 1, 1]),
-                memory: CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
-                transformer: TransformerConfig::new(128, 256, 4, 1)
+            generator: R2GenCmnConfig::new(
+                ResNetConfig::narrow(16, vec![1, 1, 1]),
+                CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
+                TransformerConfig::new(128, 256, 4, 1)
                     .with_dropout(0.0)
                     .with_attention_dropout(0.0),
-                visual_dropout: 0.0,
-                image_feature: ImageFeature::Encoder,
-            },
+            )
+            .with_visual_dropout(0.0)
+            .with_image_feature(ImageFeature::Encoder)
+            .into(),
         },
         ithn: IthnConfig {
             projection_width: 64,
@@ -150,13 +151,14 @@ fn phantom() -> ExperimentConfig {
 fn published_model(views: usize, image_feature: ImageFeature) -> ModelConfig {
     ModelConfig {
         views,
-        generator: GeneratorConfig::R2GenCmn {
-            backbone: ResNetConfig::resnet101(),
-            memory: CrossModalMemoryConfig::new(2048, 512, 8, 32),
-            transformer: TransformerConfig::new(512, 512, 8, 3),
-            visual_dropout: 0.5,
-            image_feature,
-        },
+        generator: R2GenCmnConfig::new(
+            ResNetConfig::resnet101(),
+            CrossModalMemoryConfig::new(2048, 512, 8, 32),
+            TransformerConfig::new(512, 512, 8, 3),
+        )
+        .with_visual_dropout(0.5)
+        .with_image_feature(image_feature)
+        .into(),
     }
 }
 

@@ -1,11 +1,17 @@
+use ithn_generator::config::{ConfigError, check_count};
 use serde::{Deserialize, Serialize};
+
+use super::MOST_EPOCHS;
+
+/// Most minutes between two checkpoints: two years.
+const MOST_MINUTES: f64 = 1e6;
 
 /// What a run writes while it trains.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Records {
-    /// Minutes between two checkpoints within an epoch; 0 saves after every step, none at the end of
-    /// epochs only.
+    /// Minutes between two checkpoints within an epoch, at most 1e6; 0 saves after every step, none
+    /// at the end of epochs only.
     pub save_every_minutes: Option<f64>,
     /// Epochs whose checkpoints stay beside the best and the last one, at least 1.
     pub keep_epochs: usize,
@@ -25,15 +31,17 @@ impl Default for Records {
 }
 
 impl Records {
-    /// Refuses what no clock can measure.
+    /// Checks the clock and the number of kept epochs.
     ///
     /// # Errors
     ///
-    /// A sentence naming the number and what it must be.
-    pub fn validate(self) -> Result<(), String> {
+    /// [`ConfigError`] naming the key and what its value must be.
+    pub fn validate(self) -> Result<(), ConfigError> {
+        check_count("keep_epochs", self.keep_epochs, MOST_EPOCHS)?;
         match self.save_every_minutes {
-            Some(minutes) if !(minutes.is_finite() && minutes >= 0.0) => Err(format!(
-                "minutes between checkpoints ({minutes}) must be finite and at least 0"
+            Some(minutes) if !(0.0..=MOST_MINUTES).contains(&minutes) => Err(ConfigError::new(
+                "save_every_minutes",
+                format!("must lie in [0, {MOST_MINUTES}], got {minutes}"),
             )),
             _ => Ok(()),
         }

@@ -1,5 +1,8 @@
+use ithn_generator::config::{ConfigError, Fraction, check_count};
 use ithn_negatives::TrainingPoint;
 use serde::{Deserialize, Serialize};
+
+use super::MOST_EPOCHS;
 
 /// How learning rates change over training, as a factor of where they began.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -11,7 +14,7 @@ pub enum LearningRateSchedule {
     Step {
         /// Epochs between two drops, at least 1.
         every_epochs: usize,
-        /// Factor of a drop.
+        /// Factor of a drop, in `(0, 1]`.
         factor: f64,
     },
     /// From 1 down to `floor` along half a cosine, from the end of warm-up to the last step
@@ -50,32 +53,30 @@ impl LearningRateSchedule {
         rise * factor
     }
 
-    /// Refuses what cannot be computed.
+    /// Checks the numbers.
     ///
     /// # Errors
     ///
-    /// A sentence naming the number and what it must be.
-    pub fn validate(self) -> Result<(), String> {
+    /// [`ConfigError`] naming the key and what its value must be.
+    pub fn validate(self) -> Result<(), ConfigError> {
         match self {
             LearningRateSchedule::Constant => Ok(()),
             LearningRateSchedule::Step {
                 every_epochs,
                 factor,
             } => {
-                if every_epochs == 0 {
-                    return Err("learning-rate step must be at least 1 epoch".to_owned());
+                check_count("every_epochs", every_epochs, MOST_EPOCHS)?;
+                match factor {
+                    factor if factor > 0.0 && factor <= 1.0 => Ok(()),
+                    _ => Err(ConfigError::new(
+                        "factor",
+                        format!("must lie in (0, 1], got {factor}"),
+                    )),
                 }
-                if !(factor.is_finite() && factor > 0.0) {
-                    return Err(format!(
-                        "learning-rate factor ({factor}) must be above 0 and finite"
-                    ));
-                }
-                Ok(())
             }
-            LearningRateSchedule::Cosine { floor } if !(0.0..=1.0).contains(&floor) => Err(
-                format!("the floor of the cosine schedule ({floor}) must lie in [0, 1]"),
-            ),
-            LearningRateSchedule::Cosine { .. } => Ok(()),
+            LearningRateSchedule::Cosine { floor } => Fraction::new(floor)
+                .map(|_| ())
+                .map_err(ConfigError::at("floor")),
         }
     }
 }

@@ -3,6 +3,7 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::{ConfigError, ExperimentConfig};
+use ithn_models::config::from_value;
 
 /// One value of a configuration, by the name that it has in `config.json`:
 /// `ithn.weights.contrastive=0.2`.
@@ -18,9 +19,10 @@ impl FromStr for Setting {
     /// Reads `KEY=VALUE`; a value that is no JSON is a word, so `report_alone` needs no quotes.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let (key, value) = text.split_once('=').ok_or_else(|| {
-            ConfigError(format!(
-                "'{text}' is no setting: write KEY=VALUE, such as training.epochs=3"
-            ))
+            ConfigError::new(
+                text,
+                "has no value: write KEY=VALUE, such as training.epochs=3",
+            )
         })?;
         Ok(Setting {
             key: key.trim().to_owned(),
@@ -45,7 +47,7 @@ impl ExperimentConfig {
 
     fn with_setting(&self, setting: &Setting) -> Result<Self, ConfigError> {
         let Setting { key, value } = setting;
-        let failed = |reason: String| ConfigError(format!("setting {key}: {reason}"));
+        let failed = |reason: String| ConfigError::new(key, reason);
         let mut all = serde_json::to_value(self).map_err(|error| failed(error.to_string()))?;
         let mut place = &mut all;
         for name in key.split('.') {
@@ -62,7 +64,7 @@ impl ExperimentConfig {
             })?;
         }
         *place = value.clone();
-        serde_json::from_value(all).map_err(|error| failed(error.to_string()))
+        from_value(all)
     }
 }
 
@@ -107,6 +109,36 @@ mod tests {
         ] {
             let error = set(&[text]).expect_err(text).to_string();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_wrong_value_is_named_at_every_depth() {
+        for (text, key) in [
+            ("training.epochs=many", "training.epochs"),
+            (
+                "training.optimizer.betas=[0.9,\"x\"]",
+                "training.optimizer.betas[1]",
+            ),
+            ("training.optimizer={}", "training.optimizer"),
+            ("text.cleaning=soap", "text.cleaning"),
+            (
+                "model.generator.transformer.heads=-1",
+                "model.generator.transformer.heads",
+            ),
+            (
+                "model.generator.backbone.depths=[1,null]",
+                "model.generator.backbone.depths[1]",
+            ),
+            (
+                "model.generator.memory={\"rose\":1}",
+                "model.generator.memory",
+            ),
+            ("model.views=two", "model.views"),
+        ] {
+            let error = set(&[text]).expect_err(text);
+            assert!(error.key().starts_with(key), "{text}: {error}");
+            assert!(!error.reason().contains('\u{1}'), "{text}: {error}");
         }
     }
 }

@@ -53,7 +53,7 @@ pub enum CheckpointError {
     /// The file cannot be written; the one before it is untouched.
     #[error(
         "cannot write checkpoint {path}: {source}; the checkpoint before it, if any, is intact: \
-         make room or mend the folder, then continue with --resume"
+         make room or mend the folder, then resume the run"
     )]
     Write {
         /// The file.
@@ -63,8 +63,8 @@ pub enum CheckpointError {
     },
     /// Not one of this library's checkpoints.
     #[error(
-        "{0} is not an ithn checkpoint; released .pth files are converted by \
-         `cargo run --example import_official`"
+        "{0} is not an ithn checkpoint; an official .pth file becomes one through \
+         `ithn_checkpoint::import`"
     )]
     NotACheckpoint(PathBuf),
     /// Written by a later version.
@@ -80,7 +80,7 @@ pub enum CheckpointError {
     /// Cut short or altered.
     #[error(
         "{path} is damaged ({reason}); use another checkpoint of the run, such as best.ithn or an \
-         epoch-….ithn (copied to last.ithn, it is what --resume continues from)"
+         epoch-….ithn (a run resumes from it once it is copied to last.ithn)"
     )]
     Damaged {
         /// The file.

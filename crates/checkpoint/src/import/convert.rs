@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use super::apply::{collect_released, load_released, load_torchvision};
 use super::infer::{UntraceableSizes, infer_released, infer_torchvision};
 use super::tensors::{ImportError, NamedTensors};
-use crate::config::{ConfigError, ExperimentConfig, GeneratorConfig, ModelConfig};
+use crate::config::{ConfigError, ExperimentConfig, ModelConfig};
 use crate::file::{Checkpoint, CheckpointError, CheckpointHeader, TrainingProgress};
 use ithn_models::R2GenCmn;
 use ithn_plugin::Ithn;
@@ -31,7 +31,7 @@ pub fn checkpoint_of_released(
     tokenizer: Tokenizer,
 ) -> Result<Checkpoint, ImportError> {
     let sizes = infer_released(tensors, untraceable)?;
-    let logits = sizes.generator.vocabulary;
+    let logits = sizes.vocabulary;
     if tokenizer.vocabulary() != logits {
         return Err(ImportError::Vocabulary {
             path: tensors.path.clone(),
@@ -41,14 +41,8 @@ pub fn checkpoint_of_released(
     }
     let mut config = base;
     config.model = ModelConfig {
-        views: sizes.generator.views,
-        generator: GeneratorConfig::R2GenCmn {
-            backbone: sizes.generator.backbone,
-            memory: sizes.generator.memory,
-            transformer: sizes.generator.transformer,
-            visual_dropout: sizes.generator.visual_dropout,
-            image_feature: sizes.generator.image_feature,
-        },
+        views: sizes.views,
+        generator: sizes.generator.into(),
     };
     config.ithn.projection_width = sizes.projection_width;
     let model = load_released(untrained(&config, logits)?, tensors)?;
@@ -79,7 +73,8 @@ pub fn checkpoint_of_backbone(
 
 fn untrained(config: &ExperimentConfig, logits: usize) -> Result<Ithn<R2GenCmn>, ConfigError> {
     let device = Device::default();
-    let generator = config.model.r2gen_cmn(logits)?.init(&device);
+    let model = &config.model;
+    let generator = model.r2gen_cmn()?.init(logits, model.views, &device);
     Ok(config.ithn.init(generator, &device))
 }
 

@@ -41,6 +41,10 @@ impl Default for UntraceableSizes {
 pub struct ReleasedSizes {
     /// The generator's configuration, with the published dropouts.
     pub generator: R2GenCmnConfig,
+    /// Logits: the words and token 0.
+    pub vocabulary: usize,
+    /// Images per study.
+    pub views: usize,
     /// Width of the shared space of images and reports.
     pub projection_width: usize,
 }
@@ -94,10 +98,10 @@ pub fn infer_released(
             backbone,
             CrossModalMemoryConfig::new(rows, d_model, heads, top_k),
             TransformerConfig::new(d_model, d_ff, heads, layers),
-            vocabulary,
         )
-        .with_views(pooled / channels)
         .with_image_feature(ImageFeature::Backbone),
+        vocabulary,
+        views: pooled / channels,
         projection_width,
     })
 }
@@ -208,7 +212,7 @@ mod tests {
         };
         NamedTensors {
             path: PathBuf::from("model.pth"),
-            tensors: collect_released(&ithn.init(generator.init(&device), &device)),
+            tensors: collect_released(&ithn.init(generator.init(7, 2, &device), &device)),
         }
     }
 
@@ -217,9 +221,7 @@ mod tests {
             ResNetConfig::new(BlockKind::Bottleneck, vec![1, 2]).with_width(4),
             CrossModalMemoryConfig::new(12, 8, 2, 3),
             TransformerConfig::new(8, 10, 2, 2),
-            7,
         )
-        .with_views(2)
         .with_image_feature(ImageFeature::Backbone)
     }
 
@@ -228,6 +230,7 @@ mod tests {
         let sizes = UntraceableSizes { heads: 2, top_k: 3 };
         let inferred = infer_released(&released(&config()), sizes).expect("a whole state");
         assert_eq!(inferred.generator, config());
+        assert_eq!((inferred.vocabulary, inferred.views), (7, 2));
         assert_eq!(inferred.projection_width, 6);
     }
 

@@ -4,30 +4,33 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, assert_shape};
 use ithn_decoder::PatchFeatures;
+use ithn_generator::config::{ConfigError, LARGEST_WIDTH, NonNegative, check_count, check_dropout};
+use serde::{Deserialize, Serialize};
 
 /// Energy of a masked patch.
 const MASKED_ENERGY: f64 = -1e9;
 
 /// Sizes of a [`CnnLstm`](super::CnnLstm)'s language side.
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AttentiveLstmConfig {
-    /// Width of word embeddings and of the deep output before the vocabulary (512 as published).
+    /// Width of word embeddings and of the deep output before the vocabulary, at most 65,536 (512 as
+    /// published).
     pub embedding_width: usize,
-    /// Width of the LSTM's state.
+    /// Width of the LSTM's state, at most 65,536.
     pub hidden_width: usize,
-    /// Width of the hidden layer of the attention.
+    /// Width of the hidden layer of the attention, at most 65,536.
     pub attention_width: usize,
     /// Whether a gate `β` scales the context vector, as published.
-    #[config(default = true)]
     pub gated: bool,
     /// Weight of the doubly stochastic penalty `mean_i (1 − Σ_t α_ti)²` in the loss; 0 switches it
     /// off. The paper sums over patches; a mean does not grow with the image.
-    #[config(default = 1.0)]
     pub doubly_stochastic: f64,
-    /// Dropout before the logits.
-    #[config(default = 0.5)]
+    /// Dropout before the logits, in [0, 1).
     pub dropout: f64,
 }
+
+impl Config for AttentiveLstmConfig {}
 
 /// Soft attention and an LSTM (Xu et al., ICML 2015, §3.1 and §4.2).
 ///
@@ -111,6 +114,49 @@ impl AttentiveLstmState {
 }
 
 impl AttentiveLstmConfig {
+    /// These widths, gated, with a doubly stochastic weight of 1 and dropout 0.5.
+    pub fn new(embedding_width: usize, hidden_width: usize, attention_width: usize) -> Self {
+        AttentiveLstmConfig {
+            embedding_width,
+            hidden_width,
+            attention_width,
+            gated: true,
+            doubly_stochastic: 1.0,
+            dropout: 0.5,
+        }
+    }
+
+    /// Sets [`gated`](Self::gated).
+    pub fn with_gated(mut self, gated: bool) -> Self {
+        self.gated = gated;
+        self
+    }
+
+    /// Sets [`doubly_stochastic`](Self::doubly_stochastic).
+    pub fn with_doubly_stochastic(mut self, doubly_stochastic: f64) -> Self {
+        self.doubly_stochastic = doubly_stochastic;
+        self
+    }
+
+    /// Sets [`dropout`](Self::dropout).
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
+        self
+    }
+
+    /// Checks all widths, the weight and the rate.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key, such as `hidden_width`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_count("embedding_width", self.embedding_width, LARGEST_WIDTH)?;
+        check_count("hidden_width", self.hidden_width, LARGEST_WIDTH)?;
+        check_count("attention_width", self.attention_width, LARGEST_WIDTH)?;
+        NonNegative::new(self.doubly_stochastic).map_err(ConfigError::at("doubly_stochastic"))?;
+        check_dropout("dropout", self.dropout)
+    }
+
     /// Creates the module for annotation vectors of `channels` channels; the forget gate's bias
     /// is 1.
     pub fn init(&self, channels: usize, device: &Device) -> AttentiveLstm {

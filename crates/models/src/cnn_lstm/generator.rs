@@ -10,25 +10,26 @@ use ithn_generator::{
     TokenBatch, row_indices, token_column,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::attentive_lstm::{
     AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveLstmState, AttentiveStep,
 };
+use crate::config::{ConfigError, LibraryConfig, within};
 use crate::views::{StudyFeatures, join_views};
+use crate::{LibraryGenerator, R2GenCmnConfig};
 
 /// Configuration of a [`CnnLstm`].
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CnnLstmConfig {
     /// Image backbone; its patches are the annotation vectors.
     pub backbone: ResNetConfig,
     /// Word embedding, attention and LSTM.
     pub lstm: AttentiveLstmConfig,
-    /// Logits: the words and token 0.
-    pub vocabulary: usize,
-    /// Images per study; their patches are joined along the patches, their pooled features along
-    /// the channels.
-    #[config(default = 1)]
-    pub views: usize,
 }
+
+impl Config for CnnLstmConfig {}
 
 /// Show, Attend and Tell (Xu et al., ICML 2015) with soft attention: a convolutional backbone and an
 /// LSTM that attends to its patches.
@@ -64,26 +65,66 @@ struct ForcedPass {
 }
 
 impl CnnLstmConfig {
-    /// Creates the generator.
+    /// These parts.
+    pub fn new(backbone: ResNetConfig, lstm: AttentiveLstmConfig) -> Self {
+        CnnLstmConfig { backbone, lstm }
+    }
+
+    /// Creates the generator for a vocabulary of that many logits (the words and token 0) and studies
+    /// of that many images, whose patches are joined along the patches, their pooled features along
+    /// the channels.
     ///
     /// # Panics
     ///
     /// If the backbone has an empty stage.
-    pub fn init(&self, device: &Device) -> CnnLstm {
+    pub fn init(&self, vocabulary: usize, views: usize, device: &Device) -> CnnLstm {
         let channels = self.backbone.channels();
         let width = self.lstm.embedding_width;
         CnnLstm {
             backbone: self.backbone.init(device),
-            token_embedding: EmbeddingConfig::new(self.vocabulary, width).init(device),
+            token_embedding: EmbeddingConfig::new(vocabulary, width).init(device),
             lstm: self.lstm.init(channels, device),
             state_output: LinearConfig::new(self.lstm.hidden_width, width).init(device),
             context_output: LinearConfig::new(channels, width).init(device),
             dropout: DropoutConfig::new(self.lstm.dropout).init(),
-            logits: LinearConfig::new(width, self.vocabulary).init(device),
-            views: self.views,
-            pooled_width: self.views * channels,
+            logits: LinearConfig::new(width, vocabulary).init(device),
+            views,
+            pooled_width: views * channels,
             doubly_stochastic: self.lstm.doubly_stochastic,
         }
+    }
+}
+
+impl LibraryConfig for CnnLstmConfig {
+    type Generator = CnnLstm;
+
+    fn backbone(&self) -> &ResNetConfig {
+        &self.backbone
+    }
+
+    fn backbone_mut(&mut self) -> &mut ResNetConfig {
+        &mut self.backbone
+    }
+
+    fn sized_like(model: &R2GenCmnConfig) -> Self {
+        let width = model.transformer.d_model;
+        let lstm = AttentiveLstmConfig::new(width, width, width).with_dropout(model.visual_dropout);
+        CnnLstmConfig::new(model.backbone.clone(), lstm)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        within("backbone", self.backbone.validate())?;
+        within("lstm", self.lstm.validate())
+    }
+
+    fn init(&self, vocabulary: usize, views: usize, device: &Device) -> CnnLstm {
+        CnnLstmConfig::init(self, vocabulary, views, device)
+    }
+}
+
+impl LibraryGenerator for CnnLstm {
+    fn backbone_mut(&mut self) -> &mut ResNet {
+        &mut self.backbone
     }
 }
 

@@ -1,27 +1,28 @@
 //! Which generator a model is, and its sizes.
 
+mod generators;
+mod json;
 mod kind;
-mod sizes;
+mod library;
 
 use burn::tensor::Device;
 use ithn_backbone::ResNetConfig;
 use ithn_decoder::TransformerConfig;
+use ithn_generator::config::check_count;
 use ithn_memory::CrossModalMemoryConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thiserror::Error;
 
-pub use kind::GeneratorKind;
+pub use generators::{GeneratorConfig, GeneratorKind};
+pub use ithn_generator::config::ConfigError;
+pub use json::{from_json, from_value};
+pub use library::LibraryConfig;
+pub(crate) use library::{check_one_width, within};
 
-use crate::{
-    AttentiveLstmConfig, CnnLstmConfig, ImageFeature, LibraryGenerator, R2GenCmnConfig,
-    R2GenConfig, RelationalMemoryConfig,
-};
+use crate::{ImageFeature, LibraryGenerator, R2GenCmnConfig};
 
-/// A configuration that cannot be run.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("configuration: {0}")]
-pub struct ConfigError(pub String);
+/// Most images of a study.
+const MOST_VIEWS: usize = 64;
 
 /// Which generator, how large, and what it is shown.
 ///
@@ -30,58 +31,10 @@ pub struct ConfigError(pub String);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ModelFile")]
 pub struct ModelConfig {
-    /// Images per study.
+    /// Images per study, 1 to 64.
     pub views: usize,
     /// The generator and its sizes.
     pub generator: GeneratorConfig,
-}
-
-/// A generator and its sizes, its vocabulary aside, which the data decides.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum GeneratorConfig {
-    /// [`R2GenCmn`](crate::R2GenCmn).
-    #[serde(rename = "r2gen_cmn")]
-    R2GenCmn {
-        /// Image backbone.
-        backbone: ResNetConfig,
-        /// Cross-modal memory.
-        memory: CrossModalMemoryConfig,
-        /// Encoder and decoder.
-        transformer: TransformerConfig,
-        /// Dropout after the visual embedding.
-        visual_dropout: f64,
-        /// Image feature that a study is embedded by; a file without the key means the backbone's.
-        #[serde(default = "ImageFeature::of_older_files")]
-        image_feature: ImageFeature,
-    },
-    /// [`R2Gen`](crate::R2Gen).
-    #[serde(rename = "r2gen")]
-    R2Gen {
-        /// Image backbone.
-        backbone: ResNetConfig,
-        /// Relational memory.
-        memory: RelationalMemoryConfig,
-        /// Encoder and decoder.
-        transformer: TransformerConfig,
-        /// Dropout after the visual embedding.
-        visual_dropout: f64,
-    },
-    /// [`CnnLstm`](crate::CnnLstm).
-    CnnLstm {
-        /// Image backbone.
-        backbone: ResNetConfig,
-        /// Word embedding, attention and LSTM.
-        lstm: AttentiveLstmConfig,
-    },
-    /// A generator from outside this library, which its author builds.
-    Custom {
-        /// Its name, for messages.
-        name: String,
-        /// Whatever its author wants saved with a run.
-        #[serde(default)]
-        sizes: Value,
-    },
 }
 
 /// What is done with a generator once its type is known.
@@ -91,38 +44,6 @@ pub trait GeneratorTask {
 
     /// Does it.
     fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output;
-}
-
-impl GeneratorConfig {
-    /// Its name, as configurations have it.
-    pub fn name(&self) -> &str {
-        match self {
-            GeneratorConfig::R2GenCmn { .. } => GeneratorKind::R2GenCmn.name(),
-            GeneratorConfig::R2Gen { .. } => GeneratorKind::R2Gen.name(),
-            GeneratorConfig::CnnLstm { .. } => GeneratorKind::CnnLstm.name(),
-            GeneratorConfig::Custom { name, .. } => name,
-        }
-    }
-
-    /// Its backbone, unless it is a custom one.
-    pub fn backbone(&self) -> Option<&ResNetConfig> {
-        match self {
-            GeneratorConfig::R2GenCmn { backbone, .. }
-            | GeneratorConfig::R2Gen { backbone, .. }
-            | GeneratorConfig::CnnLstm { backbone, .. } => Some(backbone),
-            GeneratorConfig::Custom { .. } => None,
-        }
-    }
-
-    /// Its backbone, to be changed, unless it is a custom one.
-    pub fn backbone_mut(&mut self) -> Option<&mut ResNetConfig> {
-        match self {
-            GeneratorConfig::R2GenCmn { backbone, .. }
-            | GeneratorConfig::R2Gen { backbone, .. }
-            | GeneratorConfig::CnnLstm { backbone, .. } => Some(backbone),
-            GeneratorConfig::Custom { .. } => None,
-        }
-    }
 }
 
 impl ModelConfig {
@@ -137,32 +58,32 @@ impl ModelConfig {
         }
     }
 
-    /// The R2GenCMN of this configuration, for a vocabulary of that many logits.
+    /// The R2GenCMN of this configuration.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] if it is another generator.
-    pub fn r2gen_cmn(&self, vocabulary: usize) -> Result<R2GenCmnConfig, ConfigError> {
-        let GeneratorConfig::R2GenCmn {
-            backbone,
-            memory,
-            transformer,
-            visual_dropout,
-            image_feature,
-        } = &self.generator
-        else {
-            return Err(ConfigError(format!(
-                "the generator is {}: the released weights are those of an r2gen_cmn",
-                self.generator.name()
-            )));
-        };
-        let (backbone, transformer) = (backbone.clone(), transformer.clone());
-        Ok(
-            R2GenCmnConfig::new(backbone, memory.clone(), transformer, vocabulary)
-                .with_views(self.views)
-                .with_visual_dropout(*visual_dropout)
-                .with_image_feature(*image_feature),
-        )
+    pub fn r2gen_cmn(&self) -> Result<&R2GenCmnConfig, ConfigError> {
+        match &self.generator {
+            GeneratorConfig::R2GenCmn(config) => Ok(config),
+            other => Err(ConfigError::new(
+                "model.generator.kind",
+                format!(
+                    "is {}, but official weights are those of an r2gen_cmn",
+                    other.name()
+                ),
+            )),
+        }
+    }
+
+    /// Checks the number of views and the generator's sizes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key below `model`, such as `generator.transformer.heads`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_count("views", self.views, MOST_VIEWS)?;
+        within("generator", self.generator.validate())
     }
 
     /// Creates the generator for a vocabulary of that many logits and hands it to `task`.
@@ -176,32 +97,7 @@ impl ModelConfig {
         device: &Device,
         task: T,
     ) -> Result<T::Output, ConfigError> {
-        match &self.generator {
-            GeneratorConfig::R2GenCmn { .. } => {
-                Ok(task.run(self.r2gen_cmn(vocabulary)?.init(device)))
-            }
-            GeneratorConfig::R2Gen {
-                backbone,
-                memory,
-                transformer,
-                visual_dropout,
-            } => {
-                let (backbone, transformer) = (backbone.clone(), transformer.clone());
-                let config = R2GenConfig::new(backbone, memory.clone(), transformer, vocabulary)
-                    .with_views(self.views)
-                    .with_visual_dropout(*visual_dropout);
-                Ok(task.run(config.init(device)))
-            }
-            GeneratorConfig::CnnLstm { backbone, lstm } => {
-                let config = CnnLstmConfig::new(backbone.clone(), lstm.clone(), vocabulary)
-                    .with_views(self.views);
-                Ok(task.run(config.init(device)))
-            }
-            GeneratorConfig::Custom { name, .. } => Err(ConfigError(format!(
-                "the generator '{name}' is not part of this library: build it yourself, and give \
-                 it to run_experiment_with or ReportWriter::from_checkpoint_with"
-            ))),
-        }
+        self.generator.build(vocabulary, self.views, device, task)
     }
 }
 
@@ -230,13 +126,10 @@ impl TryFrom<ModelFile> for ModelConfig {
         let generator = match (file.generator, earlier) {
             (Some(generator), (None, None, None, None)) => generator,
             (None, (Some(backbone), Some(memory), Some(transformer), Some(visual_dropout))) => {
-                GeneratorConfig::R2GenCmn {
-                    backbone,
-                    memory,
-                    transformer,
-                    visual_dropout,
-                    image_feature: ImageFeature::Backbone,
-                }
+                R2GenCmnConfig::new(backbone, memory, transformer)
+                    .with_visual_dropout(visual_dropout)
+                    .with_image_feature(ImageFeature::of_older_files())
+                    .into()
             }
             _ => {
                 return Err(
@@ -261,5 +154,42 @@ mod tests {
     fn a_model_without_sizes_says_what_is_missing() {
         let error = serde_json::from_str::<ModelConfig>(r#"{"views": 1}"#).unwrap_err();
         assert!(error.to_string().contains("`generator`"), "{error}");
+    }
+
+    #[test]
+    fn a_generator_is_its_kind_and_its_own_keys() {
+        let config: GeneratorConfig = R2GenCmnConfig::new(
+            ResNetConfig::resnet18(),
+            CrossModalMemoryConfig::new(12, 8, 2, 3),
+            TransformerConfig::new(8, 12, 2, 2),
+        )
+        .into();
+        let json = serde_json::to_value(&config).expect("serialisable");
+        let keys: Vec<&String> = json.as_object().expect("an object").keys().collect();
+        assert_eq!(
+            keys,
+            [
+                "backbone",
+                "image_feature",
+                "kind",
+                "memory",
+                "transformer",
+                "visual_dropout"
+            ]
+        );
+        assert_eq!(json["kind"], "r2gen_cmn");
+        assert_eq!(from_value::<GeneratorConfig>(json), Ok(config));
+    }
+
+    #[test]
+    fn a_wrong_key_within_a_generator_is_named() {
+        let json = r#"{"views": 1, "generator": {"kind": "cnn_lstm", "backbone":
+            {"block": "basic", "depths": [1], "width": "wide"}, "lstm": {}}}"#;
+        let error = from_json::<ModelConfig>(json).expect_err("a word for a width");
+        assert_eq!(error.key(), "generator.backbone.width", "{error}");
+        let json = r#"{"views": 1, "generator": {"kind": "gpt"}}"#;
+        let error = from_json::<ModelConfig>(json).expect_err("no such generator");
+        assert_eq!(error.key(), "generator");
+        assert!(error.reason().contains("r2gen_cmn, custom"), "{error}");
     }
 }

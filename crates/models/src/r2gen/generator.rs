@@ -8,18 +8,24 @@ use ithn_decoder::{
     Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding, TransformerConfig,
     teacher_forcing_mask,
 };
+use ithn_generator::config::check_dropout;
 use ithn_generator::{
     EncodedStudies, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch, TokenBatch,
     row_indices, token_column,
 };
 use ithn_kernels::linear;
 
+use serde::{Deserialize, Serialize};
+
 use super::decoder::{MemoryDecoder, MemoryDecoderCache};
 use super::relational_memory::{RelationalMemory, RelationalMemoryConfig};
+use crate::config::{ConfigError, LibraryConfig, check_one_width, within};
 use crate::views::{StudyFeatures, join_views};
+use crate::{LibraryGenerator, R2GenCmnConfig};
 
 /// Configuration of an [`R2Gen`].
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct R2GenConfig {
     /// Image backbone.
     pub backbone: ResNetConfig,
@@ -27,16 +33,11 @@ pub struct R2GenConfig {
     pub memory: RelationalMemoryConfig,
     /// Encoder and decoder.
     pub transformer: TransformerConfig,
-    /// Logits: the words and token 0.
-    pub vocabulary: usize,
-    /// Images per study; their patches are joined along the patches, their pooled features along
-    /// the channels.
-    #[config(default = 1)]
-    pub views: usize,
-    /// Dropout after the visual embedding.
-    #[config(default = 0.5)]
+    /// Dropout after the visual embedding, in [0, 1).
     pub visual_dropout: f64,
 }
+
+impl Config for R2GenConfig {}
 
 /// R2Gen (Chen et al., EMNLP 2020): backbone, Transformer encoder, and a decoder whose norms follow
 /// a relational memory of the words so far.
@@ -71,12 +72,34 @@ pub struct R2GenState {
 }
 
 impl R2GenConfig {
-    /// Creates the generator.
+    /// These parts, with visual dropout 0.5.
+    pub fn new(
+        backbone: ResNetConfig,
+        memory: RelationalMemoryConfig,
+        transformer: TransformerConfig,
+    ) -> Self {
+        R2GenConfig {
+            backbone,
+            memory,
+            transformer,
+            visual_dropout: 0.5,
+        }
+    }
+
+    /// Sets [`visual_dropout`](Self::visual_dropout).
+    pub fn with_visual_dropout(mut self, visual_dropout: f64) -> Self {
+        self.visual_dropout = visual_dropout;
+        self
+    }
+
+    /// Creates the generator for a vocabulary of that many logits (the words and token 0) and studies
+    /// of that many images, whose patches are joined along the patches, their pooled features along
+    /// the channels.
     ///
     /// # Panics
     ///
     /// If the memory's width differs from the Transformer's, or a size is impossible.
-    pub fn init(&self, device: &Device) -> R2Gen {
+    pub fn init(&self, vocabulary: usize, views: usize, device: &Device) -> R2Gen {
         let width = self.transformer.d_model;
         assert_eq!(
             self.memory.d_model, width,
@@ -88,14 +111,51 @@ impl R2GenConfig {
             visual_embedding: LinearConfig::new(channels, width).init(device),
             visual_dropout: DropoutConfig::new(self.visual_dropout).init(),
             encoder: Encoder::init(&self.transformer, device),
-            token_embedding: TokenEmbedding::init(self.vocabulary, width, device),
+            token_embedding: TokenEmbedding::init(vocabulary, width, device),
             position: SinusoidalPosition::init(width, self.transformer.dropout),
             memory: self.memory.init(device),
             decoder: MemoryDecoder::init(&self.transformer, self.memory.slots, device),
-            logits: LinearConfig::new(width, self.vocabulary).init(device),
-            views: self.views,
-            pooled_width: self.views * channels,
+            logits: LinearConfig::new(width, vocabulary).init(device),
+            views,
+            pooled_width: views * channels,
         }
+    }
+}
+
+impl LibraryConfig for R2GenConfig {
+    type Generator = R2Gen;
+
+    fn backbone(&self) -> &ResNetConfig {
+        &self.backbone
+    }
+
+    fn backbone_mut(&mut self) -> &mut ResNetConfig {
+        &mut self.backbone
+    }
+
+    fn sized_like(model: &R2GenCmnConfig) -> Self {
+        let transformer = model.transformer.clone();
+        let memory = RelationalMemoryConfig::new(transformer.d_model, transformer.heads)
+            .with_dropout(transformer.attention_dropout);
+        R2GenConfig::new(model.backbone.clone(), memory, transformer)
+            .with_visual_dropout(model.visual_dropout)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        within("backbone", self.backbone.validate())?;
+        within("memory", self.memory.validate())?;
+        check_one_width(&self.transformer, self.memory.d_model)?;
+        check_dropout("visual_dropout", self.visual_dropout)
+    }
+
+    fn init(&self, vocabulary: usize, views: usize, device: &Device) -> R2Gen {
+        R2GenConfig::init(self, vocabulary, views, device)
+    }
+}
+
+impl LibraryGenerator for R2Gen {
+    fn backbone_mut(&mut self) -> &mut ResNet {
+        &mut self.backbone
     }
 }
 

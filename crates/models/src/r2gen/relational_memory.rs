@@ -4,22 +4,25 @@ use burn::nn::Linear;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor, assert_shape};
 use ithn_decoder::{MultiHeadAttention, MultiHeadAttentionConfig, xavier_linear};
+use ithn_generator::config::{ConfigError, MOST_LAYERS, check_count, check_dropout, check_heads};
 use ithn_kernels::linear;
+use serde::{Deserialize, Serialize};
 
 /// Configuration of a [`RelationalMemory`].
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RelationalMemoryConfig {
-    /// Width of a slot and of the words (512 as published).
+    /// Width of a slot and of the words, at most 65,536 (512 as published).
     pub d_model: usize,
     /// Attention heads; must divide `d_model` (8 as published).
     pub heads: usize,
-    /// Slots (3 as published).
-    #[config(default = 3)]
+    /// Slots, 1 to 1,000 (3 as published).
     pub slots: usize,
-    /// Dropout on attention weights.
-    #[config(default = 0.1)]
+    /// Dropout on attention weights, in [0, 1).
     pub dropout: f64,
 }
+
+impl Config for RelationalMemoryConfig {}
 
 /// A matrix of slots that every token updates, a memory of the report so far (R2Gen, §3.2).
 ///
@@ -47,6 +50,39 @@ pub struct RelationalMemory {
 }
 
 impl RelationalMemoryConfig {
+    /// These sizes, with 3 slots and dropout 0.1.
+    pub fn new(d_model: usize, heads: usize) -> Self {
+        RelationalMemoryConfig {
+            d_model,
+            heads,
+            slots: 3,
+            dropout: 0.1,
+        }
+    }
+
+    /// Sets [`slots`](Self::slots).
+    pub fn with_slots(mut self, slots: usize) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// Sets [`dropout`](Self::dropout).
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
+        self
+    }
+
+    /// Checks all sizes and the rate.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key, such as `slots`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_heads(self.d_model, self.heads)?;
+        check_count("slots", self.slots, MOST_LAYERS)?;
+        check_dropout("dropout", self.dropout)
+    }
+
     /// Creates the module with Xavier-uniform weights.
     ///
     /// # Panics

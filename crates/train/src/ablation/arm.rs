@@ -52,9 +52,8 @@ impl Arm {
                 config.hardness = HardnessSchedule::PerEpoch {
                     alpha: NonNegative::literal(0.01),
                 };
-                if let GeneratorConfig::R2GenCmn { image_feature, .. } = &mut config.model.generator
-                {
-                    *image_feature = ImageFeature::Backbone;
+                if let GeneratorConfig::R2GenCmn(sizes) = &mut config.model.generator {
+                    sizes.image_feature = ImageFeature::Backbone;
                 }
                 config.ithn = IthnConfig {
                     projection_width: base.ithn.projection_width,
@@ -85,7 +84,7 @@ impl FromStr for Arm {
             .find(|arm| arm.name() == name)
             .ok_or_else(|| {
                 let names = Arm::ALL.map(Arm::name).join(", ");
-                ConfigError(format!("unknown arm '{name}': use one of {names}"))
+                ConfigError::new("arms", format!("unknown arm '{name}': use one of {names}"))
             })
     }
 }

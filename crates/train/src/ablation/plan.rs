@@ -116,15 +116,15 @@ impl AblationConfig {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let empty = |what: &str| Err(ConfigError(format!("the ablation has no {what}")));
+        let empty = |key: &str| Err(ConfigError::new(key, "the ablation needs at least one"));
         if self.generators.is_empty() {
-            return empty("generator");
+            return empty("generators");
         }
         if self.arms.is_empty() {
-            return empty("arm");
+            return empty("arms");
         }
         if self.seeds.is_empty() {
-            return empty("seed");
+            return empty("seeds");
         }
         self.cells()
             .iter()

@@ -140,10 +140,10 @@ pub fn run_experiment_with<G: TrainableGenerator>(
     observer: &mut dyn Observer,
 ) -> Result<ExperimentResults, TrainError> {
     if options.backbone_weights.is_some() {
-        return Err(ConfigError(
+        return Err(ConfigError::new(
+            "model.generator.backbone",
             "backbone weights are for the generators of this library: load them where the \
-             generator is built"
-                .to_owned(),
+             generator is built",
         )
         .into());
     }

@@ -93,7 +93,7 @@ fn a_generator_from_outside_is_trained_and_loaded_by_whoever_builds_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let build = |vocabulary: usize, device: &Device| -> CnnLstm {
         let backbone = ResNetConfig::narrow(2, vec![1]);
-        CnnLstmConfig::new(backbone, AttentiveLstmConfig::new(6, 6, 6), vocabulary).init(device)
+        CnnLstmConfig::new(backbone, AttentiveLstmConfig::new(6, 6, 6)).init(vocabulary, 1, device)
     };
     let mut config = config(GeneratorKind::R2GenCmn);
     config.model = ModelConfig::custom("mine", 1);

@@ -32,11 +32,14 @@ pub(crate) fn pretrained(
     let header = &checkpoint.header;
     let found = header.config.model.generator.backbone();
     if found.is_some_and(|found| found != config) {
-        return Err(ConfigError(format!(
-            "{} holds another backbone ({found:?}) than the run's ({config:?}): choose the preset \
-             that it was trained with",
-            path.display()
-        ))
+        return Err(ConfigError::new(
+            "model.generator.backbone",
+            format!(
+                "{} holds another backbone ({found:?}) than the run's ({config:?}): choose the \
+                 preset that it was trained with",
+                path.display()
+            ),
+        )
         .into());
     }
     let taking = TakingBackbone {

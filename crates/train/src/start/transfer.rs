@@ -35,12 +35,15 @@ impl EarlierWeights {
         let header = &checkpoint.header;
         let (model, ithn) = (&header.config.model, &header.config.ithn);
         if *model != config.model || ithn.projection_width != config.ithn.projection_width {
-            return Err(ConfigError(format!(
-                "{} was trained with another generator or other sizes than this run: choose its \
-                 preset, {:?}, and its generator",
-                path.display(),
-                header.config.preset
-            ))
+            return Err(ConfigError::new(
+                "model",
+                format!(
+                    "{} was trained with another generator or other sizes than this run: choose \
+                     its preset, {:?}, and its generator",
+                    path.display(),
+                    header.config.preset
+                ),
+            )
             .into());
         }
         let vocabulary = header.tokenizer.vocabulary();
@@ -68,11 +71,15 @@ impl EarlierWeights {
     ) -> Result<M, ConfigError> {
         let sizes = [self.tokenizer.vocabulary(), tokenizer.vocabulary()];
         if sizes[0] == sizes[1] && self.tokenizer.words() != tokenizer.words() {
-            return Err(ConfigError(format!(
-                "{} has as many words as this run, but others, so that the sides of weights which \
-                 belong to words cannot be told: change the least number of occurrences of a word",
-                self.source
-            )));
+            return Err(ConfigError::new(
+                "text.minimum_occurrences",
+                format!(
+                    "{} has as many words as this run, but others, so that the sides of weights \
+                     which belong to words cannot be told: change the least number of occurrences \
+                     of a word",
+                    self.source
+                ),
+            ));
         }
         let mut carrier = Carrier {
             path: Vec::new(),
@@ -85,11 +92,14 @@ impl EarlierWeights {
         if carrier.misfits.is_empty() {
             Ok(model)
         } else {
-            Err(ConfigError(format!(
-                "{} does not fit: {}",
-                self.source,
-                carrier.misfits.join(", ")
-            )))
+            Err(ConfigError::new(
+                "model",
+                format!(
+                    "{} does not fit: {}",
+                    self.source,
+                    carrier.misfits.join(", ")
+                ),
+            ))
         }
     }
 }

@@ -110,11 +110,7 @@ impl Curve {
 
     /// The model at its start.
     fn model(&self) -> Result<Ithn<R2GenCmn>, FixtureError> {
-        let generator = self
-            .json
-            .config
-            .model
-            .generator(self.json.resnet.config(), self.json.logits);
+        let generator = self.json.config.model.generator(self.json.resnet.config());
         let weight = |term| {
             let number = loss_weight(&self.json.training.loss, term)
                 .map_err(|reason| self.fixture.layout(reason))?;
@@ -129,7 +125,10 @@ impl Curve {
             },
             ..IthnConfig::official()
         };
-        let ithn = config.init(generator.init(&self.device), &self.device);
+        let ithn = config.init(
+            generator.init(self.json.logits, 1, &self.device),
+            &self.device,
+        );
         let ithn = load_released(ithn, &self.fixture.weights("init.", ""))?;
         Ok(self.precision.module(ithn))
     }

@@ -1,0 +1,138 @@
+//! Numbers that no experiment can have, found before anything is read or built.
+
+use ithn_alignment::TemperatureTraining;
+use ithn_generator::config::{LARGEST_WIDTH, check_count};
+use ithn_search::SearchError;
+
+use super::{
+    Augmentation, ConfigError, ExperimentConfig, ImageConfig, MOST_EPOCHS, TextConfig,
+    TrainingConfig,
+};
+
+/// Most studies of a batch, batches of a step and tokens of a report.
+const MOST: usize = 65_536;
+
+/// Most threads that decode images.
+const MOST_THREADS: usize = 1_024;
+
+/// Largest side of an image that the backbone sees, in pixels.
+const LARGEST_IMAGE: usize = 4_096;
+
+/// Fewest tokens kept of a report: its beginning, a word and its end.
+const FEWEST_TOKENS: usize = 3;
+
+impl ExperimentConfig {
+    /// Checks every number and combination. What passes can be built and trained, given the memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key, such as `training.optimizer.betas`, its value and what it must
+    /// be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        within("model", self.model.validate())?;
+        within("training", self.training.validate())?;
+        within("text", self.text.validate())?;
+        within("images", self.images.validate())?;
+        self.hardness
+            .validate()
+            .map_err(ConfigError::at("hardness"))?;
+        self.validate_method()?;
+        self.decoding.validate().map_err(|error| {
+            let option = match error {
+                SearchError::OutOfRange { option, .. }
+                | SearchError::TooManyReturned { option, .. } => option,
+                _ => "",
+            };
+            ConfigError::new(option, error).within("decoding")
+        })
+    }
+
+    fn validate_method(&self) -> Result<(), ConfigError> {
+        let ithn = &self.ithn;
+        check_count(
+            "ithn.projection_width",
+            ithn.projection_width,
+            LARGEST_WIDTH,
+        )?;
+        ithn.hardening
+            .validate()
+            .map_err(ConfigError::at("ithn.hardening"))?;
+        if let TemperatureTraining::Clamped { lowest, highest } = ithn.temperatures.training
+            && lowest > highest
+        {
+            return Err(ConfigError::new(
+                "ithn.temperatures.training.highest",
+                format!("must be at least lowest ({lowest}), got {highest}"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl TrainingConfig {
+    /// Checks every number.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key below `training`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_count("epochs", self.epochs, MOST_EPOCHS)?;
+        check_count("batch_size", self.batch_size, MOST)?;
+        check_count("evaluation_batch_size", self.evaluation_batch_size, MOST)?;
+        check_count("loader_threads", self.loader_threads, MOST_THREADS)?;
+        check_count("accumulate", self.accumulate, MOST)?;
+        check_count("repeats_at_most", self.repeats_at_most, MOST)?;
+        within("optimizer", self.optimizer.validate())?;
+        within("guards", self.guards.validate())?;
+        within("records", self.records.validate())
+    }
+}
+
+impl TextConfig {
+    /// Checks the length of reports.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] at `max_tokens`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if (FEWEST_TOKENS..=MOST).contains(&self.max_tokens) {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "max_tokens",
+            format!(
+                "must lie in {FEWEST_TOKENS}..={MOST}, got {}",
+                self.max_tokens
+            ),
+        ))
+    }
+}
+
+impl ImageConfig {
+    /// Checks the sizes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] at `size` or `augmentation.shorter_side`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check_count("size", self.size, LARGEST_IMAGE)?;
+        let Augmentation::RandomCrop { shorter_side, .. } = self.augmentation else {
+            return Ok(());
+        };
+        let most = 2 * LARGEST_IMAGE;
+        if (self.size..=most).contains(&shorter_side) {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "augmentation.shorter_side",
+            format!(
+                "must lie in {}..={most} (from the image's size, in pixels), got {shorter_side}",
+                self.size
+            ),
+        ))
+    }
+}
+
+fn within(parent: &str, checked: Result<(), ConfigError>) -> Result<(), ConfigError> {
+    checked.map_err(|error| error.within(parent))
+}

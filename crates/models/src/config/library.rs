@@ -1,0 +1,60 @@
+use burn::tensor::Device;
+use ithn_backbone::ResNetConfig;
+use ithn_decoder::TransformerConfig;
+
+use super::ConfigError;
+use crate::{LibraryGenerator, R2GenCmnConfig};
+
+/// Configuration of a generator of this library: all that the library asks of it, vocabulary and
+/// views aside, which the data decides.
+pub trait LibraryConfig: Sized {
+    /// What it configures.
+    type Generator: LibraryGenerator;
+
+    /// The image backbone.
+    fn backbone(&self) -> &ResNetConfig;
+
+    /// The image backbone, to be changed.
+    fn backbone_mut(&mut self) -> &mut ResNetConfig;
+
+    /// This generator with the backbone, widths, layers and dropout of an R2GenCMN.
+    fn sized_like(model: &R2GenCmnConfig) -> Self;
+
+    /// Checks all sizes and rates.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key, such as `transformer.heads`.
+    fn validate(&self) -> Result<(), ConfigError>;
+
+    /// Creates the generator for a vocabulary of that many logits (the words and token 0) and studies
+    /// of that many images.
+    ///
+    /// # Panics
+    ///
+    /// If the configuration is not [valid](Self::validate).
+    fn init(&self, vocabulary: usize, views: usize, device: &Device) -> Self::Generator;
+}
+
+/// Puts the key of an error below `parent`.
+pub(crate) fn within(parent: &str, checked: Result<(), ConfigError>) -> Result<(), ConfigError> {
+    checked.map_err(|error| error.within(parent))
+}
+
+/// Checks a Transformer beside a memory of width `memory`.
+pub(crate) fn check_one_width(
+    transformer: &TransformerConfig,
+    memory: usize,
+) -> Result<(), ConfigError> {
+    within("transformer", transformer.validate())?;
+    if memory == transformer.d_model {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        "memory.d_model",
+        format!(
+            "must be the Transformer's width, {} (transformer.d_model), got {memory}",
+            transformer.d_model
+        ),
+    ))
+}
