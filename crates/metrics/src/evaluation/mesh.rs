@@ -54,7 +54,11 @@ fn from_records(path: &Path) -> Result<Vec<TaggedReport>, EvaluationError> {
             tags: None,
         }
     };
-    Ok(Records::read(path, Section::Both)?.rows.into_iter().map(report).collect())
+    Ok(Records::read(path, Section::Both)?
+        .rows
+        .into_iter()
+        .map(report)
+        .collect())
 }
 
 fn from_csv(path: &Path, text: &str) -> Result<Vec<TaggedReport>, EvaluationError> {
