@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 use ithn::checkpoint::{CheckpointError, CheckpointHeader};
 use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, Setting, TrainingConfig};
 use ithn::config::{LearningRateSchedule, NonFinite};
-use ithn::data::OnBadStudy;
+use ithn::data::{DataError, OnBadStudy};
 use ithn::device::DeviceName;
 use ithn::train::{
     Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Observer, RunFolder,
@@ -184,6 +184,10 @@ fn option_for(error: &TrainError) -> Option<&'static str> {
         TrainError::OtherData(_) => Some(" (--data, --reports or --annotation, --images, --limit)"),
         TrainError::OutputInUse(_) => Some(" (--out, --resume)"),
         TrainError::OutputBusy(_) => Some(" (--out)"),
+        TrainError::Data(DataError::NoReports { .. }) => Some(" (--reports)"),
+        TrainError::Data(DataError::MissingImages { .. }) => {
+            Some(" (--images, --on-bad-study skip)")
+        }
         TrainError::Checkpoint(CheckpointError::Write { .. } | CheckpointError::Damaged { .. }) => {
             Some(" (--resume --out)")
         }

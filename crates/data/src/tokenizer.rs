@@ -60,14 +60,14 @@ impl Tokenizer {
     /// # Errors
     ///
     /// [`DataError::EmptyVocabulary`] if no word does.
-    pub fn fit<'a>(
-        reports: impl IntoIterator<Item = &'a str>,
+    pub fn fit(
+        reports: impl IntoIterator<Item = impl AsRef<str>>,
         cleaning: Cleaning,
         minimum: usize,
     ) -> Result<Self, DataError> {
         let mut counts: HashMap<String, usize> = HashMap::new();
         for report in reports {
-            for word in cleaning.clean(report).split(is_blank) {
+            for word in cleaning.clean(report.as_ref()).split(is_blank) {
                 if !word.is_empty() {
                     *counts.entry(word.to_owned()).or_default() += 1;
                 }

@@ -27,13 +27,18 @@ pub struct TfIdfConfig {
 
 impl TfIdfConfig {
     /// Counts in how many of `reports`, those of the training set, every word occurs.
-    pub fn fit<'a>(self, reports: impl IntoIterator<Item = &'a str>) -> TfIdf {
-        let mut document_frequencies: HashMap<&str, u32> = HashMap::new();
+    pub fn fit(self, reports: impl IntoIterator<Item = impl AsRef<str>>) -> TfIdf {
+        let mut document_frequencies: HashMap<String, u32> = HashMap::new();
         let mut documents = 0;
         for report in reports {
             documents += 1;
-            for word in words(report).collect::<HashSet<_>>() {
-                *document_frequencies.entry(word).or_default() += 1;
+            for word in words(report.as_ref()).collect::<HashSet<_>>() {
+                match document_frequencies.get_mut(word) {
+                    Some(count) => *count += 1,
+                    None => {
+                        document_frequencies.insert(word.to_owned(), 1);
+                    }
+                }
             }
         }
         let mut by_word: Vec<_> = document_frequencies.into_iter().collect();
@@ -43,7 +48,7 @@ impl TfIdfConfig {
             config: self,
             vocabulary: vocabulary
                 .map(|((word, frequency), dimension)| {
-                    (word.to_owned(), (dimension, idf(documents, frequency)))
+                    (word, (dimension, idf(documents, frequency)))
                 })
                 .collect(),
             unknown_idf: idf(documents, 0),

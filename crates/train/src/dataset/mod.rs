@@ -6,7 +6,6 @@ mod drawn;
 mod images;
 mod near_twins;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +13,8 @@ use ithn_checkpoint::config::{ExperimentConfig, Negatives};
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn_data::{
     Annotation, BatchMember, DataError, Exclusions, ImageCheck, MimicOptions, OnBadStudy, Split,
-    Study, TokenizedStudy, Tokenizer, read_mimic, screen_images,
+    Study, TokenizedStudy, Tokenizer, read_mimic, read_mimic_first, screen_first_images,
+    screen_images,
 };
 use ithn_inference::FindingsReader;
 use ithn_mining::{MiningStudy, TfIdfConfig, mine};
@@ -73,9 +73,10 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads a dataset; `limit` keeps the first studies of every split, `views` images a study.
+    /// Reads a dataset; `limit` keeps the first studies of every split and reads no others, `views`
+    /// images a study.
     ///
-    /// Images must be there. Where broken studies are skipped their headers are looked at as well:
+    /// Images must exist. Where broken studies are skipped, their headers are checked as well;
     /// [`drop_undecodable`](Self::drop_undecodable) or a cache finds the rest.
     ///
     /// # Errors
@@ -98,32 +99,31 @@ impl Dataset {
             image_check: check,
             ..MimicOptions::default()
         };
-        let mut dataset = match source {
+        let dataset = match source {
             DataSource::Phantom(folder) => {
                 write_phantom_dataset(folder, &PhantomConfig::default())?;
-                Dataset::mimic(folder, &options(None))?
+                Dataset::mimic(folder, &options(None), limit)?
             }
             DataSource::Mimic { folder, reports } => {
-                Dataset::mimic(folder, &options(reports.clone()))?
+                Dataset::mimic(folder, &options(reports.clone()), limit)?
             }
             DataSource::Annotation { file, images } => {
-                Dataset::annotation(file, images, check, on_bad_study)?
+                Dataset::annotation(file, images, check, limit, on_bad_study)?
             }
         };
-        if let Some(limit) = limit {
-            let mut kept: HashMap<Split, usize> = HashMap::new();
-            dataset.studies.retain(|study| {
-                let count = kept.entry(study.split).or_default();
-                *count += 1;
-                *count <= limit
-            });
-        }
         dataset.check_splits()?;
         Ok(dataset)
     }
 
-    fn mimic(folder: &Path, options: &MimicOptions) -> Result<Self, TrainError> {
-        let read = read_mimic(folder, options)?;
+    fn mimic(
+        folder: &Path,
+        options: &MimicOptions,
+        limit: Option<usize>,
+    ) -> Result<Self, TrainError> {
+        let read = match limit {
+            Some(limit) => read_mimic_first(folder, options, limit)?,
+            None => read_mimic(folder, options)?,
+        };
         Ok(Dataset {
             path: folder.to_owned(),
             studies: read.studies,
@@ -136,6 +136,7 @@ impl Dataset {
         file: &Path,
         images: &Path,
         check: ImageCheck,
+        limit: Option<usize>,
         on_bad_study: OnBadStudy,
     ) -> Result<Self, TrainError> {
         if !images.is_dir() {
@@ -148,7 +149,10 @@ impl Dataset {
         }
         let mut exclusions = Exclusions::new(on_bad_study);
         let studies = Annotation::read(file)?.studies_or(file, images, &mut exclusions)?;
-        let studies = screen_images(studies, check, &mut exclusions)?;
+        let studies = match limit {
+            Some(limit) => screen_first_images(studies, check, limit, &mut exclusions)?,
+            None => screen_images(studies, check, &mut exclusions)?,
+        };
         Ok(Dataset {
             path: file.to_owned(),
             studies,
