@@ -1,11 +1,7 @@
-use burn::tensor::Device;
 use ithn_alignment::{AlignmentConfig, HardNegativePlacement, Pooling, TemperatureConfig};
-use ithn_generator::ReportGenerator;
 use ithn_generator::config::{ConfigError, NonNegative};
 use ithn_negatives::Hardening;
 use serde::{Deserialize, Serialize};
-
-use crate::ithn::Ithn;
 
 /// Weights of the three loss terms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -138,21 +134,8 @@ impl IthnConfig {
         self.alignment().validate()
     }
 
-    /// Puts the plug-in around a generator. The configuration must be [valid](Self::validate).
-    pub fn init<G: ReportGenerator>(&self, generator: G, device: &Device) -> Ithn<G> {
-        let widths = [generator.pooled_width(), generator.hidden_width()];
-        let [image_width, report_width] = widths;
-        Ithn {
-            generator,
-            alignment: self.alignment().init(image_width, report_width, device),
-            text_path: self.text_path,
-            hold_report_states: self.hold_report_states,
-            mask_equal_reports: self.mask_equal_reports,
-            weights: self.weights,
-        }
-    }
-
-    fn alignment(&self) -> AlignmentConfig {
+    /// The part that the alignment owns.
+    pub(crate) fn alignment(&self) -> AlignmentConfig {
         AlignmentConfig {
             projection_width: self.projection_width,
             pooling: self.pooling,

@@ -1,9 +1,9 @@
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use ithn_alignment::{Alignment, AlignmentTerms, Embeddings};
 use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
 
 use crate::batch::{NegativeBatch, TrainingBatch, equal_reports};
-use crate::config::{LossWeights, TextPath};
+use crate::config::{IthnConfig, LossWeights, TextPath};
 use crate::language::{language_loss, target_log_probs};
 
 /// Loss terms of a batch, each `[1]`.
@@ -34,6 +34,21 @@ pub struct Ithn<G> {
     pub(crate) hold_report_states: bool,
     pub(crate) mask_equal_reports: bool,
     pub(crate) weights: LossWeights,
+}
+
+impl IthnConfig {
+    /// Puts the plug-in around a generator. The configuration must be [valid](Self::validate).
+    pub fn init<G: ReportGenerator>(&self, generator: G, device: &Device) -> Ithn<G> {
+        let (image_width, report_width) = (generator.pooled_width(), generator.hidden_width());
+        Ithn {
+            generator,
+            alignment: self.alignment().init(image_width, report_width, device),
+            text_path: self.text_path,
+            hold_report_states: self.hold_report_states,
+            mask_equal_reports: self.mask_equal_reports,
+            weights: self.weights,
+        }
+    }
 }
 
 /// What alignment compares before its heads: pooled images, and hidden states of reports.
