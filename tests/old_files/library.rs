@@ -10,7 +10,7 @@ use ithn::config::{Augmentation, ExperimentConfig, GeneratorConfig};
 use ithn::decoder::TransformerConfig;
 use ithn::decoder::search::{BeamTemperature, LengthPenalty, Repetition, SearchConfig, Strategy};
 use ithn::device::DeviceName;
-use ithn::negatives::{FeasibleSet, HardnessSchedule, MaxStep, Projection};
+use ithn::negatives::{FeasibleSet, Hardening, HardnessSchedule, Projection};
 use ithn::train::{
     Console, DataSource, ExperimentOptions, LearningRateSchedule, NonFinite, TrainError, Verbosity,
     run_experiment,
@@ -143,27 +143,30 @@ pub fn meaning(config: &ExperimentConfig) -> Map<String, Value> {
     set("ithn.weights.language", json!(ithn.weights.language));
     set("ithn.weights.contrastive", json!(ithn.weights.contrastive));
     set("ithn.weights.separation", json!(ithn.weights.separation));
-    let hardening = &ithn.hardening;
-    set("ithn.hardening", word(&hardening.max_step));
-    set("ithn.hardening.norm", word(&hardening.norm));
-    let has_range = match hardening.max_step {
-        MaxStep::ClosedForm => {
-            set("ithn.hardening.projection", word(&hardening.projection));
-            set("ithn.hardening.gradient", word(&hardening.gradient));
-            hardening.projection == Projection::PerSample
+    set("ithn.hardening", word(&ithn.hardening));
+    let range = match ithn.hardening {
+        Hardening::ClosedForm(form) => {
+            set("ithn.hardening.norm", word(&form.norm));
+            set("ithn.hardening.projection", word(&form.projection));
+            set("ithn.hardening.gradient", word(&form.gradient));
+            (form.projection == Projection::PerSample).then_some(form.range)
         }
-        MaxStep::Ascent(ascent) => {
+        Hardening::Ascent(ascent) => {
+            set("ithn.hardening.norm", word(&ascent.norm));
             set("ithn.hardening.steps", json!(ascent.steps));
             set("ithn.hardening.step_size", json!(ascent.step_size));
             set("ithn.hardening.within", word(&ascent.within));
-            if let FeasibleSet::Ball { reach } = ascent.within {
-                set("ithn.hardening.reach", json!(reach));
+            match ascent.within {
+                FeasibleSet::Ball { reach } => {
+                    set("ithn.hardening.reach", json!(reach));
+                    None
+                }
+                FeasibleSet::Line { range } => Some(range),
             }
-            ascent.within == FeasibleSet::Line
         }
     };
-    if has_range {
-        set("ithn.hardening.range", word(&hardening.range));
+    if let Some(range) = range {
+        set("ithn.hardening.range", word(&range));
     }
 
     set("negatives", word(&config.negatives));
