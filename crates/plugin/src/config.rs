@@ -134,6 +134,7 @@ impl IthnConfig {
         self.alignment().validate()
     }
 
+    /// The part that the alignment owns.
     pub(crate) fn alignment(&self) -> AlignmentConfig {
         AlignmentConfig {
             projection_width: self.projection_width,
