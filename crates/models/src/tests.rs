@@ -153,14 +153,14 @@ impl GeneratorTask for MissingViewsDoNotTrain {
             let encoded = generator.encode(incomplete_studies(missing, &device));
             let forced = generator.force(&encoded.context, &reports(&device));
             let mut loss =
-                generator.log_probs(forced.hidden).mean() + encoded.pooled.square().mean();
+                generator.log_probs(forced.hidden).mean() + encoded.pooled.clone().square().mean();
             if let Some(penalty) = forced.penalty {
                 loss = loss + penalty;
             }
             let gradients = loss.backward();
             let stem = generator.backbone_mut().stem.conv.weight.grad(&gradients);
             let mut results = running_statistics(generator.backbone_mut());
-            results.push(loss.into_data());
+            results.push(loss.to_data());
             results.push(encoded.pooled.into_data());
             results.push(stem.expect("the stem is trained").into_data());
             results
