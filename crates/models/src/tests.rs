@@ -165,7 +165,7 @@ impl GeneratorTask for MissingViewsDoNotTrain {
             let gradients = loss.backward();
             let stem = generator.backbone_mut().stem.conv.weight.grad(&gradients);
             let mut results = running_statistics(generator.backbone_mut());
-            results.push(loss.into_data());
+            results.push(loss.to_data());
             results.push(encoded.pooled.into_data());
             results.push(stem.expect("the stem is trained").into_data());
             results
