@@ -7,9 +7,9 @@ use std::time::Duration;
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group};
-use ithn_alignment::{HardNegativePlacement, Similarities, TemperatureConfig, contrastive_loss};
+use ithn_alignment::{AlignmentConfig, Embeddings, HardNegativePlacement};
 use ithn_generator::{StepDecoder, StudyBatch};
-use ithn_negatives::{HardeningConfig, harden};
+use ithn_negatives::Hardening;
 use synthetic::{BackboneRun, GenerationRun, MemoryRun, TrainingRun, published_generator};
 
 fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
@@ -90,26 +90,23 @@ fn alignment(criterion: &mut Criterion) {
     let [images, reports, negative_images, negative_reports] = std::array::from_fn(|_| {
         Tensor::<2>::random([batch, 512], Distribution::Normal(0.0, 0.04), &device).require_grad()
     });
-    let temperatures = TemperatureConfig::default().init(&device);
+    let embeddings = Embeddings {
+        images,
+        reports,
+        negative_images: Some(negative_images),
+        negative_reports,
+    };
+    let config = AlignmentConfig {
+        hardening: Hardening::official(),
+        placement: HardNegativePlacement::DiagonalPenalty,
+        ..AlignmentConfig::default()
+    };
+    let alignment = config.init(1, 1, &device);
     group.throughput(Throughput::Elements(batch as u64));
     group.bench_function("harden and contrast", |bench| {
         bench.iter(|| {
-            let hardened = harden(
-                images.clone(),
-                reports.clone(),
-                negative_reports.clone(),
-                0.5,
-                &HardeningConfig::released(),
-            );
-            let embeddings = Similarities {
-                images: images.clone(),
-                reports: reports.clone(),
-                negative_images: Some(negative_images.clone()),
-                negative_reports: negative_reports.clone(),
-                hardened,
-            };
-            let placement = HardNegativePlacement::DiagonalPenalty;
-            contrastive_loss(embeddings, &temperatures, placement).backward()
+            let hardened = alignment.harden(&embeddings, None, 0.5);
+            alignment.contrast(&embeddings, &hardened, None).backward()
         });
     });
 }

@@ -21,7 +21,7 @@ use ithn::metrics::evaluation::{
     ReportFiles, ScoredStudy, Statuses, Versus, align_studies, compare_evaluations, evaluate, rank,
     read_ranked, read_studies, read_untouched_studies, write_json, write_study_scores,
 };
-use ithn::metrics::{Meteor, Uncertain};
+use ithn::metrics::{LabelerVersion, Meteor, Uncertain};
 
 /// Scores predictions against references with every metric.
 #[derive(Parser)]
@@ -56,6 +56,14 @@ struct Arguments {
     /// What an uncertain finding counts as
     #[arg(long, default_value = "positive")]
     uncertain: UncertainArgument,
+    /// Version of the labeler rules-14 that reads the findings: 1 or 2
+    #[arg(
+        long,
+        value_name = "VERSION",
+        default_value = LabelerVersion::LATEST.number(),
+        conflicts_with = "prediction_labels"
+    )]
+    labeler_version: LabelerVersion,
     /// Labels of the predictions made elsewhere (CheXbert's or CheXpert's CSV)
     #[arg(
         long,
@@ -175,6 +183,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             UncertainArgument::Negative => Uncertain::AsNegative,
         },
         meteor: &meteor,
+        labeler: arguments.labeler_version,
         labels: labels
             .as_ref()
             .map(|(references, predictions)| ExternalLabels {

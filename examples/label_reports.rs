@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The CSV file has a column `report`, or `findings` and `impression`; an id in `uid`, `id` or `study_id`; and tags in
-//! `MeSH` or `Problems`, if any. The JSON file lists the reports with their labels and the words behind each.
+//! `MeSH` or `Problems`, if any. A run's `predictions.csv` (its predictions are labelled) and R2Gen's `annotation.json`
+//! are read as well. The file of `--json` lists the reports with their labels and the words behind each.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,13 +14,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ithn::metrics::evaluation::{TaggedReport, agreement, read_tagged_reports, write_json};
-use ithn::metrics::{FindingClass, LABELER, Mention, Status, Uncertain, label};
+use ithn::metrics::{FindingClass, LabelerVersion, Mention, Status, Uncertain};
 
 /// Labels reports and measures the labels against human tags.
 #[derive(Parser)]
 struct Arguments {
-    /// Reports, as CSV
+    /// Reports, as CSV or JSON
     reports: PathBuf,
+    /// Version of the rules: 1 or 2
+    #[arg(long, value_name = "VERSION", default_value = LabelerVersion::LATEST.number())]
+    labeler_version: LabelerVersion,
     /// Writes the labels and the places they come from here
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -36,6 +40,8 @@ struct Arguments {
 struct LabelledReport<'a> {
     id: &'a str,
     report: &'a str,
+    /// Who labelled it, such as `rules-14 v2`.
+    labeler: &'static str,
     /// CheXpert's name of every class the report speaks of.
     labels: BTreeMap<&'static str, Status>,
     /// Where it does; spans are bytes of the report.
@@ -43,12 +49,13 @@ struct LabelledReport<'a> {
 }
 
 impl<'a> LabelledReport<'a> {
-    fn of(TaggedReport { id, report, .. }: &'a TaggedReport) -> Self {
-        let labels = label(report);
+    fn of(TaggedReport { id, report, .. }: &'a TaggedReport, labeler: LabelerVersion) -> Self {
+        let labels = labeler.label(report);
         let status = |class: FindingClass| Some((class.name(), labels.status(class)?));
         LabelledReport {
             id,
             report,
+            labeler: labeler.name(),
             labels: FindingClass::all().into_iter().filter_map(status).collect(),
             mentions: labels.mentions,
         }
@@ -66,10 +73,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let labeler = arguments.labeler_version;
     let reports = read_tagged_reports(&arguments.reports)?;
-    println!("{} reports labelled by {LABELER}", reports.len());
+    println!("{} reports labelled by {labeler}", reports.len());
     if let Some(path) = &arguments.json {
-        let labelled: Vec<_> = reports.iter().map(LabelledReport::of).collect();
+        let labelled: Vec<_> = reports
+            .iter()
+            .map(|report| LabelledReport::of(report, labeler))
+            .collect();
         write_json(path, &labelled)?;
     }
     if reports.iter().any(|report| report.tags.is_some()) {
@@ -78,7 +89,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             ("positive", Uncertain::AsPositive),
         ] {
             let draws = arguments.draws as usize;
-            let table = agreement(&reports, uncertain, draws, arguments.seed)?;
+            let table = agreement(&reports, labeler, uncertain, draws, arguments.seed)?;
             print!("\nagainst human tags, uncertain as {name}: {table}");
         }
     }

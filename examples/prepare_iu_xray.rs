@@ -82,9 +82,18 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error}{}", option_for(&error));
             ExitCode::from(2)
         }
+    }
+}
+
+/// The options that mend an error, which the library's messages cannot name.
+fn option_for(error: &DataError) -> &'static str {
+    match error {
+        DataError::MissingImages { .. } => " (--images, --on-bad-study skip)",
+        DataError::PreparedOtherwise { .. } => " (--out)",
+        _ => "",
     }
 }
 

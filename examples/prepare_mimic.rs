@@ -62,9 +62,19 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error}{}", option_for(&error));
             ExitCode::from(2)
         }
+    }
+}
+
+/// The options that mend an error, which the library's messages cannot name.
+fn option_for(error: &DataError) -> &'static str {
+    match error {
+        DataError::NoReports { .. } => " (--reports)",
+        DataError::MissingImages { .. } => " (--data, --on-bad-study skip)",
+        DataError::PreparedOtherwise { .. } => " (--out)",
+        _ => "",
     }
 }
 

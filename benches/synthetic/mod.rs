@@ -8,7 +8,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use ithn::config::OptimizerConfig;
 use ithn::generator::{StudyBatch, TokenBatch};
-use ithn::models::{R2GenCmn, R2GenCmnConfig};
+use ithn::models::{ImageFeature, R2GenCmn, R2GenCmnConfig};
 use ithn::negatives::TrainingPoint;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, NegativeBatch, TrainingBatch};
 use ithn::train::{init_optimizer, learning_rate_policy};
@@ -42,6 +42,7 @@ pub fn published_generator(device: &Device) -> R2GenCmn {
         CrossModalMemoryConfig::new(2048, 512, 8, 32),
         TransformerConfig::new(512, 512, 8, 3),
     )
+    .with_image_feature(ImageFeature::Backbone)
     .init(VOCABULARY, 1, device)
 }
 
@@ -158,7 +159,7 @@ impl TrainingRun {
         let config = OptimizerConfig::default();
         let studies = || StudyBatch::new(normal([batch, 1, 3, 224, 224], &device));
         TrainingRun {
-            model: Some(IthnConfig::released().init(published_generator(&device), &device)),
+            model: Some(IthnConfig::official().init(published_generator(&device), &device)),
             optimizer: init_optimizer(&config),
             config,
             batch: TrainingBatch {

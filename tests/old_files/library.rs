@@ -13,7 +13,7 @@ use ithn::decoder::TransformerConfig;
 use ithn::device::DeviceName;
 use ithn::inference::{FilmStudy, ReportWriter, WrittenReport};
 use ithn::models::{CnnLstmConfig, R2GenCmnConfig, R2GenConfig};
-use ithn::negatives::{FeasibleSet, HardnessSchedule, MaxStep, Projection};
+use ithn::negatives::{FeasibleSet, Hardening, HardnessSchedule, Projection};
 use ithn::search::{BeamTemperature, LengthPenalty, Repetition, SearchConfig, Strategy};
 use ithn::train::{Console, DataSource, ExperimentOptions, TrainError, Verbosity, run_experiment};
 
@@ -146,27 +146,31 @@ pub fn meaning(config: &ExperimentConfig) -> Map<String, Value> {
     set("ithn.weights.language", json!(ithn.weights.language));
     set("ithn.weights.contrastive", json!(ithn.weights.contrastive));
     set("ithn.weights.separation", json!(ithn.weights.separation));
-    let hardening = &ithn.hardening;
-    set("ithn.hardening", word(&hardening.max_step));
-    set("ithn.hardening.norm", word(&hardening.norm));
-    let has_range = match hardening.max_step {
-        MaxStep::ClosedForm => {
-            set("ithn.hardening.projection", word(&hardening.projection));
-            set("ithn.hardening.gradient", word(&hardening.gradient));
-            hardening.projection == Projection::PerSample
+    set("ithn.hardening", word(&ithn.hardening));
+    let (norm, range) = match ithn.hardening {
+        Hardening::ClosedForm(form) => {
+            set("ithn.hardening.projection", word(&form.projection));
+            set("ithn.hardening.gradient", word(&form.gradient));
+            let has_range = form.projection == Projection::PerSample;
+            (form.norm, has_range.then_some(form.range))
         }
-        MaxStep::Ascent(ascent) => {
+        Hardening::Ascent(ascent) => {
             set("ithn.hardening.steps", json!(ascent.steps));
             set("ithn.hardening.step_size", json!(ascent.step_size));
             set("ithn.hardening.within", word(&ascent.within));
-            if let FeasibleSet::Ball { reach } = ascent.within {
-                set("ithn.hardening.reach", json!(reach));
-            }
-            ascent.within == FeasibleSet::Line
+            let range = match ascent.within {
+                FeasibleSet::Ball { reach } => {
+                    set("ithn.hardening.reach", json!(reach));
+                    None
+                }
+                FeasibleSet::Line { range } => Some(range),
+            };
+            (ascent.norm, range)
         }
     };
-    if has_range {
-        set("ithn.hardening.range", word(&hardening.range));
+    set("ithn.hardening.norm", word(&norm));
+    if let Some(range) = range {
+        set("ithn.hardening.range", word(&range));
     }
 
     set("negatives", word(&config.negatives));

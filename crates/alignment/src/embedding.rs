@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 
-/// Squared norm under which a vector counts as zero.
+/// Squared norm below which a vector is treated as zero.
 const ZERO_SQUARED_NORM: f64 = 1e-24;
 
 /// Configuration of [`AlignmentHeads`].
@@ -17,9 +17,9 @@ pub struct AlignmentHeadsConfig {
     pub projection_width: usize,
 }
 
-/// Two linear maps without bias onto one unit sphere: `unit(W_img · image)`, `unit(W_txt · report)`.
+/// Projection heads without bias onto one unit sphere: `unit(W_img · image)`, `unit(W_txt · report)`.
 ///
-/// They exist in training only; a generator writes reports without them.
+/// Training only: a generator writes reports without them.
 #[derive(Module, Debug)]
 pub struct AlignmentHeads {
     /// `W_img`.
@@ -29,7 +29,7 @@ pub struct AlignmentHeads {
 }
 
 impl AlignmentHeadsConfig {
-    /// Creates both projections.
+    /// Creates both projection heads.
     pub fn init(&self, device: &Device) -> AlignmentHeads {
         let projection = |width| {
             LinearConfig::new(width, self.projection_width)
@@ -44,6 +44,8 @@ impl AlignmentHeadsConfig {
 }
 
 impl AlignmentHeads {
+    /// Image embeddings `z`.
+    ///
     /// # Shapes
     ///
     /// - pooled: `[batch, image_width]`
@@ -52,6 +54,8 @@ impl AlignmentHeads {
         unit(self.image.forward(pooled))
     }
 
+    /// Report embeddings `u`.
+    ///
     /// # Shapes
     ///
     /// - pooled: `[batch, report_width]`, from [`Pooling::pool`](crate::Pooling::pool)

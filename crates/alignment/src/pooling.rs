@@ -5,12 +5,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
-    /// Positions whose input is the beginning or a word: an embedding depends on its own report
-    /// alone.
+    /// Positions whose input is BOS or a word: an embedding depends on its own report only.
     #[default]
     ReportTokens,
-    /// Every position, padding included, as released: an embedding also depends on the longest
-    /// report of its batch.
+    /// Every position, padding included, as in the official code: an embedding also depends on the
+    /// longest report of its batch.
     AllPositions,
 }
 

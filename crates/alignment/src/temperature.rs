@@ -1,33 +1,39 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
+use ithn_generator::config::ConfigError;
 use serde::{Deserialize, Serialize};
 
-/// How the log inverse temperatures move during training.
+/// Largest magnitude of a log inverse temperature: `e^τ` stays finite in single precision.
+const LARGEST: f64 = 80.0;
+
+/// How the log inverse temperatures change during training.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(tag = "mode", rename_all = "snake_case")]
+#[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TemperatureTraining {
-    /// Learned freely, as released: training may switch the hard-negative term off by lowering τ3.
+    /// Learned without bounds, as in the official code: training can switch the hard-negative term
+    /// off by lowering τ3.
     #[default]
     Learned,
-    /// Held at their start.
+    /// Constant.
     Fixed,
-    /// Learned, but used no smaller than `lowest` and no larger than `highest`.
+    /// Learned, and clamped to `[lowest, highest]` where the loss uses them.
     Clamped {
         /// Smallest log inverse temperature.
         lowest: f64,
-        /// Largest log inverse temperature.
+        /// Largest log inverse temperature, at least `lowest`.
         highest: f64,
     },
 }
 
-/// Start and training of the two log inverse temperatures.
+/// Initial values and training of the two log inverse temperatures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TemperatureConfig {
-    /// Start of τ1, the scale `e^{τ1}` of ordinary pairs.
+    /// Initial τ1; `e^{τ1}` scales the scores of ordinary pairs.
     pub pairs: f64,
-    /// Start of τ3, the scale `e^{τ3}` of hardened negatives.
+    /// Initial τ3; `e^{τ3}` scales the scores of hard negatives.
     pub hardened: f64,
-    /// How they move.
+    /// How they change.
     pub training: TemperatureTraining,
 }
 
@@ -43,7 +49,7 @@ impl Default for TemperatureConfig {
     }
 }
 
-/// The two learned log inverse temperatures.
+/// The two log inverse temperatures.
 #[derive(Module, Debug)]
 pub struct Temperatures {
     /// τ1, `[1]`.
@@ -55,7 +61,37 @@ pub struct Temperatures {
 }
 
 impl TemperatureConfig {
-    /// Creates both temperatures at their start.
+    /// Checks that all numbers lie in `[-80, 80]` and that the clamp is not empty.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let within = |key: &str, value: f64| {
+            if value.abs() <= LARGEST {
+                return Ok(());
+            }
+            Err(ConfigError::new(
+                key,
+                format!("must lie in [-{LARGEST}, {LARGEST}], got {value}"),
+            ))
+        };
+        within("pairs", self.pairs)?;
+        within("hardened", self.hardened)?;
+        if let TemperatureTraining::Clamped { lowest, highest } = self.training {
+            within("training.lowest", lowest)?;
+            within("training.highest", highest)?;
+            if lowest > highest {
+                return Err(ConfigError::new(
+                    "training.highest",
+                    format!("must be at least lowest ({lowest}), got {highest}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates both temperatures at their initial values.
     pub fn init(&self, device: &Device) -> Temperatures {
         let param = |start: f64| Param::from_tensor(Tensor::from_data([start as f32], device));
         let (mut pairs, mut hardened) = (param(self.pairs), param(self.hardened));
@@ -90,5 +126,65 @@ impl Temperatures {
             TemperatureTraining::Clamped { lowest, highest } => value.clamp(lowest, highest),
         };
         value.exp().unsqueeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(pairs: f64, training: TemperatureTraining) -> TemperatureConfig {
+        TemperatureConfig {
+            pairs,
+            training,
+            ..TemperatureConfig::default()
+        }
+    }
+
+    #[test]
+    fn a_clamp_bounds_the_scale_and_not_the_parameter() {
+        let clamp = TemperatureTraining::Clamped {
+            lowest: -0.5,
+            highest: 1.0,
+        };
+        for (start, used) in [(-2.0, -0.5), (0.25, 0.25), (7.0, 1.0)] {
+            let temperatures = config(start, clamp).init(&Device::default());
+            let scale: f32 = temperatures.pair_scale().into_scalar();
+            assert!((scale - f32::exp(used)).abs() < 1e-6);
+            assert_eq!(temperatures.pairs.val().into_scalar::<f32>(), start as f32);
+        }
+    }
+
+    #[test]
+    fn fixed_temperatures_have_no_gradient() {
+        let device = Device::default().autodiff();
+        let temperatures = config(0.5, TemperatureTraining::Fixed).init(&device);
+        let tracked = Tensor::<1>::ones([1], &device).require_grad();
+        let loss = temperatures.pair_scale().sum() * tracked;
+        let gradients = loss.backward();
+        assert!(temperatures.pairs.val().grad(&gradients).is_none());
+    }
+
+    #[test]
+    fn an_empty_clamp_and_a_scale_that_overflows_are_refused_by_key() {
+        let clamp = |lowest, highest| TemperatureTraining::Clamped { lowest, highest };
+        let key = |config: TemperatureConfig| config.validate().unwrap_err().key().to_owned();
+        assert_eq!(key(config(1.0, clamp(3.0, 1.0))), "training.highest");
+        assert_eq!(key(config(1.0, clamp(f64::NAN, 1.0))), "training.lowest");
+        assert_eq!(key(config(200.0, clamp(0.0, 1.0))), "pairs");
+        config(1.0, clamp(1.0, 1.0)).validate().expect("one value");
+        TemperatureConfig::default().validate().expect("valid");
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        let clamped = r#""mode":"clamped","lowest":0.0,"highest":1.0"#;
+        for json in [
+            format!(r#"{{"pairs":1.0,"hardened":1.0,"extra":1.0,"training":{{{clamped}}}}}"#),
+            format!(r#"{{"pairs":1.0,"hardened":1.0,"training":{{{clamped},"extra":1.0}}}}"#),
+        ] {
+            let error = serde_json::from_str::<TemperatureConfig>(&json).unwrap_err();
+            assert!(error.to_string().contains("extra"), "{error}");
+        }
     }
 }

@@ -14,8 +14,8 @@ use std::time::Instant;
 use ithn_data::phantom::{PhantomConfig, PhantomFindings, draw_radiograph, write_phantom_dataset};
 use ithn_data::prepare::prepare_mimic;
 use ithn_data::{
-    CacheRequest, EncodedStudy, ImageCache, ImageCheck, ImageLoader, ImageTransform, MimicOptions,
-    OnBadStudy,
+    CacheRequest, ImageCache, ImageCheck, ImageLoader, ImageTransform, MimicOptions, OnBadStudy,
+    TokenizedStudy,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -34,7 +34,7 @@ fn measure_cache(folder: &Path, count: usize) -> Result<(), Box<dyn Error>> {
     let transform = ImageTransform::training(224);
     for side in [512, 1024, 2000] {
         let studies = draw(folder, count, side)?;
-        let studies: Vec<&EncodedStudy> = studies.iter().collect();
+        let studies: Vec<&TokenizedStudy> = studies.iter().collect();
         let mut cache = ImageCache::open(&folder.join("cache"))?;
         let requests: Vec<CacheRequest> = studies
             .iter()
@@ -61,7 +61,7 @@ fn measure_cache(folder: &Path, count: usize) -> Result<(), Box<dyn Error>> {
 }
 
 /// Seconds an image, the best of three epochs: what other work on the machine adds is no part of it.
-fn epoch(loader: &ImageLoader, studies: &[&EncodedStudy]) -> Result<f64, Box<dyn Error>> {
+fn epoch(loader: &ImageLoader, studies: &[&TokenizedStudy]) -> Result<f64, Box<dyn Error>> {
     let mut best = f64::INFINITY;
     for epoch in 0..3 {
         let began = Instant::now();
@@ -73,7 +73,7 @@ fn epoch(loader: &ImageLoader, studies: &[&EncodedStudy]) -> Result<f64, Box<dyn
     Ok(best)
 }
 
-fn draw(folder: &Path, count: usize, side: u32) -> Result<Vec<EncodedStudy>, Box<dyn Error>> {
+fn draw(folder: &Path, count: usize, side: u32) -> Result<Vec<TokenizedStudy>, Box<dyn Error>> {
     (0..count)
         .map(|number| {
             let path: PathBuf = folder.join(format!("{side}-{number}.jpg"));
@@ -83,7 +83,7 @@ fn draw(folder: &Path, count: usize, side: u32) -> Result<Vec<EncodedStudy>, Box
                 image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 95)
                     .encode_image(&film)?;
             }
-            Ok(EncodedStudy {
+            Ok(TokenizedStudy {
                 id: number.to_string(),
                 images: vec![path],
                 tokens: Vec::new(),

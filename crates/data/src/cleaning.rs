@@ -3,15 +3,15 @@ use serde::{Deserialize, Serialize};
 /// R2Gen's two ways of cleaning a report; both lower-case, drop list numbers and punctuation, and
 /// join sentences with ` . `.
 ///
-/// Their character class holds the range `:`–`[` by accident, so `: ; < = > ? @ [` go and hyphens
-/// stay; a sentence left empty stays as one; `1. ` disappears anywhere. Kept as it is: published
-/// numbers depend on it.
+/// The official character class contains the range `:`–`[` by accident: it drops `: ; < = > ? @ [` and
+/// keeps hyphens. Empty sentences are kept, and `1. ` is removed anywhere. Published scores depend on
+/// these defects, so they are reproduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cleaning {
     /// For Open-i reports.
     IuXray,
-    /// For MIMIC-CXR: line breaks, runs of blanks and of underscores are folded first.
+    /// For MIMIC-CXR: first collapses line breaks and runs of blanks and underscores.
     MimicCxr,
 }
 

@@ -2,30 +2,31 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// What is wrong with data from outside: which file, which row or key, and what to do.
+/// Invalid input data: names the file and the row or key, and how to fix it.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// A file or folder cannot be opened, read or written.
     #[error("{action} {path}: {source}")]
     Io {
-        /// What was being done, such as `cannot read`.
+        /// The failed action, such as `cannot read`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A folder that should hold a dataset does not.
-    #[error("{path} is not a {layout} folder: it has no {missing}")]
+    /// A folder does not hold the expected dataset.
+    #[error("{path} is no folder of {layout}: there is no {missing}")]
     Layout {
         /// The folder.
         path: PathBuf,
-        /// The layout that was expected.
+        /// Expected layout, such as `MIMIC-CXR-JPG` or `images`.
         layout: &'static str,
-        /// What is absent.
+        /// The missing file.
         missing: String,
     },
-    /// JSON that cannot be understood.
+    /// Invalid JSON.
     #[error("{path}: {reason}")]
     Json {
         /// The file.
@@ -33,7 +34,7 @@ pub enum DataError {
         /// What is wrong, and where.
         reason: String,
     },
-    /// A CSV row that cannot be understood.
+    /// An invalid CSV row.
     #[error("{path}, line {line}: {reason}")]
     Csv {
         /// The file.
@@ -43,18 +44,21 @@ pub enum DataError {
         /// What is wrong.
         reason: String,
     },
-    /// A CSV without a column that is needed.
+    /// A CSV without a required column.
     #[error("{path}: no column '{column}' (it has {found})")]
     Column {
         /// The file.
         path: PathBuf,
         /// The column.
         column: String,
-        /// The columns there are.
+        /// The columns that it has.
         found: String,
     },
-    /// Images that a dataset names and the disk does not have.
-    #[error("{missing} of {total} images are missing, the first {first}: check the images folder")]
+    /// Images that a dataset names do not exist.
+    #[error(
+        "{missing} of {total} images are missing, the first {first}: check the images folder, or have \
+         broken studies skipped"
+    )]
     MissingImages {
         /// How many.
         missing: usize,
@@ -63,7 +67,27 @@ pub enum DataError {
         /// The first of them.
         first: PathBuf,
     },
-    /// An image path that leaves the dataset's folder.
+    /// A MIMIC-CXR-JPG folder without any report.
+    #[error(
+        "{path} has none of the {studies} reports: MIMIC-CXR-JPG comes without them; download \
+         mimic-cxr-reports.zip from MIMIC-CXR (https://physionet.org/content/mimic-cxr/) and put it \
+         there, or say where it is"
+    )]
+    NoReports {
+        /// Folder or archive that was searched.
+        path: PathBuf,
+        /// Number of studies in the tables.
+        studies: usize,
+    },
+    /// A preparation that excludes every study.
+    #[error("{path}: no study is left, so no annotation was written; {left_out}")]
+    NoStudies {
+        /// The list of reasons, `exclusions.csv`.
+        path: PathBuf,
+        /// Number of studies excluded for each reason.
+        left_out: String,
+    },
+    /// An image path outside the images folder.
     #[error("{path}, study {study}: image path '{image}' leaves the images folder")]
     EscapingPath {
         /// The annotation.
@@ -84,7 +108,7 @@ pub enum DataError {
     /// A report that cannot be read as text.
     #[error("cannot read report {path}: {reason}")]
     Report {
-        /// The file, inside its archive if it lies in one.
+        /// The file, with its path inside the archive.
         path: PathBuf,
         /// What is wrong.
         reason: String,
@@ -97,7 +121,7 @@ pub enum DataError {
         /// What is wrong.
         reason: String,
     },
-    /// XML that cannot be understood.
+    /// Invalid XML.
     #[error("{path}: {reason}")]
     Xml {
         /// The file.
@@ -105,7 +129,7 @@ pub enum DataError {
         /// What is wrong, and where.
         reason: String,
     },
-    /// A shard of an image cache that is damaged or of another version.
+    /// A shard of an image cache that is damaged or has another version.
     #[error("{path}: {reason}; delete the file, it will be made again")]
     Cache {
         /// The shard.
@@ -113,8 +137,11 @@ pub enum DataError {
         /// What is wrong.
         reason: String,
     },
-    /// An output folder that holds a dataset prepared in another way.
-    #[error("{path} was prepared from other files or with other options: choose another folder")]
+    /// An output folder with a dataset that was prepared differently.
+    #[error(
+        "{path} was prepared from other files, with other options or by another version: choose another \
+         folder"
+    )]
     PreparedOtherwise {
         /// The folder.
         path: PathBuf,
@@ -125,13 +152,13 @@ pub enum DataError {
         /// The study.
         study: String,
     },
-    /// A worker thread that ended without a word, which only a panic does.
+    /// A worker thread that panicked.
     #[error("the worker loading study {study} panicked; its message is on standard error")]
     Worker {
         /// The first study of its batch.
         study: String,
     },
-    /// A report of which cleaning leaves nothing.
+    /// A report that is empty after cleaning.
     #[error("study {study}: its report is empty after cleaning; leave the study out")]
     EmptyReport {
         /// The study.
@@ -145,7 +172,7 @@ pub enum DataError {
         /// The dataset.
         path: PathBuf,
     },
-    /// No word occurs often enough.
+    /// No word reaches the minimum count.
     #[error("no word of the training reports occurs at least {minimum} times; lower the threshold")]
     EmptyVocabulary {
         /// The threshold.
@@ -164,5 +191,13 @@ impl DataError {
             path,
             source,
         }
+    }
+}
+
+/// Describes a JSON error; its position is part of the message.
+pub(crate) fn json_reason(error: &serde_json::Error) -> String {
+    match error.is_eof() {
+        true => format!("{error}: the file may be cut short"),
+        false => error.to_string(),
     }
 }

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 
-/// What happens when a study's files are broken.
+/// Policy for studies whose files are broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBadStudy {
-    /// The first one is an error.
+    /// Stop at the first one with an error.
     #[default]
     Stop,
-    /// It is left out, counted and listed with its reason.
+    /// Exclude it; count it and list it with its reason.
     Skip,
 }
 
@@ -29,35 +29,39 @@ impl FromStr for OnBadStudy {
     }
 }
 
-/// Why a study is left out.
+/// Why a study is excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ExclusionReason {
     /// Its report lacks the wanted section, or the section is empty.
     NoSection,
     /// It has fewer images than are asked for.
     TooFewImages,
-    /// The split that was given does not have it.
+    /// It is absent from the given split.
     NotInSplit,
-    /// A row of a table cannot be understood.
+    /// The given split names it, but the data lacks it.
+    NotInData,
+    /// A row of a table is invalid.
     BadRow,
-    /// Its report is absent.
+    /// Its report file does not exist.
     MissingReport,
     /// Its report cannot be read.
     BadReport,
-    /// An image is absent.
+    /// An image file does not exist.
     MissingImage,
-    /// An image cannot be read.
+    /// An image cannot be decoded.
     BadImage,
 }
 
 impl ExclusionReason {
-    /// Its name in tables, such as `no_section`.
+    /// Name in tables, such as `no_section`.
     pub fn name(self) -> &'static str {
         match self {
             ExclusionReason::NoSection => "no_section",
             ExclusionReason::TooFewImages => "too_few_images",
             ExclusionReason::NotInSplit => "not_in_split",
+            ExclusionReason::NotInData => "not_in_data",
             ExclusionReason::BadRow => "bad_row",
             ExclusionReason::MissingReport => "missing_report",
             ExclusionReason::BadReport => "bad_report",
@@ -73,18 +77,18 @@ impl fmt::Display for ExclusionReason {
     }
 }
 
-/// A study that is left out.
+/// An excluded study.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exclusion {
-    /// The study; empty if a broken row does not tell.
+    /// Study id; empty if the broken row does not give one.
     pub study: String,
-    /// Why.
+    /// Reason.
     pub reason: ExclusionReason,
-    /// The file and what is wrong with it, in words; empty where the reason says all.
+    /// The file and its fault in words; empty where the reason suffices.
     pub detail: String,
 }
 
-/// Studies left out while a dataset is read, under a policy.
+/// Studies excluded while a dataset is read, and the policy for broken ones.
 #[derive(Debug, Clone, Default)]
 pub struct Exclusions {
     policy: OnBadStudy,
@@ -92,7 +96,7 @@ pub struct Exclusions {
 }
 
 impl Exclusions {
-    /// None so far.
+    /// An empty list.
     pub fn new(policy: OnBadStudy) -> Self {
         Exclusions {
             policy,
@@ -100,12 +104,12 @@ impl Exclusions {
         }
     }
 
-    /// What happens when a study's files are broken.
+    /// Policy for broken studies.
     pub fn policy(&self) -> OnBadStudy {
         self.policy
     }
 
-    /// Leaves a sound study out, by a rule that the user chose.
+    /// Excludes a valid study by a rule of the user's.
     pub fn by_rule(&mut self, study: &str, reason: ExclusionReason) {
         self.list.push(Exclusion {
             study: study.to_owned(),
@@ -114,7 +118,7 @@ impl Exclusions {
         });
     }
 
-    /// Meets a broken study.
+    /// Excludes a broken study, or stops.
     ///
     /// # Errors
     ///
@@ -138,17 +142,17 @@ impl Exclusions {
         }
     }
 
-    /// Adds one that was met elsewhere.
+    /// Adds an exclusion found elsewhere.
     pub fn push(&mut self, exclusion: Exclusion) {
         self.list.push(exclusion);
     }
 
-    /// All of them, in the order in which they were met.
+    /// All exclusions, in the order they were added.
     pub fn list(&self) -> &[Exclusion] {
         &self.list
     }
 
-    /// One line per reason: how many studies, and the first of them.
+    /// One line per reason: the number of studies and the first of them.
     pub fn notes(&self) -> Vec<String> {
         let mut by_reason: BTreeMap<ExclusionReason, (usize, &Exclusion)> = BTreeMap::new();
         for exclusion in &self.list {

@@ -1,60 +1,47 @@
+mod kind;
+
 use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek};
+use std::io::{Cursor, Read};
 use std::path::Path;
 
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+pub use self::kind::FileKind;
+use self::kind::START;
 use crate::error::DataError;
-use crate::jpeg::{decode_jpeg, is_jpeg};
+use crate::jpeg::decode_jpeg;
+pub use crate::pixels::DecodedImage;
+use crate::pixels::{MAX_SIDE, check_dimensions, image_error};
 
-/// Longest side that is decoded, in pixels: twice that of the largest detectors.
-pub(crate) const MAX_SIDE: u32 = 16_384;
-
-/// Bytes that decoding one image may take.
+/// Most bytes that decoding one image may take.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Bytes that an image file may have: all of it is read before it is decoded.
+/// Most bytes of an image file, which is read whole before it is decoded.
 const MAX_FILE_BYTES: u64 = 1 << 28;
 
-/// First bytes that are read to learn an image's dimensions: first few, then many.
-const SHORT_HEADER: u64 = 1 << 14;
-const LONG_HEADER: u64 = 1 << 21;
+/// Bytes read to find an image's dimensions: first few, then many, then all.
+const HEADERS: [u64; 3] = [1 << 14, 1 << 21, MAX_FILE_BYTES];
 
-/// A decoded 8-bit image: one channel (gray) or three (RGB), interleaved, row by row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodedImage {
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// 1 or 3.
-    pub channels: usize,
-    /// `height · width · channels` values.
-    pub pixels: Vec<u8>,
-}
-
-/// Decodes a PNG, JPEG or (with the feature `dicom`) DICOM file.
+/// Decodes a PNG, JPEG or (with the feature `dicom`) DICOM file, recognised by content, not by name.
 ///
 /// 16-bit values are scaled to 8 bits (their high byte; Pillow would clip them at 255),
-/// transparency is dropped, palettes are resolved. A gray image stays gray. The orientation that a
-/// camera may have noted is not applied, as in Pillow. DICOM is converted as MIMIC-CXR-JPG was made:
-/// least value to 0 and greatest to 255, MONOCHROME1 inverted, histogram equalised. It may be compressed as
-/// RLE, JPEG, JPEG-LS or JPEG 2000; films in other transfer syntaxes (big-endian, deflated, HTJ2K, JPEG XL)
-/// are errors, and `gdcmconv --raw` rewrites them.
+/// transparency is dropped, palettes are resolved. A gray image stays gray. EXIF orientation is not
+/// applied, as in Pillow.
+///
+/// DICOM is converted as MIMIC-CXR-JPG was made: least value to 0 and greatest to 255, MONOCHROME1
+/// inverted, histogram equalised. Values honour `BitsStored`, `HighBit` and `PixelRepresentation`;
+/// pixel padding is excluded from scaling and black. As pydicom does, this reads data sets with or without
+/// preamble and meta group, in either byte order, deflated, and in an encoding other than the declared
+/// one. Pixels may be compressed as RLE, JPEG, JPEG-LS or JPEG 2000. Other transfer syntaxes (HTJ2K,
+/// JPEG XL) and 12-bit lossy JPEG are errors; `gdcmconv --raw` converts them.
 ///
 /// # Errors
 ///
-/// If the file cannot be opened, is empty, cut short or not a readable image, has more than 256 MiB, or would
-/// take more than 16,384 pixels a side or 1 GiB; size is checked before anything is allocated.
+/// If the file cannot be opened, is empty or truncated, has another format (which is named), is larger
+/// than 256 MiB, or exceeds 16,384 pixels a side or 1 GiB decoded. Sizes are checked before allocation.
 pub fn decode_image(path: &Path) -> Result<DecodedImage, DataError> {
-    let mut file = open_bounded(path)?;
-    if is_dicom(&mut file, path)? {
-        return decode_dicom(file.into_inner(), path);
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)
-        .map_err(DataError::io("cannot read image", path))?;
-    decode_image_bytes(&bytes, path)
+    let (file, length) = open_bounded(path)?;
+    decode_image_bytes(&read_start(file, path, length)?, path)
 }
 
 /// Decodes the content of such a file; `path` is what messages call it.
@@ -63,56 +50,78 @@ pub fn decode_image(path: &Path) -> Result<DecodedImage, DataError> {
 ///
 /// As [`decode_image`].
 pub fn decode_image_bytes(bytes: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
-    if is_jpeg(bytes) {
-        return decode_jpeg(bytes, path);
+    match kind_of(bytes, path)? {
+        FileKind::Jpeg => decode_jpeg(bytes, path),
+        FileKind::Png => decode_png(bytes, path),
+        _ => decode_dicom(bytes, path),
     }
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(DataError::io("cannot read image", path))?;
-    reader.limits(limits());
-    let decoded = reader
-        .decode()
-        .map_err(|error| image_error(path, error.to_string()))?;
-    Ok(to_eight_bits(decoded))
 }
 
-/// Width and height of an image in pixels, by its first bytes alone: whether it is there, is an
-/// image and of bearable size, though not whether all of it can be decoded.
+/// Reads width and height in pixels from the first bytes of an image. Checks that the file exists, is an
+/// image and is within the size limits, not that all of it can be decoded.
 ///
 /// # Errors
 ///
 /// As [`decode_image`].
 pub fn inspect_image(path: &Path) -> Result<(usize, usize), DataError> {
-    let mut file = open_bounded(path)?;
-    if is_dicom(&mut file, path)? {
-        return inspect_dicom(file.into_inner(), path);
+    let mut failure = None;
+    for bytes in HEADERS {
+        let (file, length) = open_bounded(path)?;
+        let start = read_start(file, path, bytes.min(length))?;
+        let dimensions = match kind_of(&start, path)? {
+            FileKind::Dicom => inspect_dicom(&start, length, path),
+            _ => header_dimensions(&start, path),
+        };
+        match dimensions {
+            Ok((width, height)) => {
+                check_dimensions(path, width, height)?;
+                return Ok((width, height));
+            }
+            // A thumbnail or colour profile may precede the dimensions.
+            Err(error) if bytes < length => failure = Some(error),
+            Err(error) => return Err(error),
+        }
     }
-    let dimensions = match header_dimensions(&mut file, path, SHORT_HEADER)? {
-        Ok(dimensions) => Ok(dimensions),
-        // A thumbnail or a colour profile may stand before the dimensions.
-        Err(_) => header_dimensions(&mut file, path, LONG_HEADER)?,
-    };
-    let (width, height) = dimensions.map_err(|reason| image_error(path, reason))?;
-    check_dimensions(path, width as usize, height as usize)?;
+    Err(failure.unwrap_or_else(|| image_error(path, "it has no dimensions".to_owned())))
+}
+
+/// The kind of the file that starts with `bytes`; an error if it is not supported.
+fn kind_of(bytes: &[u8], path: &Path) -> Result<FileKind, DataError> {
+    let kind = FileKind::of_start(&bytes[..bytes.len().min(START)]);
+    match kind.refusal() {
+        None => Ok(kind),
+        Some(reason) => Err(image_error(path, reason)),
+    }
+}
+
+fn header_dimensions(start: &[u8], path: &Path) -> Result<(usize, usize), DataError> {
+    let reader = ImageReader::new(Cursor::new(start))
+        .with_guessed_format()
+        .map_err(DataError::io("cannot read image", path))?;
+    let (width, height) = reader
+        .into_dimensions()
+        .map_err(|error| image_error(path, error.to_string()))?;
     Ok((width as usize, height as usize))
 }
 
-/// Dimensions that the first `bytes` of the file tell, or why they do not.
-fn header_dimensions(
-    file: &mut BufReader<File>,
-    path: &Path,
-    bytes: u64,
-) -> Result<Result<(u32, u32), String>, DataError> {
-    let io_error = || DataError::io("cannot read image", path);
-    let mut start = Vec::new();
-    file.rewind().map_err(io_error())?;
-    file.take(bytes)
-        .read_to_end(&mut start)
-        .map_err(io_error())?;
-    let reader = ImageReader::new(Cursor::new(start))
-        .with_guessed_format()
-        .map_err(io_error())?;
-    Ok(reader.into_dimensions().map_err(|error| error.to_string()))
+fn decode_png(bytes: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
+    let broken = |error: image::ImageError| image_error(path, error.to_string());
+    let (width, height) = header_dimensions(bytes, path)?;
+    check_dimensions(path, width, height)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
+    reader.limits(limits());
+    let decoder = reader.into_decoder().map_err(broken)?;
+    let taken = decoder.total_bytes();
+    if taken > MAX_BYTES {
+        let (taken, most) = (taken >> 20, MAX_BYTES >> 20);
+        let reason = format!(
+            "{width}×{height} pixels of this kind take {taken} MiB, above the limit of {most} MiB"
+        );
+        return Err(image_error(path, reason));
+    }
+    Ok(to_eight_bits(
+        DynamicImage::from_decoder(decoder).map_err(broken)?,
+    ))
 }
 
 fn limits() -> Limits {
@@ -123,27 +132,8 @@ fn limits() -> Limits {
     limits
 }
 
-/// Refuses what [`limits`] would refuse.
-pub(crate) fn check_dimensions(path: &Path, width: usize, height: usize) -> Result<(), DataError> {
-    let side = MAX_SIDE as usize;
-    if width == 0 || height == 0 || width > side || height > side {
-        return Err(image_error(
-            path,
-            format!("{width}×{height} pixels are outside the limits of 1 to {side} a side"),
-        ));
-    }
-    Ok(())
-}
-
-pub(crate) fn image_error(path: &Path, reason: String) -> DataError {
-    DataError::Image {
-        path: path.to_owned(),
-        reason,
-    }
-}
-
-/// Opens a file that has some bytes and not too many.
-fn open_bounded(path: &Path) -> Result<BufReader<File>, DataError> {
+/// Opens a file and returns it with its length; rejects empty and oversized files.
+fn open_bounded(path: &Path) -> Result<(File, u64), DataError> {
     let file = File::open(path).map_err(DataError::io("cannot open image", path))?;
     let metadata = file
         .metadata()
@@ -154,35 +144,33 @@ fn open_bounded(path: &Path) -> Result<BufReader<File>, DataError> {
         bytes if bytes > MAX_FILE_BYTES => {
             format!("the file has {bytes} bytes, more than the {MAX_FILE_BYTES} that are read")
         }
-        _ => return Ok(BufReader::new(file)),
+        bytes => return Ok((file, bytes)),
     };
     Err(image_error(path, reason))
 }
 
-/// Whether the file has DICOM's magic code, behind the 128 bytes before it; reads from the start
-/// again afterwards.
-fn is_dicom(file: &mut BufReader<File>, path: &Path) -> Result<bool, DataError> {
-    let io_error = || DataError::io("cannot read image", path);
-    let mut start = Vec::new();
-    file.take(132).read_to_end(&mut start).map_err(io_error())?;
-    file.rewind().map_err(io_error())?;
-    Ok(start.len() == 132 && start.ends_with(b"DICM"))
+/// Reads the first `length` bytes of a file.
+fn read_start(file: File, path: &Path, length: u64) -> Result<Vec<u8>, DataError> {
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(length)
+        .read_to_end(&mut bytes)
+        .map_err(DataError::io("cannot read image", path))?;
+    Ok(bytes)
 }
 
 #[cfg(feature = "dicom")]
 use crate::dicom::{decode_dicom, inspect_dicom};
 
+/// Unreachable: without the feature, [`kind_of`] rejects DICOM.
 #[cfg(not(feature = "dicom"))]
-fn decode_dicom(_: File, path: &Path) -> Result<DecodedImage, DataError> {
-    Err(image_error(
-        path,
-        "it is DICOM, which needs the cargo feature `dicom`".to_owned(),
-    ))
+fn decode_dicom(_: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
+    let reason = FileKind::Dicom.refusal().unwrap_or_default();
+    Err(image_error(path, reason))
 }
 
 #[cfg(not(feature = "dicom"))]
-fn inspect_dicom(file: File, path: &Path) -> Result<(usize, usize), DataError> {
-    decode_dicom(file, path).map(|image| (image.width, image.height))
+fn inspect_dicom(bytes: &[u8], _: u64, path: &Path) -> Result<(usize, usize), DataError> {
+    decode_dicom(bytes, path).map(|image| (image.width, image.height))
 }
 
 fn to_eight_bits(decoded: DynamicImage) -> DecodedImage {

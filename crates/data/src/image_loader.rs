@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 use crate::cache::ImageCache;
 use crate::error::DataError;
-use crate::image::{DecodedImage, decode_image};
-use crate::loader::EncodedStudy;
+use crate::image::decode_image;
+use crate::pixels::DecodedImage;
+use crate::study::TokenizedStudy;
 use crate::transform::{ImageTransform, TransformError};
 
 /// Images of a batch as three planes each, values 0 to 255.
@@ -15,17 +16,19 @@ use crate::transform::{ImageTransform, TransformError};
 pub struct ImageBlock {
     /// Batch, views, channels, height, width.
     pub dims: [usize; 5],
-    /// Values in that order.
+    /// Values in that order; 0 where a view is missing.
     pub pixels: Vec<u8>,
+    /// Whether each study has each view, `[batch, views]` in that order. Every study has the first.
+    pub present: Vec<bool>,
 }
 
-/// Decodes, transforms and remembers images; shared by all workers of a run.
+/// Decodes, transforms and caches images; shared by all workers of a run.
 #[derive(Debug)]
 pub struct ImageLoader {
     transform: ImageTransform,
     views: usize,
     seed: u64,
-    /// Bytes of resized images that may be remembered.
+    /// Bytes of resized images kept in memory at most.
     budget: usize,
     remembered: RwLock<Remembered>,
     cache: Option<Arc<ImageCache>>,
@@ -38,9 +41,9 @@ struct Remembered {
 }
 
 impl ImageLoader {
-    /// Loads `views` images a study (at least one). Resized images are kept in memory, up to `budget`
-    /// bytes, so that a small dataset is decoded once and only cut anew in every epoch; `seed`
-    /// decides what is random.
+    /// Loads up to `views` images per study (at least one). Resized images are kept in memory, up to
+    /// `budget` bytes, so a small dataset is decoded once and only cropped in every epoch; `seed`
+    /// seeds the random crops.
     pub fn new(transform: ImageTransform, views: usize, seed: u64, budget: usize) -> Self {
         ImageLoader {
             transform,
@@ -52,29 +55,36 @@ impl ImageLoader {
         }
     }
 
-    /// Takes from `cache` what it has. That is not kept in memory besides: the system does it.
+    /// Uses `cache` where possible; cached images are left to the page cache.
     #[must_use]
     pub fn with_cache(mut self, cache: Option<Arc<ImageCache>>) -> Self {
         self.cache = cache;
         self
     }
 
-    /// All images of the given studies in one block. A study with fewer images than views repeats
-    /// its last one; `epoch` varies what is random.
+    /// Views loaded per study at most.
+    pub fn views(&self) -> usize {
+        self.views
+    }
+
+    /// Loads all images of the given studies into one block. The views that a study lacks are
+    /// missing in it; crops and flips differ by `epoch`.
     ///
     /// # Errors
     ///
-    /// If an image cannot be opened or decoded; it is named.
-    pub fn load(&self, studies: &[&EncodedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
+    /// If a study has no image, or an image cannot be opened or decoded; it is named.
+    pub fn load(&self, studies: &[&TokenizedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
         let size = self.transform.size();
         let dims = [studies.len(), self.views, 3, size, size];
         let mut pixels = Vec::with_capacity(dims.iter().product());
-        for study in studies {
-            let last = study.images.last().ok_or_else(|| DataError::NoImage {
-                study: study.id.clone(),
-            })?;
-            for view in 0..self.views {
-                let path = study.images.get(view).unwrap_or(last);
+        let mut present = Vec::with_capacity(studies.len() * self.views);
+        for (index, study) in studies.iter().enumerate() {
+            if study.images.is_empty() {
+                return Err(DataError::NoImage {
+                    study: study.id.clone(),
+                });
+            }
+            for (view, path) in study.images.iter().take(self.views).enumerate() {
                 let seed = self.image_seed(&study.id, view, epoch);
                 let square = self
                     .transform
@@ -82,12 +92,18 @@ impl ImageLoader {
                     .map_err(|error| transform_error(path, &error))?;
                 pixels.extend_from_slice(&square);
             }
+            present.extend((0..self.views).map(|view| view < study.images.len()));
+            pixels.resize((index + 1) * self.views * 3 * size * size, 0);
         }
-        Ok(ImageBlock { dims, pixels })
+        Ok(ImageBlock {
+            dims,
+            pixels,
+            present,
+        })
     }
 
     /// Decodes and resizes the given images on all cores, so that the first epoch is as fast as the
-    /// others; what no longer fits into the budget is left to be decoded when it is needed.
+    /// others. Images beyond the budget are decoded when needed.
     ///
     /// # Errors
     ///
@@ -100,12 +116,12 @@ impl ImageLoader {
         failures.into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Bytes of images in memory.
+    /// Bytes of resized images in memory.
     pub fn remembered_bytes(&self) -> usize {
         self.read_remembered().bytes
     }
 
-    /// The resized image, of which every epoch cuts its square.
+    /// The resized image, from memory, the cache or the file.
     fn prepared(&self, path: &Path) -> Result<Arc<DecodedImage>, DataError> {
         if let Some(image) = self.read_remembered().images.get(path) {
             return Ok(Arc::clone(image));
@@ -140,8 +156,7 @@ impl ImageLoader {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// A seed of its own for every epoch, study and view, whichever worker draws it and wherever
-    /// the images lie (FNV-1a).
+    /// The seed of an epoch, study and view, independent of workers and of folders (FNV-1a).
     fn image_seed(&self, study: &str, view: usize, epoch: usize) -> u64 {
         let start = self.seed ^ (epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         study
@@ -164,12 +179,12 @@ fn transform_error(path: &Path, error: &TransformError) -> DataError {
 mod tests {
     use super::*;
 
-    fn study(folder: &Path, id: &str) -> EncodedStudy {
+    fn study(folder: &Path, id: &str) -> TokenizedStudy {
         let path = folder.join(format!("{id}.png"));
         image::GrayImage::from_fn(20, 12, |x, y| image::Luma([(x * 12 + y) as u8]))
             .save(&path)
             .expect("written");
-        EncodedStudy {
+        TokenizedStudy {
             id: id.to_owned(),
             images: vec![path],
             tokens: vec![0, 1, 0],
@@ -261,8 +276,30 @@ mod tests {
     }
 
     #[test]
+    fn views_beyond_the_images_of_a_study_are_missing_and_zero() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let one = study(folder.path(), "a");
+        let mut two = study(folder.path(), "b");
+        two.images.extend(one.images.clone());
+        let transform = ImageTransform::Resize { size: 6 };
+        let load = |views| {
+            let loader = ImageLoader::new(transform, views, 0, 0);
+            loader.load(&[&one, &two], 0).expect("readable")
+        };
+        let block = load(2);
+        assert_eq!(block.dims, [2, 2, 3, 6, 6]);
+        assert_eq!(block.present, [true, false, true, true]);
+        let views: Vec<&[u8]> = block.pixels.chunks(3 * 6 * 6).collect();
+        assert_eq!(views[1], [0; 3 * 6 * 6]);
+        assert_eq!(views[3], views[0]);
+        let first = load(1);
+        assert_eq!(first.present, [true, true]);
+        assert_eq!(first.pixels, [views[0], views[2]].concat());
+    }
+
+    #[test]
     fn a_study_without_images_is_named() {
-        let study = EncodedStudy {
+        let study = TokenizedStudy {
             id: "s9".to_owned(),
             images: Vec::new(),
             tokens: Vec::new(),

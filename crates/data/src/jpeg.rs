@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::path::Path;
 
 use zune_jpeg::JpegDecoder;
@@ -7,42 +8,61 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::error::DataError;
-use crate::image::{DecodedImage, MAX_SIDE, check_dimensions, image_error};
+use crate::pixels::{DecodedImage, check_dimensions, image_error};
 
-/// Last bytes of a file among which its end of image is looked for: some writers pad.
-const TAIL: usize = 1 << 12;
-
-/// Whether these are the first bytes of a JPEG file.
-pub(crate) fn is_jpeg(start: &[u8]) -> bool {
-    start.starts_with(&[0xff, 0xd8, 0xff])
-}
+const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
 /// Decodes a whole JPEG file: one channel if it is gray, else RGB.
 ///
-/// The decoder that `image` calls, called by itself: `image` hands it a reader that copies bytes four at
-/// a time by a call of a function, which takes an eighth of the time ([`InMemory`] does not).
+/// Calls zune-jpeg without `image`, whose reader copies four bytes at a time through a function call and
+/// takes an eighth longer than [`InMemory`].
 ///
 /// # Errors
 ///
 /// If the file is cut short, cannot be decoded or has more than 16,384 pixels a side.
 pub(crate) fn decode_jpeg(bytes: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
-    let broken = |error: DecodeErrors| image_error(path, error.to_string());
-    check_end(bytes, path)?;
+    let reached = Cell::new(0);
+    let decoded = decode(bytes, &reached, path);
+    // The decoder stops after the EOI marker, or at the end of the file if there is none, and fills
+    // missing rows with gray. An earlier EOI marker belongs to a thumbnail.
+    let rest = bytes.get(reached.get().saturating_sub(END_OF_IMAGE.len())..);
+    let is_whole = rest.is_some_and(|rest| rest.windows(2).any(|pair| pair == END_OF_IMAGE));
+    match decoded {
+        Err(Failure::Refused(error)) => Err(error),
+        _ if !is_whole => {
+            let reason = "the JPEG file is cut short: its scan has no end-of-image marker";
+            Err(image_error(path, reason.to_owned()))
+        }
+        Ok(image) => Ok(image),
+        Err(Failure::Broken(error)) => Err(image_error(path, error.to_string())),
+    }
+}
+
+enum Failure {
+    /// Data that the decoder rejects.
+    Broken(DecodeErrors),
+    /// An image beyond the size limits.
+    Refused(DataError),
+}
+
+/// Decodes what the file holds; sets `reached` to the position at which the decoder stopped reading.
+fn decode(bytes: &[u8], reached: &Cell<usize>, path: &Path) -> Result<DecodedImage, Failure> {
     let options = DecoderOptions::default()
         .set_strict_mode(false)
-        .set_max_width(MAX_SIDE as usize)
-        .set_max_height(MAX_SIDE as usize);
-    let mut decoder = JpegDecoder::new_with_options(InMemory::new(bytes), options);
-    decoder.decode_headers().map_err(broken)?;
+        // `check_dimensions` says more.
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX));
+    let mut decoder = JpegDecoder::new_with_options(InMemory::new(bytes, reached), options);
+    decoder.decode_headers().map_err(Failure::Broken)?;
     let (channels, colours) = match decoder.input_colorspace() {
         Some(ColorSpace::Luma) => (1, ColorSpace::Luma),
         _ => (3, ColorSpace::RGB),
     };
     decoder.set_options(options.jpeg_set_out_colorspace(colours));
     let (width, height) = decoder.dimensions().unwrap_or_default();
-    check_dimensions(path, width, height)?;
+    check_dimensions(path, width, height).map_err(Failure::Refused)?;
     let mut pixels = vec![0; width * height * channels];
-    decoder.decode_into(&mut pixels).map_err(broken)?;
+    decoder.decode_into(&mut pixels).map_err(Failure::Broken)?;
     Ok(DecodedImage {
         width,
         height,
@@ -51,27 +71,28 @@ pub(crate) fn decode_jpeg(bytes: &[u8], path: &Path) -> Result<DecodedImage, Dat
     })
 }
 
-/// Refuses a file without an end of image, as a download that broke off leaves: the decoder would
-/// fill in gray what is missing.
-fn check_end(bytes: &[u8], path: &Path) -> Result<(), DataError> {
-    let tail = &bytes[bytes.len().saturating_sub(TAIL)..];
-    if tail.windows(2).any(|pair| pair == [0xff, 0xd9]) {
-        return Ok(());
-    }
-    let reason = "the JPEG file is cut short: it has no end of image".to_owned();
-    Err(image_error(path, reason))
-}
-
-/// Bytes in memory, of which the decoder asks four at a time: inlined, each is one load.
+/// Bytes in memory. The decoder reads four at a time; inlined, each read is one load.
 struct InMemory<'a> {
     bytes: &'a [u8],
-    /// May lie past the end.
+    /// May be past the end.
     position: usize,
+    /// Set to `position` on drop: the decoder owns its reader and gives no access to it.
+    reached: &'a Cell<usize>,
+}
+
+impl Drop for InMemory<'_> {
+    fn drop(&mut self) {
+        self.reached.set(self.position);
+    }
 }
 
 impl<'a> InMemory<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        InMemory { bytes, position: 0 }
+    fn new(bytes: &'a [u8], reached: &'a Cell<usize>) -> Self {
+        InMemory {
+            bytes,
+            position: 0,
+            reached,
+        }
     }
 
     #[inline(always)]
@@ -189,7 +210,8 @@ mod tests {
 
     #[test]
     fn a_reader_tells_where_it_is_and_when_it_has_ended() {
-        let mut reader = InMemory::new(&[1, 2, 3, 4, 5]);
+        let reached = Cell::new(0);
+        let mut reader = InMemory::new(&[1, 2, 3, 4, 5], &reached);
         let mut four = [0; 4];
         reader.read_exact_bytes(&mut four).expect("four bytes");
         assert_eq!(four, [1, 2, 3, 4]);
@@ -205,5 +227,45 @@ mod tests {
         let mut rest = Vec::new();
         assert_eq!(reader.read_remaining(&mut rest).expect("known"), 2);
         assert_eq!(rest, [4, 5]);
+        drop(reader);
+        assert_eq!(reached.get(), 5);
+    }
+
+    /// An application segment that holds another JPEG, as cameras write thumbnails.
+    fn with_thumbnail(whole: &[u8]) -> Vec<u8> {
+        let mut thumbnail = Vec::new();
+        let small = DynamicImage::ImageLuma8(image::GrayImage::new(8, 8));
+        small
+            .write_with_encoder(JpegEncoder::new(&mut thumbnail))
+            .expect("encodable");
+        let mut bytes = whole[..2].to_vec();
+        bytes.extend([0xff, 0xe5]);
+        bytes.extend((thumbnail.len() as u16 + 2).to_be_bytes());
+        bytes.extend(thumbnail);
+        bytes.extend(&whole[2..]);
+        bytes
+    }
+
+    #[test]
+    fn every_cut_is_refused_with_or_without_a_thumbnail() {
+        let colour = noise(61, 35);
+        for image in [DynamicImage::ImageLuma8(colour.to_luma8()), colour] {
+            let bytes = encoded(&image);
+            let path = Path::new("noise.jpg");
+            for whole in [with_thumbnail(&bytes), bytes] {
+                let plain = decode_jpeg(&whole, path).expect("whole");
+                for cut in (3..whole.len()).step_by(5).chain([whole.len() - 1]) {
+                    let error = decode_jpeg(&whole[..cut], path).expect_err("cut");
+                    assert!(error.to_string().contains("cut short"), "{cut}: {error}");
+                    let in_zeros = [&whole[..cut], &[0; 4000]].concat();
+                    assert!(decode_jpeg(&in_zeros, path).is_err(), "{cut}, then zeros");
+                }
+                // Padding and what makers append.
+                for appended in [&[0; 9000][..], b"SEFT and more", &[0xff; 5000], &whole] {
+                    let longer = [&whole[..], appended].concat();
+                    assert_eq!(decode_jpeg(&longer, path).expect("whole"), plain);
+                }
+            }
+        }
     }
 }

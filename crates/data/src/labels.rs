@@ -20,15 +20,15 @@ pub const CHEXPERT_LABELS: [&str; 14] = [
     "Support Devices",
 ];
 
-/// What a labeller read about one finding; an unmentioned one has none.
+/// Status of a finding that a report mentions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Label {
-    /// 1: it is there.
+    /// 1: present.
     Positive,
-    /// 0: it is said not to be there.
+    /// 0: stated to be absent.
     Negative,
-    /// -1: it may be there.
+    /// -1: uncertain.
     Uncertain,
 }
 
@@ -41,18 +41,22 @@ impl Label {
         }
     }
 
-    /// `1`, `0` and `-1`, with or without decimals; a blank is no label.
+    /// Parses `1`, `0` or `-1`; a decimal part of zeros may follow a point or a comma. A blank is `None`.
     ///
     /// # Errors
     ///
-    /// What is wrong with any other value, in words.
+    /// A message for any other value.
     pub(crate) fn parse(value: &str) -> Result<Option<Self>, String> {
-        match value {
-            "" => Ok(None),
-            "1" | "1.0" => Ok(Some(Label::Positive)),
-            "0" | "0.0" => Ok(Some(Label::Negative)),
-            "-1" | "-1.0" => Ok(Some(Label::Uncertain)),
-            other => Err(format!("label '{other}': expected 1, 0, -1 or a blank")),
+        let whole = match value.split_once(['.', ',']) {
+            Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+            _ => value,
+        };
+        match whole {
+            "" if value.is_empty() => Ok(None),
+            "1" => Ok(Some(Label::Positive)),
+            "0" | "-0" => Ok(Some(Label::Negative)),
+            "-1" => Ok(Some(Label::Uncertain)),
+            _ => Err(format!("label '{value}': expected 1, 0, -1 or a blank")),
         }
     }
 }
@@ -62,7 +66,7 @@ impl Label {
 pub struct Labels(pub [Option<Label>; 14]);
 
 impl Labels {
-    /// The labels that there are, by name, as 1, 0 and -1.
+    /// Labels by name, as 1, 0 and -1; unmentioned findings are absent.
     pub(crate) fn named(self) -> BTreeMap<String, i8> {
         CHEXPERT_LABELS
             .iter()
@@ -75,7 +79,7 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// Which name or number is unknown, in words.
+    /// A message with the unknown name or number.
     pub(crate) fn from_named(named: &BTreeMap<String, i8>) -> Result<Self, String> {
         let mut labels = Labels::default();
         for (name, number) in named {
@@ -88,7 +92,7 @@ impl Labels {
         Ok(labels)
     }
 
-    /// The label of a finding called as in [`CHEXPERT_LABELS`]; `None` also for another name.
+    /// The label of a finding by its name in [`CHEXPERT_LABELS`]; `None` also for an unknown name.
     pub fn get(&self, finding: &str) -> Option<Label> {
         let index = CHEXPERT_LABELS.iter().position(|name| *name == finding)?;
         self.0[index]
@@ -104,7 +108,10 @@ mod tests {
         assert_eq!(Label::parse("1.0"), Ok(Some(Label::Positive)));
         assert_eq!(Label::parse("-1"), Ok(Some(Label::Uncertain)));
         assert_eq!(Label::parse(""), Ok(None));
-        assert!(Label::parse("2").unwrap_err().contains("'2'"));
+        assert_eq!(Label::parse("0,00"), Ok(Some(Label::Negative)));
+        for value in ["2", "1.5", ".0", "yes"] {
+            assert!(Label::parse(value).unwrap_err().contains(value));
+        }
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! Radiology studies: from the files that people really have to batches in host memory.
+//! Radiology studies: reads the files of public datasets and yields batches in host memory.
 //!
-//! | step | what does it |
+//! | step | items |
 //! |---|---|
-//! | files → studies | [`read_annotation`] for R2Gen's `annotation.json`, [`read_mimic`] for MIMIC-CXR-JPG; both end in [`Study`] |
-//! | once and for all | [`prepare`]: MIMIC-CXR-JPG, Open-i's XML or Kaggle's tables → one `annotation.json` |
-//! | broken studies | [`OnBadStudy`]: the first is an error, or they are left out and listed as [`Exclusions`] |
-//! | report → tokens | [`Cleaning`], then [`Tokenizer`]: R2Gen's text, word by word |
-//! | image → square | [`decode_image`], then [`ImageTransform`]: Pillow's resizing, to within one level |
-//! | an epoch without decoding | [`ImageCache`]: resized images in shards, bit for bit what decoding gives |
-//! | studies → batches | [`shuffled_order`], [`ImageLoader`], [`BatchLoader`]: worker threads, same result for any number of them |
-//! | no data at hand | [`phantom`]: procedural radiographs with known findings |
+//! | files → studies | [`read_annotation`] for R2Gen's `annotation.json`, [`read_mimic`] for MIMIC-CXR-JPG; both yield [`Study`] |
+//! | files → one annotation | [`prepare`]: MIMIC-CXR-JPG, Open-i's XML or Kaggle's tables → `annotation.json` |
+//! | report → sections | [`ReportSections`]: MIMIC-CXR's headings, as MIT-LCP's parser has them |
+//! | broken studies | [`OnBadStudy`]: stop at the first, or skip and list them as [`Exclusions`] |
+//! | report → token ids | [`Cleaning`], then [`Tokenizer`]: R2Gen's word tokens |
+//! | image → square | [`decode_image`], then [`ImageTransform`]: resizing as in Pillow, to within one level |
+//! | image cache | [`ImageCache`]: resized images in shards, bit-identical to decoding |
+//! | studies → batches | [`shuffled_order`], [`ImageLoader`], [`BatchLoader`]: worker threads; the result does not depend on their number |
+//! | phantom studies | [`phantom`]: procedural radiographs with known findings |
 //!
-//! Whatever is wrong with a file is a [`DataError`], which names the file and the row, entry or
-//! study. Nothing here needs Burn.
+//! An invalid file gives a [`DataError`] that names the file and the row, entry or study. The crate does
+//! not depend on Burn.
 //!
 //! # Quick start
 //!
@@ -20,7 +21,7 @@
 //! use std::sync::Arc;
 //!
 //! use ithn_data::{
-//!     BatchLoader, BatchMember, Cleaning, EncodedStudy, ImageLoader, ImageTransform, Tokenizer,
+//!     BatchLoader, BatchMember, Cleaning, TokenizedStudy, ImageLoader, ImageTransform, Tokenizer,
 //!     read_annotation, shuffled_order,
 //! };
 //!
@@ -38,7 +39,7 @@
 //! let encoded = studies
 //!     .iter()
 //!     .map(|study| {
-//!         Ok(EncodedStudy {
+//!         Ok(TokenizedStudy {
 //!             id: study.id.clone(),
 //!             images: study.images.clone(),
 //!             tokens: tokenizer.encode_study(&study.id, &study.report, 60)?,
@@ -68,6 +69,7 @@ mod cache;
 mod cleaning;
 #[cfg(feature = "dicom")]
 mod dicom;
+mod dicom_start;
 mod error;
 mod exclusion;
 mod image;
@@ -79,6 +81,7 @@ mod mimic;
 mod open_i;
 mod order;
 pub mod phantom;
+mod pixels;
 pub mod prepare;
 mod replace;
 mod reports;
@@ -95,14 +98,19 @@ pub use cache::{CacheReport, CacheRequest, ImageCache};
 pub use cleaning::Cleaning;
 pub use error::DataError;
 pub use exclusion::{Exclusion, ExclusionReason, Exclusions, OnBadStudy};
-pub use image::{DecodedImage, decode_image, decode_image_bytes, inspect_image};
+pub use image::{DecodedImage, FileKind, decode_image, decode_image_bytes, inspect_image};
 pub use image_loader::{ImageBlock, ImageLoader};
 pub use labels::{CHEXPERT_LABELS, Label, Labels};
-pub use loader::{BatchLoader, BatchMember, EncodedStudy, LoadedBatch, TokenBlock, pad_tokens};
-pub use mimic::{MimicOptions, MimicStudies, read_mimic};
+pub use loader::{BatchLoader, BatchMember, LoadedBatch, TokenBlock, pad_tokens};
+pub use mimic::{MimicOptions, MimicStudies, read_mimic, read_mimic_first};
 pub use order::shuffled_order;
-pub use screening::{ImageCheck, screen_images};
+pub use screening::{ImageCheck, screen_first_images, screen_images};
 pub use sections::{ReportSection, ReportSections};
-pub use study::{NegativeStudy, Split, Study};
+pub use study::{NegativeStudy, Split, Study, TokenizedStudy};
 pub use tokenizer::{Tokenizer, UNKNOWN_WORD};
 pub use transform::{IMAGENET_MEAN, IMAGENET_STD, ImageTransform, TransformError, normalise};
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,24 +1,13 @@
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::error::DataError;
 use crate::image_loader::{ImageBlock, ImageLoader};
+use crate::study::TokenizedStudy;
 
 /// Batches that a worker may prepare ahead.
 const AHEAD: usize = 2;
-
-/// A study ready to be loaded: tokens, and images still on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncodedStudy {
-    /// Identifier.
-    pub id: String,
-    /// Image files, one per view.
-    pub images: Vec<PathBuf>,
-    /// 0, the ids of the words, 0 (absent if the report was cut).
-    pub tokens: Vec<u32>,
-}
 
 /// A study of a batch, and its negative: indices into the list of encoded studies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +61,7 @@ impl BatchLoader {
     ///
     /// If a batch is empty or names a study that is not in `studies`.
     pub fn start(
-        studies: Arc<Vec<EncodedStudy>>,
+        studies: Arc<Vec<TokenizedStudy>>,
         images: Arc<ImageLoader>,
         batches: Vec<Vec<BatchMember>>,
         epoch: usize,
@@ -119,7 +108,7 @@ impl BatchLoader {
 }
 
 fn work(
-    studies: &[EncodedStudy],
+    studies: &[TokenizedStudy],
     images: &ImageLoader,
     batches: Vec<Vec<BatchMember>>,
     epoch: usize,
@@ -136,16 +125,16 @@ fn work(
 }
 
 fn load_batch(
-    studies: &[EncodedStudy],
+    studies: &[TokenizedStudy],
     images: &ImageLoader,
     members: Vec<BatchMember>,
     epoch: usize,
 ) -> Result<LoadedBatch, DataError> {
-    let positives: Vec<&EncodedStudy> = members
+    let positives: Vec<&TokenizedStudy> = members
         .iter()
         .map(|member| &studies[member.study])
         .collect();
-    let negatives: Option<Vec<&EncodedStudy>> = members
+    let negatives: Option<Vec<&TokenizedStudy>> = members
         .iter()
         .map(|member| member.negative.map(|negative| &studies[negative]))
         .collect();
@@ -161,7 +150,7 @@ fn load_batch(
 }
 
 /// Pads the tokens of some studies with 0 to the longest.
-pub fn pad_tokens(studies: &[&EncodedStudy]) -> TokenBlock {
+pub fn pad_tokens(studies: &[&TokenizedStudy]) -> TokenBlock {
     let lengths: Vec<usize> = studies.iter().map(|study| study.tokens.len()).collect();
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let ids = studies
@@ -223,7 +212,7 @@ mod tests {
     use super::*;
     use crate::transform::ImageTransform;
 
-    fn studies(folder: &std::path::Path, count: usize) -> Arc<Vec<EncodedStudy>> {
+    fn studies(folder: &std::path::Path, count: usize) -> Arc<Vec<TokenizedStudy>> {
         let studies = (0..count)
             .map(|index| {
                 let path = folder.join(format!("{index}.png"));
@@ -231,7 +220,7 @@ mod tests {
                 image::GrayImage::from_pixel(20, 12, image::Luma([level]))
                     .save(&path)
                     .expect("written");
-                EncodedStudy {
+                TokenizedStudy {
                     id: index.to_string(),
                     images: vec![path],
                     tokens: (0..index as u32 + 2).collect(),
@@ -241,7 +230,7 @@ mod tests {
         Arc::new(studies)
     }
 
-    fn batches(threads: usize, studies: &Arc<Vec<EncodedStudy>>) -> Vec<LoadedBatch> {
+    fn batches(threads: usize, studies: &Arc<Vec<TokenizedStudy>>) -> Vec<LoadedBatch> {
         let transform = ImageTransform::RandomCrop {
             shorter_side: 12,
             size: 8,

@@ -2,7 +2,7 @@ use rand::SeedableRng;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom;
 
-/// The order of `count` studies in an epoch: shuffled by seed and epoch.
+/// Permutation of `count` studies for an epoch, determined by seed and epoch.
 pub fn shuffled_order(count: usize, seed: u64, epoch: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     let mixed = seed.wrapping_add((epoch as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -29,7 +29,7 @@ mod tests {
         assert!(shuffled_order(0, 3, 1).is_empty());
     }
 
-    /// Published runs depend on it: an upgrade of `rand` that changes it must be noticed.
+    /// Published runs depend on the order: detects an upgrade of `rand` that changes it.
     #[test]
     fn an_order_stays_what_it_was() {
         assert_eq!(shuffled_order(8, 7580, 1), [7, 5, 1, 2, 3, 0, 4, 6]);

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use crate::error::DataError;
 
-/// Writes a file beside its place and moves it there once all of it is on disk, so that nobody ever
-/// sees half of one.
+/// Writes a file atomically: to a temporary file that is synced and renamed.
 pub(crate) fn replace_file(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
@@ -21,18 +20,18 @@ pub(crate) fn replace_file(
         fs::rename(&partial, path)
     };
     written().map_err(|source| {
-        // The first error is the one to report.
+        // Report the first error, not one of the cleanup.
         let _ = fs::remove_file(&partial);
         DataError::io("cannot write", path)(source)
     })
 }
 
-/// A file's size and time of change: what tells that it is still the same.
+/// Size and modification time of a file, to detect that it changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct FileStamp {
     /// Size in bytes.
     pub bytes: u64,
-    /// Nanoseconds from 1970 to its last change; 0 where the system does not tell.
+    /// Modification time in nanoseconds since 1970; 0 if unknown.
     pub changed: u64,
 }
 

@@ -1,32 +1,34 @@
+use std::collections::VecDeque;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::exclusion::{ExclusionReason, Exclusions, OnBadStudy};
 use crate::image::{decode_image, inspect_image};
-use crate::study::Study;
+use crate::study::{Split, Study};
 
-/// How closely a dataset's images are looked at before they are needed.
+/// How images are checked before they are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageCheck {
-    /// Whether they are there.
+    /// That the files exist.
     #[default]
     Present,
-    /// Also whether each begins as an image of bearable size: a few kilobytes are read of each.
+    /// Also that each header is valid and its size within bounds; reads a few kilobytes per file.
     Header,
-    /// Also whether each can be decoded, which takes as long as an epoch's loading.
+    /// Also that each decodes; takes as long as loading one epoch.
     Decode,
 }
 
-/// Looks at all images of all studies, first negatives included, so that a training does not find
-/// out on its second day; returns the studies whose images are in order.
+/// Checks the images of all studies, first negatives included, before training starts; returns the
+/// studies whose images pass.
 ///
 /// # Errors
 ///
-/// [`DataError::MissingImages`] counts those that are not there and names the first;
-/// [`DataError::Image`] names one that cannot be read. Under [`OnBadStudy::Skip`] there is no error,
-/// and the studies concerned are added to `exclusions`.
+/// [`DataError::MissingImages`] counts missing files and names the first; [`DataError::Image`] names a
+/// file that does not decode. Under [`OnBadStudy::Skip`] such studies are added to `exclusions`
+/// instead.
 pub fn screen_images(
     studies: Vec<Study>,
     check: ImageCheck,
@@ -51,7 +53,51 @@ pub fn screen_images(
     Ok(sound)
 }
 
-/// What is wrong with the first broken image of a study.
+/// Like [`screen_images`] for the first `limit` studies of every split. Skipped studies are replaced by
+/// the next ones; the rest is not checked. The result is ordered by split.
+///
+/// # Errors
+///
+/// As [`screen_images`].
+pub fn screen_first_images(
+    studies: Vec<Study>,
+    check: ImageCheck,
+    limit: usize,
+    exclusions: &mut Exclusions,
+) -> Result<Vec<Study>, DataError> {
+    first_sound(
+        studies,
+        limit,
+        |study| study.split,
+        |some| screen_images(some, check, exclusions),
+    )
+}
+
+/// The first `limit` valid studies of every split, in order. `sound` keeps the valid ones of a chunk; it
+/// gets no more candidates than needed.
+pub(crate) fn first_sound<T>(
+    candidates: Vec<T>,
+    limit: usize,
+    split: impl Fn(&T) -> Split,
+    mut sound: impl FnMut(Vec<T>) -> Result<Vec<Study>, DataError>,
+) -> Result<Vec<Study>, DataError> {
+    let mut waiting = Split::ALL.map(|_| VecDeque::new());
+    for candidate in candidates {
+        let own = split(&candidate);
+        waiting[own as usize].push_back(candidate);
+    }
+    let mut kept = Vec::new();
+    for mut queue in waiting {
+        let end = kept.len().saturating_add(limit);
+        while kept.len() < end && !queue.is_empty() {
+            let some = queue.len().min(end - kept.len());
+            kept.extend(sound(queue.drain(..some).collect())?);
+        }
+    }
+    Ok(kept)
+}
+
+/// The fault of a study's first broken image.
 fn fault(study: &Study, check: ImageCheck) -> Option<(ExclusionReason, DataError)> {
     let negatives = study.negative.iter().flat_map(|it| &it.images);
     for path in study.images.iter().chain(negatives) {
@@ -98,4 +144,59 @@ fn first_fault(
         }
     }
     Some(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn study(root: &Path, id: usize, split: Split) -> Study {
+        Study {
+            id: id.to_string(),
+            patient: id.to_string(),
+            images: vec![root.join(format!("{id}.png"))],
+            report: "Clear.".to_owned(),
+            split,
+            labels: None,
+            negative: None,
+        }
+    }
+
+    #[test]
+    fn studies_beyond_the_limit_are_not_looked_at() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        let splits = [
+            Split::Train,
+            Split::Test,
+            Split::Train,
+            Split::Train,
+            Split::Train,
+        ];
+        let studies: Vec<Study> = splits
+            .into_iter()
+            .enumerate()
+            .map(|(id, split)| study(root, id, split))
+            .collect();
+        // Study 0 is broken; study 4 is beyond the limit and broken, too.
+        for id in 1..4 {
+            std::fs::write(root.join(format!("{id}.png")), "").expect("written");
+        }
+        let screen = |policy| {
+            let mut exclusions = Exclusions::new(policy);
+            let kept =
+                screen_first_images(studies.clone(), ImageCheck::Present, 2, &mut exclusions);
+            kept.map(|kept| (kept, exclusions.list().len()))
+        };
+        let (kept, left_out) = screen(OnBadStudy::Skip).expect("skipped");
+        let ids: Vec<&str> = kept.iter().map(|study| study.id.as_str()).collect();
+        assert_eq!((ids, left_out), (vec!["2", "3", "1"], 1));
+        let error = screen(OnBadStudy::Stop).unwrap_err().to_string();
+        assert!(
+            error.contains("1 of 2 images") && error.contains("skipped"),
+            "{error}"
+        );
+    }
 }

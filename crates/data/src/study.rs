@@ -7,19 +7,19 @@ use crate::labels::Labels;
 /// Part of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Split {
-    /// Learnt from.
+    /// Training.
     #[serde(rename = "train")]
     Train,
-    /// Chosen by.
+    /// Model selection.
     #[serde(rename = "val")]
     Validation,
-    /// Reported on.
+    /// Reported scores.
     #[serde(rename = "test")]
     Test,
 }
 
 impl Split {
-    /// All three, in order.
+    /// All splits, in order.
     pub const ALL: [Split; 3] = [Split::Train, Split::Validation, Split::Test];
 
     /// `train`, `val` or `test`, as R2Gen's annotation calls it.
@@ -40,30 +40,43 @@ impl Split {
     }
 }
 
-/// One study: its images, its report, and where it belongs.
+/// One study: images, report and split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Study {
     /// Identifier, unique within a dataset.
     pub id: String,
-    /// Patient, so that a negative is never of the same one.
+    /// Patient id; a negative never has the same one.
     pub patient: String,
-    /// Image files, one per view.
+    /// Image files, one per view, at least one; a study with fewer than the model's views lacks the
+    /// last ones.
     pub images: Vec<PathBuf>,
-    /// Report text as it stands.
+    /// Raw report text.
     pub report: String,
     /// Part of the dataset.
     pub split: Split,
-    /// Findings, if the dataset labels them.
+    /// CheXpert labels, if the dataset has them.
     pub labels: Option<Labels>,
-    /// A first negative, if the dataset brings one.
+    /// First negative, if the dataset provides one.
     pub negative: Option<NegativeStudy>,
 }
 
-/// A first negative that a dataset brings along.
+/// A first negative provided by a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NegativeStudy {
     /// Its report.
     pub report: String,
-    /// Its images, one per view.
+    /// Its images, one per view, at least one.
     pub images: Vec<PathBuf>,
+}
+
+/// A study ready to be loaded: tokens, and images still on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizedStudy {
+    /// Identifier.
+    pub id: String,
+    /// Image files, one per view, at least one; a study with fewer than the model's views lacks the
+    /// last ones.
+    pub images: Vec<PathBuf>,
+    /// 0, the ids of the words, 0 (absent if the report was cut).
+    pub tokens: Vec<u32>,
 }

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
@@ -7,12 +7,30 @@ use flate2::read::MultiGzDecoder;
 
 use crate::error::DataError;
 
-/// A CSV file, gzipped or not, read by column name.
+/// How pandas and spreadsheets write an empty cell.
+const MISSING: [&str; 15] = [
+    "nan", "NaN", "NAN", "-nan", "-NaN", "NaT", "<NA>", "NA", "N/A", "n/a", "#N/A", "#NA", "NULL",
+    "null", "Null",
+];
+
+/// Separators, detected from the header.
+const SEPARATORS: [u8; 4] = *b",;\t|";
+
+/// Maximum length of the header in bytes.
+const FIRST_LINE: u64 = 1 << 16;
+
+/// Whether a cell means a missing value.
+pub(crate) fn is_missing(cell: &str) -> bool {
+    MISSING.contains(&cell.trim())
+}
+
+/// A CSV file, gzipped or not, read by column name. The separator (comma, semicolon, tab or bar) is
+/// detected from the header.
 pub(crate) struct Table {
     path: PathBuf,
     reader: csv::Reader<Box<dyn Read>>,
     header: StringRecord,
-    /// What is added to the reader's line numbers: after `\r\n` it counts the `\n` to the next row.
+    /// Correction of the reader's line numbers, which are off by one after `\r\n`.
     line_offset: u64,
 }
 
@@ -32,26 +50,29 @@ impl Table {
         Ok(None)
     }
 
-    /// Opens a file, gunzipping it if its name ends in `.gz`.
+    /// Opens a file; decompresses it if its name ends in `.gz`.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io("cannot open", path))?;
         let file = BufReader::new(file);
-        let source: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
-            Box::new(MultiGzDecoder::new(file))
-        } else {
-            Box::new(file)
+        let mut source: Box<dyn BufRead> = match is_gzip(path) {
+            true => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+            false => Box::new(file),
         };
+        let (separator, first_line, declared) =
+            find_separator(&mut source).map_err(DataError::io("cannot read", path))?;
+        let source: Box<dyn Read> = Box::new(Cursor::new(first_line).chain(source));
         let mut reader = csv::ReaderBuilder::new()
+            .delimiter(separator)
             .trim(csv::Trim::All)
             .from_reader(source);
         let header = reader
             .headers()
-            .map_err(|error| csv_error(path, &error, 0))?;
+            .map_err(|error| csv_error(path, &error, declared))?;
         let header = header
             .iter()
             .map(|name| name.trim_start_matches('\u{feff}').trim_matches('"'))
             .collect();
-        let line_offset = u64::from(reader.position().line() == 1);
+        let line_offset = declared + u64::from(reader.position().line() == 1);
         Ok(Table {
             path: path.to_owned(),
             reader,
@@ -69,14 +90,13 @@ impl Table {
         })
     }
 
-    /// Index of a column that need not be there.
+    /// Index of an optional column.
     pub(crate) fn optional_column(&self, name: &str) -> Option<usize> {
         self.header.iter().position(|column| column == name)
     }
 
-    /// Calls `visit` with every row; it says what is wrong with one, if something is. `refused` decides
-    /// whether a row that cannot be read or understood is passed over (the row is given if it could
-    /// be read). A file that cannot be read on is always an error.
+    /// Calls `visit` for every row; its error is a message. `refused` decides whether an invalid row is
+    /// skipped; it gets the row unless that could not be parsed. A read error always ends the table.
     pub(crate) fn for_each_or(
         mut self,
         mut visit: impl FnMut(&Row) -> Result<(), String>,
@@ -116,10 +136,51 @@ impl Table {
 }
 
 impl Row {
-    /// The value of a column; a row with the wrong number of fields never gets here.
+    /// The value of a column; blank if missing. Rows with a wrong number of fields are rejected earlier.
     pub(crate) fn get(&self, column: usize) -> &str {
-        self.record.get(column).unwrap_or_default()
+        let cell = self.record.get(column).unwrap_or_default();
+        if is_missing(cell) { "" } else { cell }
     }
+
+    /// Like [`get`](Self::get), for columns where `None` is a missing value and not text.
+    pub(crate) fn get_some(&self, column: usize) -> &str {
+        match self.get(column) {
+            "None" | "none" => "",
+            cell => cell,
+        }
+    }
+
+    /// A numeric id without `.0`, which pandas appends if the column has missing values.
+    pub(crate) fn id(&self, column: usize) -> &str {
+        let cell = self.get(column);
+        match cell.strip_suffix(".0") {
+            Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => number,
+            _ => cell,
+        }
+    }
+}
+
+fn is_gzip(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+}
+
+/// Detects the separator from the first line. Returns the separator, the bytes to parse again, and the
+/// number of lines consumed: spreadsheets may write `sep=;` first.
+fn find_separator(source: &mut dyn BufRead) -> io::Result<(u8, Vec<u8>, u64)> {
+    let mut line = Vec::new();
+    source.take(FIRST_LINE).read_until(b'\n', &mut line)?;
+    let text = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&line);
+    if let [b's', b'e', b'p', b'=', separator, rest @ ..] = text
+        && SEPARATORS.contains(separator)
+        && rest.iter().all(u8::is_ascii_whitespace)
+    {
+        return Ok((*separator, Vec::new(), 1));
+    }
+    let header = text.split(|&byte| byte == b'\r' || byte == b'\n').next();
+    let header = header.unwrap_or_default();
+    let separator = SEPARATORS.into_iter().find(|it| header.contains(it));
+    Ok((separator.unwrap_or(b','), line, 0))
 }
 
 fn csv_error(path: &Path, error: &csv::Error, line_offset: u64) -> DataError {
@@ -167,6 +228,31 @@ mod tests {
                 "{contents:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_header_tells_the_separator() {
+        for separator in [",", ";", "\t", "|"] {
+            let rows = format!("a{separator}b\n1{separator}\"2, 3; 4\"\n3{separator}bad\n");
+            assert!(failure(&rows).ends_with("t.csv, line 3: bad"), "{rows:?}");
+        }
+        let error = failure("sep=;\r\na;b\r\n1;2\r\n3;bad\r\n");
+        assert!(error.ends_with("t.csv, line 4: bad"), "{error}");
+    }
+
+    #[test]
+    fn empty_cells_of_pandas_are_blank() {
+        let row = |cells: &[&str]| Row {
+            record: StringRecord::from(cells.to_vec()),
+        };
+        for cell in MISSING {
+            assert_eq!(row(&[cell]).get(0), "");
+        }
+        assert_eq!(row(&["None"]).get(0), "None");
+        assert_eq!(row(&["None"]).get_some(0), "");
+        assert_eq!(row(&["nano"]).get_some(0), "nano");
+        assert_eq!(row(&["50414267.0"]).id(0), "50414267");
+        assert_eq!(row(&["1.2.840.0"]).id(0), "1.2.840.0");
     }
 
     #[test]

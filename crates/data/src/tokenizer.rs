@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::cleaning::{Cleaning, is_blank};
 use crate::error::DataError;
 
-/// Stands for every word outside the vocabulary.
+/// Token for every word outside the vocabulary.
 pub const UNKNOWN_WORD: &str = "<unk>";
 
 /// R2Gen's tokenizer: cleaning rules and a vocabulary of whole words.
 ///
-/// Words have the ids `1..=len`, sorted by code point; 0 begins, ends and pads a report.
+/// Token ids are `1..=len`, in code point order; id 0 is BOS, EOS and PAD.
 ///
 /// ```
 /// use ithn_data::{Cleaning, Tokenizer};
@@ -32,7 +32,7 @@ pub struct Tokenizer {
     unknown: u32,
 }
 
-/// What a checkpoint keeps of a tokenizer.
+/// Serialized form of a tokenizer in a checkpoint.
 #[derive(Clone, Serialize, Deserialize)]
 struct Stored {
     cleaning: Cleaning,
@@ -103,12 +103,11 @@ impl Tokenizer {
         }
     }
 
-    /// A stand-in for a vocabulary that is not at hand: `#1`, `#2`, … for `vocabulary` logits, the
-    /// last word being `<unk>`.
+    /// A placeholder vocabulary for `vocabulary` logits: `#1`, `#2`, …, and `<unk>` last.
     ///
     /// # Panics
     ///
-    /// If `vocabulary` is below 2: token 0 and `<unk>`.
+    /// If `vocabulary` is below 2 (token 0 and `<unk>`).
     pub fn numbered(vocabulary: usize, cleaning: Cleaning) -> Self {
         assert!(vocabulary >= 2, "a vocabulary has token 0 and <unk>");
         let words = (1..vocabulary - 1).map(|id| format!("#{id}")).collect();
@@ -120,7 +119,7 @@ impl Tokenizer {
         &self.words
     }
 
-    /// Logits a generator needs: one per word, and token 0.
+    /// Number of logits: one per word, and token 0.
     pub fn vocabulary(&self) -> usize {
         self.words.len() + 1
     }
@@ -135,7 +134,7 @@ impl Tokenizer {
         self.unknown
     }
 
-    /// Cleans a report and returns 0, the ids of its words, 0.
+    /// Cleans a report and returns BOS, its token ids, EOS.
     pub fn encode(&self, report: &str) -> Vec<u32> {
         let cleaned = self.cleaning.clean(report);
         let words = cleaned
@@ -148,8 +147,8 @@ impl Tokenizer {
             .collect()
     }
 
-    /// [`encode`](Self::encode) of a study's report, cut to `max_tokens` as R2Gen does: a report
-    /// that is cut has no closing 0.
+    /// [`encode`](Self::encode), truncated to `max_tokens` as R2Gen does: a truncated report has no
+    /// EOS.
     ///
     /// # Errors
     ///
@@ -171,8 +170,8 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// What R2Gen's line scores a prediction against: the report as its first `max_tokens` tokens (the
-    /// leading 0 is one) decode, cleaned, cut, and rare words `<unk>`.
+    /// The reference that R2Gen scores against: the cleaned report, decoded from its first `max_tokens`
+    /// token ids (BOS included), rare words as `<unk>`.
     ///
     /// ```
     /// use ithn_data::{Cleaning, Tokenizer};
@@ -188,7 +187,7 @@ impl Tokenizer {
         self.decode(ids.get(1..).unwrap_or_default())
     }
 
-    /// Words joined by blanks, up to the first 0.
+    /// Words joined by blanks, up to the first EOS.
     pub fn decode(&self, ids: &[u32]) -> String {
         let words: Vec<&str> = ids
             .iter()

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::image::{DecodedImage, MAX_SIDE};
+use crate::pixels::{DecodedImage, MAX_SIDE};
 
 /// Mean of ImageNet's channels, for values in `[0, 1]`.
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -15,7 +15,7 @@ pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// Standard deviation of ImageNet's channels.
 pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
-/// From a decoded image to the square that a backbone sees.
+/// Turns a decoded image into the square input of a backbone.
 ///
 /// ```
 /// use ithn_data::{DecodedImage, ImageTransform};
@@ -28,38 +28,38 @@ pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ImageTransform {
-    /// Resized to the square, aspect ratio aside: evaluation.
+    /// Resizes to the square, ignoring the aspect ratio (evaluation).
     Resize {
         /// Side of the square, in pixels.
         size: usize,
     },
-    /// Shorter side resized, then the centre of it.
+    /// Resizes the shorter side, then crops the centre.
     CenterCrop {
         /// Shorter side before the crop, in pixels.
         shorter_side: usize,
         /// Side of the square, in pixels.
         size: usize,
     },
-    /// Shorter side resized, then a random crop: training.
+    /// Resizes the shorter side, then crops at random (training).
     RandomCrop {
         /// Shorter side before the crop, in pixels.
         shorter_side: usize,
         /// Side of the square, in pixels.
         size: usize,
-        /// Whether half of the images are mirrored. That swaps left and right against the report.
+        /// Flips half of the images horizontally, which swaps left and right against the report.
         horizontal_flip: bool,
     },
 }
 
-/// What [`ImageTransform::prepare`] does: two transforms with the same preparation share its result.
+/// The operation of [`ImageTransform::prepare`]; transforms with equal preparations share its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Preparation {
-    /// Resized to a square of `size` pixels.
+    /// Resizes to a square of `size` pixels.
     Square { size: usize },
-    /// Resized to a shorter side of `side` pixels.
+    /// Resizes the shorter side to `side` pixels.
     ShorterSide { side: usize },
-    /// The centre of that.
+    /// Crops the centre of that.
     Centre { side: usize, size: usize },
 }
 
@@ -73,10 +73,10 @@ impl fmt::Display for Preparation {
     }
 }
 
-/// Why an image cannot be made into a square.
+/// Why an image cannot be transformed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransformError {
-    /// Sides, channels and number of pixels disagree, or there are none.
+    /// Sides, channels and the number of values disagree, or the image is empty.
     #[error("{width}×{height} pixels of {channels} channels cannot have {values} values")]
     Shape {
         /// Width in pixels.
@@ -85,10 +85,10 @@ pub enum TransformError {
         height: usize,
         /// Channels, 1 or 3.
         channels: usize,
-        /// Values there are.
+        /// Number of values.
         values: usize,
     },
-    /// The crop does not fit, or nothing is left of the image.
+    /// The crop is empty or larger than the image.
     #[error(
         "a square of {size} pixels cannot be cut from a shorter side of {shorter_side}; \
          choose 0 < size ≤ shorter side ≤ 16384"
@@ -99,7 +99,7 @@ pub enum TransformError {
         /// Shorter side before the crop.
         shorter_side: usize,
     },
-    /// A sliver whose longer side would grow beyond reason.
+    /// An image so narrow that its resized longer side would be too long.
     #[error("resized to {width}×{height} pixels the image would be too long; is it a radiograph?")]
     TooLong {
         /// Width in pixels.
@@ -107,19 +107,19 @@ pub enum TransformError {
         /// Height in pixels.
         height: usize,
     },
-    /// The resizer gives up.
+    /// The resizer failed.
     #[error("cannot resize: {0}")]
     Resize(String),
 }
 
 impl ImageTransform {
-    /// What evaluation sees: the whole image in a square of `size` pixels (224 as released).
+    /// For evaluation: the whole image in a square of `size` pixels (official: 224).
     pub fn evaluation(size: usize) -> Self {
         ImageTransform::Resize { size }
     }
 
-    /// What training sees: a random crop of `size` pixels from a shorter side 8/7 as long (256 for
-    /// 224, as released), not mirrored.
+    /// For training: a random crop of `size` pixels from a shorter side 8/7 as long (official: 224 of
+    /// 256), not flipped.
     pub fn training(size: usize) -> Self {
         ImageTransform::RandomCrop {
             shorter_side: size.saturating_mul(8) / 7,
@@ -128,7 +128,7 @@ impl ImageTransform {
         }
     }
 
-    /// Side of the square it makes, in pixels.
+    /// Side of the output square in pixels.
     pub fn size(&self) -> usize {
         match *self {
             ImageTransform::Resize { size }
@@ -137,7 +137,7 @@ impl ImageTransform {
         }
     }
 
-    /// What of it is the same in every epoch.
+    /// The deterministic part, the same in every epoch.
     pub(crate) fn preparation(&self) -> Preparation {
         match *self {
             ImageTransform::Resize { size } => Preparation::Square { size },
@@ -156,18 +156,18 @@ impl ImageTransform {
         !matches!(self, ImageTransform::RandomCrop { .. })
     }
 
-    /// The square as three planes, `[3, size, size]`, values 0 to 255; `seed` decides what is
-    /// random.
+    /// Returns the square as three planes, `[3, size, size]`, values 0 to 255; `seed` seeds the crop
+    /// and flip.
     ///
     /// # Errors
     ///
-    /// If the image has no pixels or is a sliver, or the crop is larger than the image.
+    /// If the image is empty or too narrow, or the crop is larger than the image.
     pub fn apply(&self, image: &DecodedImage, seed: u64) -> Result<Vec<u8>, TransformError> {
         self.finish(&self.prepare(image)?, seed)
     }
 
-    /// The costly part of [`apply`](Self::apply), which is the same in every epoch: the resized
-    /// image, of which [`finish`](Self::finish) cuts the square. Worth keeping in memory.
+    /// The costly, deterministic part of [`apply`](Self::apply): resizes the image from which
+    /// [`finish`](Self::finish) crops the square. Worth caching.
     ///
     /// # Errors
     ///
@@ -192,8 +192,8 @@ impl ImageTransform {
         }
     }
 
-    /// The cheap part of [`apply`](Self::apply): cuts, mirrors and spreads a
-    /// [`prepare`](Self::prepare)d image into planes.
+    /// The cheap part of [`apply`](Self::apply): crops and flips a [`prepare`](Self::prepare)d image
+    /// and splits it into planes.
     ///
     /// # Errors
     ///
@@ -222,8 +222,8 @@ impl ImageTransform {
     }
 }
 
-/// Values 0 to 255 of planes `[3, height, width]` (or several such images, one after the other) with
-/// ImageNet's mean and deviation taken out; a device does the same to whole batches.
+/// Normalises planes `[3, height, width]` of values 0 to 255 (one image or several in a row) by
+/// ImageNet's mean and standard deviation; batches are normalised on the device.
 pub fn normalise(planes: &[u8], plane_len: usize) -> Vec<f32> {
     let mut normalised = Vec::with_capacity(planes.len());
     for (plane, values) in planes.chunks(plane_len.max(1)).enumerate() {
@@ -261,7 +261,7 @@ fn check_crop(size: usize, shorter_side: usize) -> Result<(), TransformError> {
     }
 }
 
-/// Resizes as Pillow's antialiased bilinear filter does, to within one level.
+/// Resizes with Pillow's antialiased bilinear filter, to within one level.
 fn resize(
     image: &DecodedImage,
     width: usize,
@@ -302,7 +302,7 @@ fn resize_shorter(image: &DecodedImage, side: usize) -> Result<DecodedImage, Tra
     }
 }
 
-/// The middle of an image; an odd margin is rounded as torchvision rounds it, half to even.
+/// Crops the centre; an odd margin is rounded half to even, as in torchvision.
 fn centre(image: &DecodedImage, size: usize) -> DecodedImage {
     let offset = |side: usize| ((side - size) as f64 / 2.0).round_ties_even() as usize;
     crop(image, (offset(image.width), offset(image.height)), size)
@@ -334,7 +334,7 @@ fn mirrored(image: DecodedImage) -> DecodedImage {
     DecodedImage { pixels, ..image }
 }
 
-/// Interleaved pixels to three planes; gray is repeated.
+/// Splits interleaved pixels into three planes; gray is repeated.
 fn planes(image: &DecodedImage) -> Vec<u8> {
     if image.channels == 1 {
         return image.pixels.repeat(3);

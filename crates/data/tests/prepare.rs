@@ -9,7 +9,8 @@ use ithn_data::prepare::{
     IuXrayOptions, IuXraySource, PrepareSummary, prepare_iu_xray, prepare_mimic,
 };
 use ithn_data::{
-    DataError, MimicOptions, ReportSection, Split, Study, read_annotation, read_mimic,
+    DataError, ExclusionReason, MimicOptions, ReportSection, Split, Study, read_annotation,
+    read_mimic,
 };
 
 const SMALL: PhantomConfig = PhantomConfig {
@@ -181,7 +182,12 @@ fn both_forms_of_the_indiana_collection_come_to_the_same() {
             "{{\"id\":\"CXR{uid}_IM-9\",\"report\":\"r\",\"image_path\":[\"x\"],\"split\":\"{split}\"}}"
         )
     };
-    let lists = (entry(7, "train"), entry(5, "val"), entry(1, "test"));
+    let first = entry(1, "test").replace("CXR1_IM-9", "CXR1_1_IM-0001");
+    let lists = (
+        entry(7, "train"),
+        entry(5, "val"),
+        first + "," + &entry(99, "test"),
+    );
     let text = format!(
         "{{\"train\":[{}],\"val\":[{}],\"test\":[{}]}}",
         lists.0, lists.1, lists.2
@@ -193,7 +199,11 @@ fn both_forms_of_the_indiana_collection_come_to_the_same() {
     };
     let summary = prepare_iu_xray(&tables, &images, &split, &options).expect("sound");
     assert_eq!(summary.studies, [1, 1, 1]);
+    assert_eq!(summary.excluded[&ExclusionReason::NotInData], 1);
+    let table = fs::read_to_string(split.join("exclusions.csv")).expect("written");
+    assert!(table.contains("\nCXR99_IM-9,not_in_data,"), "{table}");
     let studies = read_annotation(&split.join("annotation.json"), &images).expect("sound");
+    assert!(studies.iter().any(|study| study.id == "CXR1_1_IM-0001"));
     let one = studies.iter().find(|study| study.id == "CXR5_IM-9");
     let one = one.expect("the id is taken over");
     assert_eq!((one.split, one.images.len()), (Split::Validation, 2));

@@ -15,6 +15,7 @@ const MASKED_SCORE: f64 = -1e9;
 /// Configuration of [`MultiHeadAttention`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MultiHeadAttentionConfig {
     /// Width of queries, keys and values.
     pub d_model: usize,
@@ -98,7 +99,8 @@ impl MultiHeadAttention {
     /// # Shapes
     ///
     /// - queries: `[batch, length, d_model]`
-    /// - mask: `[batch, length, attended length]`, true where attention is masked out
+    /// - mask: `[batch, length, attended length]`, true where attention is masked out; its length may
+    ///   be 1, a mask for all queries
     /// - output: `[batch, length, d_model]`
     ///
     /// # Panics

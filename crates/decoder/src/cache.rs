@@ -1,4 +1,4 @@
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Bool, Int, Tensor};
 use ithn_generator::row_indices;
 use ithn_kernels::select_append;
 
@@ -43,18 +43,23 @@ pub struct LayerCache {
     /// are copied once, when the next tokens are appended.
     origins: Vec<usize>,
     patches: KeyValues,
+    /// `[rows, 1, patches]`, true at patches of missing views.
+    patch_mask: Option<Tensor<3, Bool>>,
     /// Study of each row. Reports of one study share its patches, so permuting them copies nothing.
     studies: Vec<usize>,
 }
 
 impl LayerCache {
     /// A cache without tokens over the projected patches of a batch of studies, one row each.
-    pub fn new(patches: KeyValues) -> Self {
+    ///
+    /// `patch_mask`, `[batch, 1, patches]`, is true at patches of missing views.
+    pub fn new(patches: KeyValues, patch_mask: Option<Tensor<3, Bool>>) -> Self {
         let [studies, _, _, _] = patches.keys.dims();
         LayerCache {
             words: None,
             origins: (0..studies).collect(),
             patches,
+            patch_mask,
             studies: (0..studies).collect(),
         }
     }
@@ -74,6 +79,12 @@ impl LayerCache {
         &self.patches
     }
 
+    /// Mask of cross-attention, `[rows, 1, patches]`, true at patches of missing views; `None` if no
+    /// view is missing.
+    pub fn patch_mask(&self) -> Option<&Tensor<3, Bool>> {
+        self.patch_mask.as_ref()
+    }
+
     /// The cache whose row `i` is row `rows[i]` of this one.
     ///
     /// # Panics
@@ -82,16 +93,19 @@ impl LayerCache {
     pub fn select(self, rows: &[usize]) -> Self {
         let selected = |of: &[usize]| -> Vec<usize> { rows.iter().map(|&row| of[row]).collect() };
         let studies = selected(&self.studies);
+        let (patches, patch_mask) = match studies == self.studies {
+            true => (self.patches, self.patch_mask),
+            false => {
+                let indices = row_indices(rows, &self.patches.keys.device());
+                let mask = self.patch_mask.map(|mask| mask.select(0, indices.clone()));
+                (self.patches.select(indices), mask)
+            }
+        };
         LayerCache {
             origins: selected(&self.origins),
             words: self.words,
-            patches: match studies == self.studies {
-                true => self.patches,
-                false => {
-                    let indices = row_indices(rows, &self.patches.keys.device());
-                    self.patches.select(indices)
-                }
-            },
+            patches,
+            patch_mask,
             studies,
         }
     }
@@ -115,7 +129,7 @@ mod tests {
     /// Rows may be reordered more than once, and dropped, before their next tokens are appended.
     #[test]
     fn tokens_follow_their_rows_through_every_reordering() {
-        let mut cache = LayerCache::new(key_values(2, 4, 1));
+        let mut cache = LayerCache::new(key_values(2, 4, 1), None);
         let (first, second) = (key_values(3, 1, 3), key_values(2, 1, 5));
         cache = cache.select(&[0, 0, 1]);
         cache.append(first.clone());
@@ -135,5 +149,20 @@ mod tests {
         }
         let again = cache.append(key_values(2, 1, 7));
         assert_eq!(again.keys.dims(), [2, 2, 3, 3]);
+    }
+
+    #[test]
+    fn the_patch_mask_follows_its_study() {
+        let mask = |rows: &[[bool; 2]]| {
+            let rows: Vec<bool> = rows.concat();
+            let dims = [rows.len() / 2, 1, 2];
+            let data = burn::tensor::TensorData::new(rows, dims);
+            Tensor::<3, Bool>::from_data(data, &Device::default())
+        };
+        let (one, two) = ([false, true], [false, false]);
+        let cache = LayerCache::new(key_values(2, 2, 1), Some(mask(&[one, two])));
+        let cache = cache.select(&[1, 0, 1]).select(&[0, 1]);
+        let selected = cache.patch_mask().expect("it has one").to_data();
+        selected.assert_eq(&mask(&[two, one]).into_data(), true);
     }
 }

@@ -7,6 +7,7 @@ use crate::attention::{MultiHeadAttention, MultiHeadAttentionConfig};
 use crate::cache::LayerCache;
 use crate::feed_forward::FeedForward;
 use crate::norm::DeviationNorm;
+use crate::patches::PatchFeatures;
 
 /// One pre-norm decoder layer: masked self-attention, cross-attention, feed-forward.
 #[derive(Module, Debug)]
@@ -84,9 +85,10 @@ impl DecoderLayer {
         }
     }
 
-    /// A cache without tokens over encoded patches, `[batch, patches, d_model]`.
-    pub fn start(&self, encoded: Tensor<3>) -> LayerCache {
-        LayerCache::new(self.cross_attention.project(encoded))
+    /// A cache without tokens over encoded patches, `[batch, patches, d_model]`, and their mask.
+    pub fn start(&self, encoded: PatchFeatures) -> LayerCache {
+        let mask = encoded.attention_mask();
+        LayerCache::new(self.cross_attention.project(encoded.values), mask)
     }
 
     /// One layer of [`Decoder::forward`], with the same shapes and without the final norm.
@@ -115,11 +117,12 @@ impl DecoderLayer {
         let x = x + self.dropout.forward(attended);
 
         let normed = self.cross_attention_norm.forward(x.clone());
+        let (patches, patch_mask) = (cache.patches(), cache.patch_mask());
         if let Some(weights) = weights {
-            let patches = cache.patches();
-            weights.push(self.cross_attention.weights(normed.clone(), patches, None));
+            let attention = &self.cross_attention;
+            weights.push(attention.weights(normed.clone(), patches, patch_mask));
         }
-        let attended = self.cross_attention.forward(normed, cache.patches(), None);
+        let attended = self.cross_attention.forward(normed, patches, patch_mask);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.feed_forward_norm.forward(x.clone());
@@ -138,8 +141,10 @@ impl Decoder {
         }
     }
 
-    /// A cache without tokens over encoded patches, `[batch, patches, d_model]`.
-    pub fn start(&self, encoded: Tensor<3>) -> DecoderCache {
+    /// A cache without tokens over encoded patches, `[batch, patches, d_model]`; cross-attention
+    /// leaves out masked ones.
+    pub fn start(&self, encoded: impl Into<PatchFeatures>) -> DecoderCache {
+        let encoded = encoded.into();
         DecoderCache {
             layers: self
                 .layers
@@ -176,8 +181,8 @@ impl Decoder {
         self.norm.forward(decoded)
     }
 
-    /// Cross-attention weights of every layer, first to last, each `[batch, heads, length, patches]`;
-    /// arguments as for [`forward`](Self::forward).
+    /// Cross-attention weights of every layer, first to last, each `[batch, heads, length, patches]`,
+    /// 0 at masked patches; arguments as for [`forward`](Self::forward).
     ///
     /// To explain a generated report, feed it whole with its [mask](crate::teacher_forcing_mask) and
     /// an empty cache: the weights equal those of its generation.

@@ -17,6 +17,7 @@ mod feed_forward;
 mod linear;
 mod mask;
 mod norm;
+mod patches;
 mod position;
 #[cfg(test)]
 mod seeded;
@@ -30,6 +31,7 @@ pub use feed_forward::FeedForward;
 pub use linear::xavier_linear;
 pub use mask::teacher_forcing_mask;
 pub use norm::{DeviationNorm, standardise};
+pub use patches::PatchFeatures;
 pub use position::SinusoidalPosition;
 
 use burn::config::Config;
@@ -41,6 +43,7 @@ use serde::{Deserialize, Serialize};
 /// Sizes and dropout rates shared by the encoder and the decoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TransformerConfig {
     /// Width of the hidden states; even, at most 65,536 (512 as published).
     pub d_model: usize,

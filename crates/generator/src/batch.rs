@@ -2,22 +2,22 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData, assert_shape};
 
 use crate::BOUNDARY_TOKEN;
 
-/// Films of a batch of studies, and whatever else a generator may read of a study.
+/// Inputs of a batch of studies.
 ///
-/// Later versions add inputs (a prior study, an indication) as further fields; an implementor that
-/// ignores them goes on compiling.
+/// Later versions add inputs (a prior study, an indication) as further fields; generators that ignore
+/// them still compile.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StudyBatch {
-    /// `[batch, views, 3, height, width]`, normalised as the backbone expects. The pixels of a
-    /// missing view are arbitrary.
+    /// `[batch, views, 3, height, width]`, normalised as the backbone expects. Pixels of a missing
+    /// view are arbitrary, possibly NaN.
     pub images: Tensor<5>,
-    /// Which views are there; `None` if all are.
+    /// Mask of the views that are there; `None` if all are.
     pub present: Option<ViewMask>,
 }
 
 impl StudyBatch {
-    /// Studies that have all their views: `images` is `[batch, views, 3, height, width]`.
+    /// Studies with all their views: `images` is `[batch, views, 3, height, width]`.
     pub fn new(images: Tensor<5>) -> Self {
         StudyBatch {
             images,
@@ -25,7 +25,7 @@ impl StudyBatch {
         }
     }
 
-    /// The same studies, some of whose views are missing. A mask without a missing view is dropped.
+    /// The same studies with a mask of views. A mask without a missing view is dropped.
     ///
     /// # Panics
     ///
@@ -52,7 +52,8 @@ impl StudyBatch {
     }
 }
 
-/// Which views of each study are there. It lives on the host, since it decides what is computed.
+/// Mask of the views of each study, true where a view is there. It is on the host because it decides
+/// what is computed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewMask {
     /// Row by row, `batch · views` values.
@@ -70,7 +71,11 @@ impl ViewMask {
         let views = rows.first().map_or(0, Vec::len);
         assert!(views > 0, "a mask of views needs a study and a view");
         for row in rows {
-            assert_eq!(row.len(), views, "every study has as many places for views");
+            assert_eq!(
+                row.len(),
+                views,
+                "every row of a mask has one value per view"
+            );
             assert!(row.contains(&true), "a study needs at least one view");
         }
         ViewMask {
@@ -104,14 +109,15 @@ impl ViewMask {
         self.present.contains(&false)
     }
 
-    /// Studies that have a view, in order.
+    /// Indices of the studies that have a view, ascending.
     pub fn rows_with(&self, view: usize) -> Vec<usize> {
         (0..self.batch())
             .filter(|&study| self.has(study, view))
             .collect()
     }
 
-    /// Patches to hide, `[batch, views · patches]`: true where the view is missing.
+    /// Attention mask, `[batch, views · patches]`: true at the patches of missing views, for as many
+    /// patches per view.
     pub fn missing_patches(&self, patches: usize, device: &Device) -> Tensor<2, Bool> {
         let missing: Vec<bool> = self
             .present
@@ -123,8 +129,8 @@ impl ViewMask {
     }
 }
 
-/// Reports of a batch as teacher forcing feeds them: inputs, the same shifted by one as targets, and
-/// one mask, which attention, pooling, losses and penalties share.
+/// Reports of a batch for teacher forcing: inputs, targets (the inputs shifted by one) and one mask for
+/// attention, pooling, losses and penalties.
 #[derive(Debug, Clone)]
 pub struct TokenBatch {
     inputs: Tensor<2, Int>,
@@ -137,8 +143,8 @@ impl TokenBatch {
     ///
     /// # Shapes
     ///
-    /// - tokens: `[batch, length + 1]`: [`BOUNDARY_TOKEN`], the words, [`BOUNDARY_TOKEN`], padding
-    /// - mask: `[batch, length + 1]`: 1 for every token up to and including the closing one, then 0
+    /// - tokens: `[batch, length + 1]`, token ids: BOS, words, EOS, padding
+    /// - mask: `[batch, length + 1]`, 1 up to and including EOS, then 0
     ///
     /// # Panics
     ///
@@ -154,8 +160,7 @@ impl TokenBatch {
         }
     }
 
-    /// Reports as token ids, each beginning with [`BOUNDARY_TOKEN`] and, unless it was cut, ending
-    /// with it; shorter ones are padded.
+    /// Reports as token ids, each with BOS and, unless it was truncated, EOS; shorter ones are padded.
     ///
     /// # Panics
     ///
@@ -179,12 +184,12 @@ impl TokenBatch {
         )
     }
 
-    /// Tokens fed, `[batch, length]`: [`BOUNDARY_TOKEN`], then words, then padding.
+    /// Input tokens, `[batch, length]`: BOS, words, padding.
     pub fn inputs(&self) -> &Tensor<2, Int> {
         &self.inputs
     }
 
-    /// Tokens to predict, `[batch, length]`: the inputs shifted by one.
+    /// Target tokens, `[batch, length]`: words, EOS, padding.
     pub fn targets(&self) -> &Tensor<2, Int> {
         &self.targets
     }
@@ -197,6 +202,27 @@ impl TokenBatch {
     /// Reports and positions, `[batch, length]`.
     pub fn dims(&self) -> [usize; 2] {
         self.inputs.dims()
+    }
+
+    /// Which reports of the batch are equal word for word, `[batch, batch]`, symmetric and true on the
+    /// diagonal. Computed on the device of the tokens.
+    pub fn same_report(&self) -> Tensor<2, Bool> {
+        let rows: Tensor<3, Int> = self.targets.clone().unsqueeze_dim(1);
+        let columns: Tensor<3, Int> = self.targets.clone().unsqueeze_dim(0);
+        rows.not_equal(columns).any_dim(2).squeeze_dim(2).bool_not()
+    }
+
+    /// Which rows hold the same report as `other` word for word, `[batch, 1]`.
+    ///
+    /// # Panics
+    ///
+    /// If the batches differ in size.
+    pub fn same_report_as(&self, other: &TokenBatch) -> Tensor<2, Bool> {
+        let [[batch, first], [others, second]] = [self.dims(), other.dims()];
+        assert_eq!(batch, others, "reports are compared row by row");
+        let length = first.max(second);
+        let [own, other] = [self, other].map(|batch| pad_ids(&batch.targets, length));
+        own.not_equal(other).any_dim(1).bool_not()
     }
 
     /// The reports of both batches, those of `other` last, padded to the longer of the two.
@@ -243,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cut_report_and_a_whole_one_share_one_mask_with_the_targets() {
+    fn a_truncated_report_and_a_whole_one_share_one_mask_with_the_targets() {
         let device = Device::default();
         let batch = TokenBatch::from_ids(&[vec![0, 5, 6, 0], vec![0, 7, 8]], &device);
         let expect = |actual: &Tensor<2, Int>, expected: [[i64; 3]; 2]| {
@@ -274,6 +300,43 @@ mod tests {
     }
 
     #[test]
+    fn equal_reports_are_found_whatever_their_padding() {
+        let device = Device::default();
+        let batch = TokenBatch::from_ids(
+            &[
+                vec![0, 5, 0],
+                vec![0, 5, 6, 0],
+                vec![0, 5, 0],
+                vec![0, 6, 5, 0],
+            ],
+            &device,
+        );
+        batch.same_report().into_data().assert_eq(
+            &[
+                [true, false, true, false],
+                [false, true, false, false],
+                [true, false, true, false],
+                [false, false, false, true],
+            ]
+            .into(),
+            false,
+        );
+        let other = TokenBatch::from_ids(
+            &[
+                vec![0, 5, 0],
+                vec![0, 5, 0],
+                vec![0, 6, 0],
+                vec![0, 6, 5, 0, 0, 0],
+            ],
+            &device,
+        );
+        for same in [batch.same_report_as(&other), other.same_report_as(&batch)] {
+            same.into_data()
+                .assert_eq(&[[true], [false], [false], [true]].into(), false);
+        }
+    }
+
+    #[test]
     fn a_mask_without_a_missing_view_is_none() {
         let device = Device::default();
         let images = Tensor::zeros([2, 2, 3, 4, 4], &device);
@@ -286,8 +349,8 @@ mod tests {
         );
         let part = ViewMask::new(&[vec![true, false], vec![true, true]]);
         assert_eq!(part.rows_with(1), [1]);
-        let hidden = part.missing_patches(2, &device).into_data();
-        hidden.assert_eq(&[[false, false, true, true], [false; 4]].into(), false);
+        let mask = part.missing_patches(2, &device).into_data();
+        mask.assert_eq(&[[false, false, true, true], [false; 4]].into(), false);
         assert!(StudyBatch::new(images).with_views(part).present.is_some());
     }
 }

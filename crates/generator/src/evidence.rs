@@ -1,19 +1,20 @@
 use burn::tensor::{Int, Tensor};
 
-/// What stands behind the words of reports.
+/// Attention and memory lookups behind the words of reports.
 ///
-/// Position `i` belongs to the token that comes after the `i`-th fed: with 0 fed first, row 0 is
-/// that of the first word.
+/// Position `i` belongs to the token predicted from the `i`-th input: position 0, whose input is BOS, to
+/// the first word.
 #[derive(Debug, Clone)]
 pub struct ReportEvidence {
-    /// Attention to patches of every layer, first to last, each
-    /// `[batch, heads, length, views · patches]`; a row sums to 1, patches run line by line.
+    /// Cross-attention weights of every layer, first to last, each
+    /// `[batch, heads, length, views · patches]`. They sum to 1 over the patches and are 0 at a missing
+    /// view's; patches run row by row of the map, view by view.
     pub attention: Vec<Tensor<4>>,
-    /// Memory rows that each fed token looked up, if the generator has a memory.
+    /// Memory rows of each input token, if the generator has a memory.
     pub memory: Option<MemoryEvidence>,
 }
 
-/// Memory rows that tokens looked up, and how much each counted.
+/// Memory rows that input tokens looked up, and their attention weights.
 #[derive(Debug, Clone)]
 pub struct MemoryEvidence {
     /// Indices into the memory matrix, `[batch, heads, length, kept]`.

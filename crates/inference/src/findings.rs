@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 pub enum FindingsReader {
     /// By the grammar that wrote the references: exact, for phantom studies.
     Phantom,
-    /// By the rule-based labeler `rules-14`, for real reports; uncertain counts as positive.
+    /// By the latest version of the rule-based labeler `rules-14`, for real reports; uncertain counts as positive.
     Rules14,
 }
 
 /// Agreement of findings in predictions and references.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FindingsScores {
-    /// Which reader: `phantom` (exact, finding with its side) or `rules-14`.
+    /// Which reader: `phantom` (exact, finding with its side) or the labeler with its version, such as `rules-14 v2`.
     pub findings_reader: String,
     /// Micro F1, in `[0, 1]`.
     pub findings_f1_micro: f64,

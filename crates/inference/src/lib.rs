@@ -18,7 +18,7 @@ pub use findings::{FindingsReader, FindingsScores};
 pub use marks::{Mark, MarkedReport, mark_report};
 pub use sheet::{AttentionMaps, SheetMaker, StudySheet};
 pub use tensors::{study_batch, token_batch};
-pub use writer::{FilmStudy, ReportWriter, WrittenReport, find_studies};
+pub use writer::{FilmStudy, FoundStudies, ReportWriter, WrittenReport, find_studies};
 
 /// The examples of the README are tested.
 #[cfg(doctest)]

@@ -25,7 +25,7 @@ const QUALITY: u8 = 85;
 pub struct StudySheet {
     /// Study.
     pub id: String,
-    /// Views as the model saw them, as `data:` URLs.
+    /// Views that the study has, as the model saw them, as `data:` URLs.
     pub images: Vec<String>,
     /// What the radiologist wrote, if known.
     pub reference: Option<String>,
@@ -82,7 +82,7 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
         reference: Option<(&str, FindingsReader)>,
     ) -> Result<StudySheet, InferenceError> {
         let images = encode_views(&films, id)?;
-        let views = images.len();
+        let views = [films.dims[1], images.len()];
         let batch = study_batch(films, self.device);
         let found = on_worker(|| {
             let state = self.generator.start(batch.clone());
@@ -119,11 +119,12 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
     }
 }
 
-/// `data:` URLs of the views, what is grey as one channel.
+/// `data:` URLs of the views that the study has, grey ones as one channel.
 fn encode_views(block: &ImageBlock, id: &str) -> Result<Vec<String>, InferenceError> {
     let [_, views, channels, height, width] = block.dims;
     let plane = height * width;
     (0..views)
+        .filter(|&view| block.present[view])
         .map(|view| {
             let planes = &block.pixels[view * channels * plane..][..channels * plane];
             let (pixels, color) = if planes.chunks(plane).all(|other| other == &planes[..plane]) {
@@ -144,8 +145,12 @@ fn encode_views(block: &ImageBlock, id: &str) -> Result<Vec<String>, InferenceEr
         .collect()
 }
 
-/// Maps of one report, unless its patches make no square grid per view.
-fn attention_maps(evidence: &ReportEvidence, views: usize) -> Option<AttentionMaps> {
+/// Maps of one report over the first `present` of `views` views, unless the patches of a view make no
+/// square grid. Missing views come last.
+fn attention_maps(
+    evidence: &ReportEvidence,
+    [views, present]: [usize; 2],
+) -> Option<AttentionMaps> {
     let patches = evidence.attention.first()?.dims()[3];
     let side = (patches / views).isqrt();
     if side * side * views != patches {
@@ -153,8 +158,11 @@ fn attention_maps(evidence: &ReportEvidence, views: usize) -> Option<AttentionMa
     }
     let mut weights: Vec<f32> = Vec::new();
     for layer in &evidence.attention {
-        let mean = layer.clone().mean_dim(1).into_data();
-        weights.extend(mean.iter::<f32>());
+        let mean = layer
+            .clone()
+            .mean_dim(1)
+            .narrow(3, 0, side * side * present);
+        weights.extend(mean.into_data().iter::<f32>());
     }
     let peak = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
     let bytes: Vec<u8> = weights
@@ -209,21 +217,26 @@ mod tests {
         .init(7, views, device)
     }
 
-    /// One study whose views are gray ramps.
+    /// One study of at most two films, gray ramps, for a model of `views` views.
     fn films(views: usize) -> ImageBlock {
         let pixel = |place: usize| (place % 32) as u8 * 7 + (place / (3 * 32 * 32)) as u8;
         ImageBlock {
             dims: [1, views, 3, 32, 32],
             pixels: (0..views * 3 * 32 * 32).map(pixel).collect(),
+            present: (0..views).map(|view| view < 2).collect(),
         }
     }
 
-    /// One view and two, greedy and beams: as many rows as words, and maps that differ by word.
+    /// One view, two, and three of which the study lacks the last; greedy and beams.
     #[test]
     fn every_word_has_its_map_and_its_memory() {
         let device = Device::default();
         let tokenizer = Tokenizer::numbered(7, Cleaning::IuXray);
-        let searches = [(1, SearchConfig::greedy(6)), (2, SearchConfig::beam(6, 3))];
+        let searches = [
+            (1, SearchConfig::greedy(6)),
+            (2, SearchConfig::beam(6, 3)),
+            (3, SearchConfig::beam(6, 2)),
+        ];
         let mut looked_at = 0;
         // Random weights may write nothing; a dozen of them do not all.
         for (views, search) in searches.iter().cycle().take(12).cloned() {
@@ -235,7 +248,8 @@ mod tests {
                 device: &device,
             };
             let sheet = maker.sheet("s1", films(views), None).expect("it writes");
-            assert_eq!(sheet.images.len(), views);
+            let shown = views.min(2);
+            assert_eq!(sheet.images.len(), shown);
             if sheet.words.is_empty() {
                 assert_eq!((sheet.attention, sheet.memory), (None, None));
                 continue;
@@ -244,7 +258,7 @@ mod tests {
             let maps = sheet.attention.expect("it has cross-attention");
             assert_eq!((maps.layers, maps.rows, maps.columns), (2, 4, 4));
             let values = STANDARD.decode(&maps.values).expect("base64");
-            assert_eq!(values.len(), 2 * sheet.words.len() * views * 16);
+            assert_eq!(values.len(), 2 * sheet.words.len() * shown * 16);
             assert_eq!(values.iter().max(), Some(&255));
             let memory = sheet.memory.expect("it has a memory");
             assert_eq!(memory.len(), sheet.words.len());

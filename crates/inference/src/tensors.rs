@@ -1,11 +1,26 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use ithn_data::{IMAGENET_MEAN, IMAGENET_STD, ImageBlock, TokenBlock};
-use ithn_generator::{StudyBatch, TokenBatch};
+use ithn_generator::{StudyBatch, TokenBatch, ViewMask};
 
-/// Loaded films on `device`, normalised there. Pixels cross over as bytes where the device has bytes
-/// (WebGPU has none).
+/// Loaded images on `device`, normalised there, with a mask if a view is missing. Pixels are
+/// transferred as bytes if the device supports them (WebGPU does not).
+///
+/// # Panics
+///
+/// If the block has no study, or one without any view; [`ImageLoader`](ithn_data::ImageLoader) loads
+/// no such block for a batch with a study.
 pub fn study_batch(block: ImageBlock, device: &Device) -> StudyBatch {
-    StudyBatch::new(image_tensor(block, device))
+    let [_, views, ..] = block.dims;
+    let is_complete = block.present.iter().all(|&present| present);
+    let mask = (!is_complete).then(|| {
+        let rows: Vec<Vec<bool>> = block.present.chunks(views).map(<[bool]>::to_vec).collect();
+        ViewMask::new(&rows)
+    });
+    let studies = StudyBatch::new(image_tensor(block, device));
+    match mask {
+        Some(mask) => studies.with_views(mask),
+        None => studies,
+    }
 }
 
 /// Loaded reports on `device`.
@@ -24,9 +39,9 @@ fn image_tensor(block: ImageBlock, device: &Device) -> Tensor<5> {
     (pixels - channel(IMAGENET_MEAN)) / channel(IMAGENET_STD)
 }
 
-/// Values 0 to 255 as floats on the device, which cross over as bytes or as what they become.
+/// Values 0 to 255 as floats on the device, transferred as bytes or as floats.
 fn pixel_tensor(
-    ImageBlock { dims, pixels }: ImageBlock,
+    ImageBlock { dims, pixels, .. }: ImageBlock,
     device: &Device,
     bytes: bool,
 ) -> Tensor<5> {
@@ -60,6 +75,7 @@ mod tests {
         let block = ImageBlock {
             dims: [1, 1, 3, 1, 1],
             pixels: vec![0, 255, 128],
+            present: vec![true],
         };
         let expected: Vec<f32> = [0.0, 1.0, 128.0 / 255.0]
             .iter()
@@ -73,11 +89,12 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_the_same_however_they_cross_over() {
+    fn pixels_transferred_as_bytes_and_as_floats_are_equal() {
         let device = Device::default();
         let block = ImageBlock {
             dims: [1, 2, 3, 1, 2],
             pixels: (0..12).map(|value| value * 23).collect(),
+            present: vec![true; 2],
         };
         let expected: Vec<f32> = block.pixels.iter().copied().map(f32::from).collect();
         for bytes in [true, false] {
@@ -86,6 +103,20 @@ mod tests {
                 pixels.assert_eq(&TensorData::new(expected.clone(), block.dims), true);
             }
         }
+    }
+
+    #[test]
+    fn only_a_block_with_a_missing_view_gets_a_mask() {
+        let device = Device::default();
+        let block = |present: [bool; 4]| ImageBlock {
+            dims: [2, 2, 3, 1, 1],
+            pixels: vec![0; 12],
+            present: present.to_vec(),
+        };
+        let mask = |present| study_batch(block(present), &device).present;
+        assert_eq!(mask([true; 4]), None);
+        let missing = ViewMask::new(&[vec![true, true], vec![true, false]]);
+        assert_eq!(mask([true, true, true, false]), Some(missing));
     }
 
     #[test]

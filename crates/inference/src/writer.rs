@@ -2,7 +2,7 @@
 
 mod studies;
 
-pub use studies::find_studies;
+pub use studies::{FoundStudies, find_studies};
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -63,12 +63,13 @@ impl FilmStudy {
         }
     }
 
-    /// A study that is called by its first film.
+    /// A study that is called by the name of its first film's file, wherever that lies.
     pub fn of_films<F: Into<Film>>(films: impl IntoIterator<Item = F>) -> Self {
         let films: Vec<Film> = films.into_iter().map(Into::into).collect();
         let first = films.first().map_or(Path::new("study"), Film::name);
+        let name = first.file_name().unwrap_or(first.as_os_str());
         FilmStudy {
-            id: first.display().to_string(),
+            id: name.to_string_lossy().into_owned(),
             films,
         }
     }
@@ -301,26 +302,28 @@ impl ReportWriter {
         self.generator.sheet(self, &study.id, films)
     }
 
-    /// Films of studies as the model reads them; a study with fewer films than views repeats its
-    /// last one, as in training.
+    /// Films of studies as the model reads them; a study with fewer films than views has its last
+    /// views missing, as in training.
     fn load(&self, studies: &[FilmStudy]) -> Result<ImageBlock, InferenceError> {
         let size = self.transform.size();
         let dims = [studies.len(), self.views, 3, size, size];
         let mut pixels = Vec::with_capacity(dims.iter().product());
-        for study in studies {
-            let mut square = Vec::new();
-            for view in 0..self.views {
-                match study.films.get(view) {
-                    Some(film) => square = self.square(film)?,
-                    None if view == 0 => {
-                        return Err(InferenceError::NoFilm(study.id.clone()));
-                    }
-                    None => {}
-                }
-                pixels.extend_from_slice(&square);
+        let mut present = Vec::with_capacity(studies.len() * self.views);
+        for (index, study) in studies.iter().enumerate() {
+            if study.films.is_empty() {
+                return Err(InferenceError::NoFilm(study.id.clone()));
             }
+            for film in study.films.iter().take(self.views) {
+                pixels.extend_from_slice(&self.square(film)?);
+            }
+            present.extend((0..self.views).map(|view| view < study.films.len()));
+            pixels.resize((index + 1) * self.views * 3 * size * size, 0);
         }
-        Ok(ImageBlock { dims, pixels })
+        Ok(ImageBlock {
+            dims,
+            pixels,
+            present,
+        })
     }
 
     fn square(&self, film: &Film) -> Result<Vec<u8>, InferenceError> {

@@ -10,6 +10,8 @@
 //! | [`TopKAttention`] | scores, selection, softmax, dropout, weighted sum; a gradient that touches kept rows alone |
 //! | [`Convolution`] | channels-last: pointwise as one product, 3×3 by Winograd's algorithm |
 //! | [`linear`] | the bias into the product; a few rows without packing |
+//! | [`self_attention`] | queries, keys and values read where one projection wrote them; softmax; padding skipped |
+//! | [`gelu`] | the error function by a rational approximation, in place |
 //! | [`MaxPool`] | channels-last windows, all channels at once |
 //! | [`select_append`] | rows that change places and grow, one copy |
 //! | [`AmsGradStep`] | moments, penalty and weight in one pass, in place |
@@ -40,6 +42,7 @@ mod cpu;
 #[cfg(feature = "flex")]
 mod few_rows;
 mod freed_memory;
+mod gelu;
 #[cfg(feature = "flex")]
 mod gemm;
 #[cfg(feature = "flex")]
@@ -50,6 +53,7 @@ mod linear;
 mod max_pool;
 mod scale_shift;
 mod select_append;
+mod self_attention;
 #[cfg(feature = "flex")]
 mod top_k;
 mod top_k_attention;
@@ -63,10 +67,12 @@ pub use amsgrad::{AmsGradStep, AmsGradWeight};
 pub use batch_norm::{BatchNormOutput, BatchNormTraining};
 pub use convolution::Convolution;
 pub use freed_memory::keep_freed_memory;
+pub use gelu::gelu;
 pub use linear::linear;
 pub use max_pool::MaxPool;
 pub use scale_shift::{Activation, scale_shift};
 pub use select_append::select_append;
+pub use self_attention::{padding_mask, self_attention};
 pub use top_k_attention::{TopKAttention, laid_by_column};
 pub use worker::{join_workers, on_worker};
 

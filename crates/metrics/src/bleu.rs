@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus::{Corpus, MAX_ORDER, Ngram, Study, join};
 
-/// Added to matches so that no match still has a logarithm; pycocoevalcap's `tiny`.
+/// Added to matches so that the logarithm of no match is finite; pycocoevalcap's `tiny`.
 const TINY: f64 = 1e-15;
-/// Added to guesses so that an empty report divides by something; pycocoevalcap's `small`.
+/// Added to guesses so that an empty report does not divide by zero; pycocoevalcap's `small`.
 const SMALL: f64 = 1e-9;
 
 /// BLEU of a corpus and of each of its studies.
@@ -21,7 +21,7 @@ pub struct Bleu {
     pub per_study: Vec<[f64; MAX_ORDER]>,
 }
 
-/// The counts BLEU is made of. They add up: the sum over studies gives corpus BLEU.
+/// Sufficient statistics of BLEU: the sum over studies gives corpus BLEU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BleuCounts {
     /// n-grams of the hypothesis found in a reference, each counted at most as often as in the reference

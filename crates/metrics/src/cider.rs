@@ -52,9 +52,9 @@ fn score_study(study: &Study, weights: &InverseFrequencies) -> f64 {
 
 /// ln(studies / document frequency) of the n-grams that occur in references.
 struct InverseFrequencies {
-    /// The n-grams that several studies share: few, so that looking them up stays in cache.
+    /// Only the n-grams that several studies share, few enough to stay in the CPU cache.
     shared: Vec<HashMap<Ngram, f64, RandomState>>,
-    /// Weight of an n-gram that one study's references have, or none's.
+    /// Weight of an n-gram that the references of at most one study have.
     rare: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Reports to score, cut into words and n-grams once for all metrics.
+//! Reports to score, split into words and n-grams once for all metrics.
 
 use std::collections::HashMap;
 
@@ -10,12 +10,12 @@ use crate::error::{MetricsError, check_paired};
 /// Longest n-gram any of the metrics counts.
 pub const MAX_ORDER: usize = 4;
 
-/// A generated report next to the reports it is measured against.
+/// A generated report with its references.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair<'a> {
     /// The generated report.
     pub hypothesis: &'a str,
-    /// What was written by radiologists: usually one report, at least one.
+    /// Reports by radiologists: usually one, at least one.
     pub references: Vec<&'a str>,
 }
 
@@ -71,7 +71,7 @@ impl<'a, 'p: 'a> From<&'p Pair<'a>> for Pair<'a> {
     }
 }
 
-/// Studies ready to be scored: never empty, every study with at least one reference.
+/// Tokenized studies. Never empty; every study has at least one reference.
 ///
 /// Words are numbered and n-grams counted here, so that [`bleu`](crate::bleu), [`rouge_l`](crate::rouge_l)
 /// and [`cider`](crate::cider) share the work.
@@ -106,8 +106,8 @@ impl Corpus {
         if numbered.is_empty() {
             return Err(MetricsError::Empty { what: "the corpus" });
         }
-        // Words are numbered in turn, so that numbers do not depend on threads; the rest is a
-        // report's own affair.
+        // Words are numbered on one thread, so that ids do not depend on scheduling. The reports are
+        // independent after that.
         let count = |scratch: &mut Vec<Ngram>,
                      (hypothesis, references): (Numbers, Vec<Numbers>)| Study {
             hypothesis: Report::new(hypothesis, scratch),
@@ -128,19 +128,19 @@ impl Corpus {
     }
 }
 
-/// One study, in numbers.
+/// One study as word ids and counts.
 #[derive(Debug, Clone)]
 pub(crate) struct Study {
     pub hypothesis: Report,
     pub references: Vec<Report>,
 }
 
-/// One report: its words twice (the metrics split differently) and its n-gram counts.
+/// One report: word ids by both ways of splitting, and n-gram counts.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     /// Number of words between runs of whitespace (BLEU, CIDEr).
     pub length: usize,
-    /// What stands between single spaces: runs of spaces give empty words (ROUGE-L).
+    /// Words between single spaces: runs of spaces give empty words (ROUGE-L).
     pub spaced: Vec<u32>,
     /// Counts of the 1- to 4-grams, by order minus one, sorted by n-gram.
     pub ngrams: [Vec<(Ngram, u32)>; MAX_ORDER],
@@ -210,7 +210,7 @@ fn count_ngrams(words: &[u32], order: usize, scratch: &mut Vec<Ngram>) -> Vec<(N
     counts
 }
 
-/// Walks two sorted lists together and yields what stands under keys that both have.
+/// Merges two sorted lists and yields the values of the keys that both have.
 pub(crate) fn join<'a, A: Copy, B: Copy>(
     left: &'a [(Ngram, A)],
     right: &'a [(Ngram, B)],

@@ -1,4 +1,4 @@
-//! How varied generated reports are: a model that writes one report for all still gets a good BLEU.
+//! Diversity of generated reports: a model that writes one report for every study still gets a good BLEU.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{corpus::words, error::MetricsError};
 
-/// Variety of a set of reports.
+/// Diversity of a set of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Diversity {
-    /// Number of reports looked at.
+    /// Number of reports.
     pub reports: usize,
-    /// Number of different reports; whitespace does not make a difference, case does.
+    /// Number of distinct reports, ignoring whitespace but not case.
     pub distinct: usize,
     /// Share of the most frequent report, in (0, 1].
     pub most_frequent_share: f64,
@@ -19,7 +19,7 @@ pub struct Diversity {
     pub mean_words: f64,
 }
 
-/// Measures the variety of reports.
+/// Measures the diversity of reports.
 ///
 /// # Errors
 /// [`MetricsError::Empty`] without reports.

@@ -1,6 +1,6 @@
-//! What can be wrong with the inputs of a metric.
+//! Errors in the inputs of a metric.
 
-/// A metric could not be computed from what it was given.
+/// A metric could not be computed from its inputs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetricsError {
     /// Two lists that describe the same studies differ in length.
@@ -23,7 +23,7 @@ pub enum MetricsError {
         /// Name of the empty list.
         what: &'static str,
     },
-    /// A study came without a reference report.
+    /// A study has no reference report.
     #[error(
         "study {index} (counting from 0) has no reference report: drop it or give it at least one"
     )]

@@ -1,4 +1,4 @@
-//! Multi-label agreement: which findings were named, which were true.
+//! Multi-label agreement of predicted and true findings.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,41 +13,41 @@ pub const MAX_CLASSES: usize = 64;
 /// True and false positives and negatives of one class, or of several pooled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confusion {
-    /// Named and true.
+    /// Predicted and true.
     pub true_positives: u64,
-    /// Named but not true.
+    /// Predicted but not true.
     pub false_positives: u64,
-    /// True but not named.
+    /// True but not predicted.
     pub false_negatives: u64,
-    /// Neither.
+    /// Neither predicted nor true.
     pub true_negatives: u64,
 }
 
-/// Precision, recall and their harmonic mean, in [0, 1]; NaN where nothing defines them.
+/// Precision, recall and their harmonic mean, in [0, 1]; NaN for 0/0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Prf {
-    /// Share of the named that is true.
+    /// Share of the predicted that is true.
     pub precision: f64,
-    /// Share of the true that is named.
+    /// Share of the true that is predicted.
     pub recall: f64,
     /// 2·TP / (2·TP + FP + FN).
     pub f1: f64,
 }
 
-/// What an undefined ratio (0/0) counts as: no positives to find, or none named.
+/// The value of an undefined ratio (0/0): no positives, or none predicted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Undefined {
-    /// As 0, which is scikit-learn's default and what most papers did, knowingly or not.
+    /// 0, scikit-learn's default and so that of most papers.
     #[default]
     Zero,
-    /// As 1: nothing to find and nothing named is a perfect answer.
+    /// 1: predicting nothing where nothing is true is a perfect answer.
     One,
     /// Left out of the average, which is NaN if nothing is left.
     Skip,
 }
 
-/// Findings of a set of studies, true and predicted, and the scores they give.
+/// True and predicted findings of a set of studies, and their scores.
 ///
 /// # Example
 /// ```
@@ -176,7 +176,7 @@ impl FindingCounts {
         Ok(average(studies, undefined))
     }
 
-    /// 95 % bootstrap interval of one class's F1 over studies; rare classes should never go without.
+    /// 95 % bootstrap interval of one class's F1 over studies; report it for rare classes.
     ///
     /// # Errors
     /// [`MetricsError::UnknownClass`], [`MetricsError::Empty`] without studies or draws.
@@ -187,7 +187,7 @@ impl FindingCounts {
         seed: u64,
     ) -> Result<Interval, MetricsError> {
         self.mask(&[class])?;
-        // Each study is one of four kinds, so that a draw only counts kinds.
+        // A study is a true or false positive or negative, so a draw needs only the four counts.
         let kind = |(truth, predicted): &(u64, u64)| {
             usize::from(truth >> class & 1 == 1) * 2 + usize::from(predicted >> class & 1 == 1)
         };
@@ -232,6 +232,17 @@ impl FindingCounts {
     }
 }
 
+impl std::iter::Sum for Confusion {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |total, counts| Self {
+            true_positives: total.true_positives + counts.true_positives,
+            false_positives: total.false_positives + counts.false_positives,
+            false_negatives: total.false_negatives + counts.false_negatives,
+            true_negatives: total.true_negatives + counts.true_negatives,
+        })
+    }
+}
+
 impl Confusion {
     /// Number of studies in which the class is true.
     pub fn support(&self) -> u64 {
@@ -248,6 +259,16 @@ impl Confusion {
             recall: ratio(hits, self.support()),
             f1: ratio(2 * hits, named + self.support()),
         }
+    }
+
+    /// Adds a case.
+    pub(crate) fn add(&mut self, truth: bool, predicted: bool) {
+        *match (truth, predicted) {
+            (true, true) => &mut self.true_positives,
+            (false, true) => &mut self.false_positives,
+            (true, false) => &mut self.false_negatives,
+            (false, false) => &mut self.true_negatives,
+        } += 1;
     }
 
     fn count(&mut self, (truth, predicted): (u64, u64), mask: u64) {
@@ -296,7 +317,7 @@ fn bits(flags: &[bool]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Three studies over three classes; nobody has or names the third.
+    /// Three studies over three classes; the third is never true nor predicted.
     fn table() -> FindingCounts {
         let mut counts = FindingCounts::new(["a", "b", "c"]).unwrap();
         counts

@@ -1,17 +1,18 @@
-//! Numbers for radiology reports, each named for exactly what it is.
+//! Metrics of generated radiology reports.
 //!
 //! | question | answer |
 //! |---|---|
 //! | How much text do two reports share? | [`score_corpus`]: [`bleu`], [`rouge_l`], [`cider`], equal to pycocoevalcap 1.2's |
-//! | What does a report claim? | [`label`]: the 14 CheXpert classes by the rules named [`LABELER`], with side, size, lobe |
+//! | … counting synonyms, paraphrases and word order? | [`Meteor`]: METEOR 1.5 without Java |
+//! | What does a report claim? | [`label`]: the 14 CheXpert classes by the rules named [`LABELER`], or an older [`LabelerVersion`], with side, size, lobe |
 //! | Are the claims true? | [`FindingCounts`]: per class, micro, macro and example-based, over any subset of classes |
 //! | Does the model write more than one report? | [`diversity()`] |
-//! | … and in terms of synonyms, paraphrases and word order? | [`Meteor`]: METEOR 1.5 without Java |
 //! | Does an image find its own report? | [`retrieval()`], [`near_twin_accuracy`] |
+//! | What would other tools say? RadGraph F1, RadCliQ, CheXbert F1 by policy, temporal F1 | [`clinical`] |
 //! | All of it, from files | [`evaluation`] |
 //! | Is B better than A? | [`sign_flip`] over seeds, [`compare_studies`] over studies |
 //!
-//! Nothing here knows about tensors or models: reports, labels and scores come in, numbers go out.
+//! The crate depends on neither tensors nor models: reports, labels and scores come in, numbers go out.
 //!
 //! # Quick start
 //! ```
@@ -30,6 +31,7 @@
 
 mod bleu;
 mod cider;
+pub mod clinical;
 mod corpus;
 mod diversity;
 mod error;
@@ -50,7 +52,8 @@ pub use diversity::{Diversity, diversity};
 pub use error::MetricsError;
 pub use findings::{Confusion, FindingCounts, MAX_CLASSES, Prf, Undefined};
 pub use labeler::{
-    FindingClass, LABELER, Lobe, Mention, ReportLabels, Side, Size, Status, Uncertain, label,
+    FindingClass, LABELER, LabelerVersion, Lobe, Mention, ReportLabels, Side, Size, Status,
+    Uncertain, UnknownLabelerVersion, label,
 };
 pub use meteor::{Meteor, MeteorCounts, MeteorDataError, MeteorScores};
 pub use overlap::{CorpusScores, OverlapScores, score_corpus};
@@ -60,3 +63,8 @@ pub use significance::{
     Comparison, DEFAULT_DRAWS, Interval, MAX_EXACT_PAIRS, PairedTest, approximate_randomization,
     bootstrap_interval, compare_studies, sign_flip,
 };
+
+/// Compiles the example in `README.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

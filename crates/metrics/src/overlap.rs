@@ -1,4 +1,4 @@
-//! The text-overlap metrics together: one call, one table.
+//! BLEU, ROUGE-L and CIDEr in one call.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct OverlapScores {
 /// The scores of a corpus and of every study in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CorpusScores {
-    /// What a paper reports.
+    /// Corpus scores, which papers report.
     pub corpus: OverlapScores,
     /// One entry per study, in the order given.
     pub per_study: Vec<OverlapScores>,

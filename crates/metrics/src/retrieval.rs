@@ -1,7 +1,7 @@
-//! Does an image find its own report among others?
+//! Image-to-report retrieval.
 //!
 //! Scores come from any model that compares an image with a report, higher being closer. Ties count at their expected
-//! rank, so that a model that gives every report the same score gets what guessing would: recall@1 of 1/n, not 1.
+//! rank, so that a model that gives every report the same score is worth chance: recall@1 of 1/n, not 1.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub struct Query<'a> {
 /// Recall and rank of true reports among candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Retrieval {
-    /// Images asked about.
+    /// Number of images.
     pub queries: usize,
     /// Share of images whose own report is the closest, in [0, 1].
     pub recall_at_1: f64,
@@ -29,7 +29,7 @@ pub struct Retrieval {
     pub recall_at_10: f64,
     /// Median of the expected ranks, 1 being best.
     pub median_rank: f64,
-    /// What guessing would give as recall@1: the mean of 1 / candidates.
+    /// Recall@1 of random guessing: the mean of 1 / candidates.
     pub chance_at_1: f64,
 }
 
@@ -106,8 +106,7 @@ pub fn retrieval_from_matrix(scores: &[f64], studies: usize) -> Result<Retrieval
 
 /// Share of images whose own report beats all of its near-twins, in [0, 1]; a tie with t of them counts 1 / (t + 1).
 ///
-/// Near-twins are reports that differ in one finding: what hard negatives teach to tell apart. Images without a near-twin
-/// are left out.
+/// Near-twins are reports that differ in one finding, as hard negatives do. Images without a near-twin are left out.
 ///
 /// # Errors
 /// [`MetricsError::Empty`] if no image has a near-twin, [`MetricsError::NotFinite`] with the position of the query.
@@ -133,7 +132,7 @@ fn check_some(queries: usize) -> Result<f64, MetricsError> {
     }
 }
 
-/// Where the true report stands among the candidates.
+/// Rank of the true report among the candidates.
 struct Place {
     better: usize,
     tied: usize,

@@ -1,4 +1,4 @@
-//! A small generator of our own: p-values must not change when a dependency changes its algorithm.
+//! A random number generator, kept here so that p-values do not change when a dependency changes its algorithm.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl SplitMix64 {
         ((u128::from(self.next()) * len as u128) >> 64) as usize
     }
 
-    /// A source of fair coins that spends one number on 64 of them.
+    /// Fair coins, 64 per random number.
     pub(crate) fn coins(&mut self) -> impl FnMut() -> bool {
         let (mut bits, mut left) = (0u64, 0u32);
         move || {

@@ -20,7 +20,7 @@ pub struct RougeL {
 ///
 /// p = LCS / words of the hypothesis and r = LCS / words of the reference, where LCS is the length of the
 /// longest common subsequence; with several references the best p and the best r are taken, possibly from
-/// different ones. Words are what stands between *single* spaces, so a double space counts as a word.
+/// different ones. Words are separated by *single* spaces, so a double space adds an empty word.
 pub fn rouge_l(corpus: &Corpus) -> RougeL {
     let per_study: Vec<f64> = corpus
         .studies
@@ -53,7 +53,7 @@ fn score_study(
     (1.0 + beta2) * precision * recall / (recall + beta2 * precision)
 }
 
-/// Dynamic programme over one row, which is kept between calls to save its allocation.
+/// Dynamic programme over one row; the buffer is reused between calls.
 fn longest_common_subsequence(left: &Report, right: &Report, row: &mut Vec<u32>) -> u32 {
     row.clear();
     row.resize(right.spaced.len() + 1, 0);

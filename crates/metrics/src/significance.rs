@@ -1,8 +1,8 @@
 //! Is system B better than system A? Paired tests over seeds and over studies.
 //!
 //! - Over seeds: [`sign_flip`], on one score per seed. Five seeds cannot go below p = 1/16.
-//! - Over studies, for one pair of runs: [`approximate_randomization`] and [`bootstrap_interval`], on anything
-//!   a study contributes to a statistic. Several runs of one study are not independent: average them
+//! - Over studies, for one pair of runs: [`approximate_randomization`] and [`bootstrap_interval`], on any
+//!   per-study contribution to a statistic. Several runs of one study are not independent: average them
 //!   (or pool their counts) per study first, so that the study stays the unit that is resampled.
 //!
 //! Everything is deterministic given its seed.
@@ -14,13 +14,13 @@ use crate::{
     rng::SplitMix64,
 };
 
-/// Draws to use unless there is a reason not to.
+/// Default number of draws.
 pub const DEFAULT_DRAWS: usize = 10_000;
 
 /// Most pairs for which [`sign_flip`] visits every assignment of signs (2²⁰ of them).
 pub const MAX_EXACT_PAIRS: usize = 20;
 
-/// Sums that differ by less than this share of Σ|d| are ties: the rest is rounding.
+/// Sums that differ by less than this share of Σ|d| count as ties, because they differ by rounding only.
 const TIE: f64 = 1e-12;
 
 /// Outcome of a paired test of "A and B are exchangeable", two-sided.
@@ -32,7 +32,7 @@ pub struct PairedTest {
     pub p_value: f64,
     /// Assignments visited.
     pub draws: usize,
-    /// Whether these were all there are, rather than a random sample.
+    /// Whether all assignments were visited rather than a random sample.
     pub exact: bool,
 }
 
@@ -101,7 +101,7 @@ pub fn sign_flip(
     })
 }
 
-/// Visits all signs; flipping all of them changes nothing, so the last one stays positive.
+/// Visits all signs. Flipping all of them gives the same size, so the last one stays positive.
 fn exact_p_value(differences: &[f64], at_least: f64) -> (f64, usize) {
     let assignments = 1usize << (differences.len() - 1);
     let hits = (0..assignments)

@@ -4,10 +4,10 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Int, Tensor};
-use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
+use ithn_backbone::{ResNet, ResNetConfig};
 use ithn_decoder::{
-    Decoder, DecoderCache, Encoder, SinusoidalPosition, TokenEmbedding, TransformerConfig,
-    teacher_forcing_mask,
+    Decoder, DecoderCache, Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding,
+    TransformerConfig, teacher_forcing_mask,
 };
 use ithn_generator::config::check_dropout;
 use ithn_generator::{
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LibraryGenerator;
 use crate::config::{ConfigError, LibraryConfig, check_one_width, within};
-use crate::views::join_views;
+use crate::views::{StudyFeatures, join_views};
 
 /// Configuration of an [`R2GenCmn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,22 +34,23 @@ pub struct R2GenCmnConfig {
     pub transformer: TransformerConfig,
     /// Dropout after the visual embedding, in [0, 1).
     pub visual_dropout: f64,
-    /// What [`EncodedStudies::pooled`] holds; a file without the key means the backbone's.
+    /// Feature that a study is embedded by, [`EncodedStudies::pooled`]. The published model uses
+    /// [`ImageFeature::Backbone`], which a file without the key means.
     #[serde(default = "ImageFeature::of_older_files")]
     pub image_feature: ImageFeature,
 }
 
 impl Config for R2GenCmnConfig {}
 
-/// Which features of its images a study is embedded by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Image feature that a study is embedded by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageFeature {
-    /// The backbone's, averaged over each view and joined along the channels, as published.
-    #[default]
+    /// Backbone features, averaged over each view and joined along the channels, as published. A
+    /// missing view's channels are zero.
     Backbone,
-    /// The encoder's output, averaged over all patches: what the decoder reads, so that what tells
-    /// images apart is learnt by all that lies before the decoder.
+    /// Encoder output, averaged over the patches of the views that are there. Recommended: the
+    /// alignment loss then trains everything before the decoder.
     Encoder,
 }
 
@@ -63,22 +64,22 @@ impl ImageFeature {
 /// R2GenCMN (Chen et al., ACL-IJCNLP 2021): backbone, cross-modal memory, Transformer.
 #[derive(Module, Debug)]
 pub struct R2GenCmn {
-    /// Image to patch features.
+    /// Images to patch features.
     pub backbone: ResNet,
-    /// Patch features to the model's width.
+    /// Patch features to `d_model`.
     pub visual_embedding: Linear,
     visual_dropout: Dropout,
-    /// One memory for patches and words.
+    /// Cross-modal memory, queried by patches and words.
     pub memory: CrossModalMemory,
     visual_position: SinusoidalPosition,
-    /// Among patches.
+    /// Self-attention among patches.
     pub encoder: Encoder,
-    /// Words to vectors.
+    /// Token ids to `d_model`.
     pub token_embedding: TokenEmbedding,
     text_position: SinusoidalPosition,
-    /// Words attending to patches.
+    /// Causal self-attention among words, cross-attention to patches.
     pub decoder: Decoder,
-    /// Hidden states to words.
+    /// Hidden states to logits.
     pub logits: Linear,
     views: usize,
     pooled_width: usize,
@@ -89,21 +90,21 @@ pub struct R2GenCmn {
 /// An encoded batch of studies.
 #[derive(Debug, Clone)]
 pub struct R2GenCmnContext {
-    /// Encoder output, `[batch, views · patches, d_model]`.
-    pub patches: Tensor<3>,
-    /// Memory rows as keys and values, projected once for patches and words.
-    pub bank: MemoryBank,
+    /// Encoder output, `[batch, views · patches, d_model]`, and the mask of missing views.
+    pub patches: PatchFeatures,
+    /// Keys and values of the memory matrix, projected once for patches and words.
+    pub memory: MemoryBank,
 }
 
-/// Reports in the making.
+/// Decoding state of partial reports: the decoder's cache and the projected memory.
 #[derive(Debug, Clone)]
-pub struct WritingState {
+pub struct R2GenCmnState {
     cache: DecoderCache,
-    bank: MemoryBank,
+    memory: MemoryBank,
 }
 
 impl R2GenCmnConfig {
-    /// These parts, with visual dropout 0.5 and the backbone's image feature.
+    /// These parts, with visual dropout 0.5 and the encoder's image feature.
     pub fn new(
         backbone: ResNetConfig,
         memory: CrossModalMemoryConfig,
@@ -114,7 +115,7 @@ impl R2GenCmnConfig {
             memory,
             transformer,
             visual_dropout: 0.5,
-            image_feature: ImageFeature::Backbone,
+            image_feature: ImageFeature::Encoder,
         }
     }
 
@@ -200,63 +201,67 @@ impl LibraryGenerator for R2GenCmn {
 }
 
 impl R2GenCmn {
-    /// Backbone features of all views of a study.
+    /// Backbone features of all views of a study; images are `[batch, views, 3, height, width]`.
     ///
-    /// # Shapes
+    /// # Panics
     ///
-    /// - images of the studies: `[batch, views, 3, height, width]`
-    /// - patches: `[batch, views · patches, channels]`
-    /// - pooled: `[batch, views · channels]`
-    pub fn backbone_features(&self, studies: StudyBatch) -> ImageFeatures {
+    /// If the studies have another number of views than the configuration.
+    pub fn backbone_features(&self, studies: StudyBatch) -> StudyFeatures {
         let [features] = join_views(&self.backbone, [studies], self.views);
         features
     }
 
-    /// Encodes backbone patches, `[batch, patches, channels]`.
-    pub fn encode_patches(&self, patches: Tensor<3>) -> R2GenCmnContext {
-        self.encode_by(self.memory.bank(), patches)
+    /// Encodes backbone patch features, `[batch, patches, channels]`.
+    pub fn encode_patches(&self, patches: impl Into<PatchFeatures>) -> R2GenCmnContext {
+        self.encode_with(self.memory.bank(), patches.into())
     }
 
-    /// [`encode_patches`](Self::encode_patches) by rows of the memory that were projected before.
-    fn encode_by(&self, bank: MemoryBank, patches: Tensor<3>) -> R2GenCmnContext {
-        let x = self
-            .visual_dropout
-            .forward(relu(linear(&self.visual_embedding, patches)));
-        let x = x.clone() + self.memory.respond(x, &bank);
-        let x = self.visual_position.forward(x, 0);
+    /// [`encode_patches`](Self::encode_patches) with a memory that is already projected.
+    fn encode_with(&self, memory: MemoryBank, patches: PatchFeatures) -> R2GenCmnContext {
+        let patches = patches.map(|patches| {
+            let x = self
+                .visual_dropout
+                .forward(relu(linear(&self.visual_embedding, patches)));
+            let x = x.clone() + self.memory.respond(x, &memory);
+            self.visual_position.forward(x, 0)
+        });
         R2GenCmnContext {
-            patches: self.encoder.forward(x),
-            bank,
+            patches: self.encoder.forward(patches),
+            memory,
         }
     }
 
     fn encode_features(
         &self,
-        bank: MemoryBank,
-        features: ImageFeatures,
+        memory: MemoryBank,
+        features: StudyFeatures,
     ) -> EncodedStudies<R2GenCmnContext> {
-        let context = self.encode_by(bank, features.patches);
+        let context = self.encode_with(memory, features.patches);
         let pooled = match self.image_feature {
             ImageFeature::Backbone => features.pooled,
-            ImageFeature::Encoder => context.patches.clone().mean_dim(1).squeeze_dim(1),
+            ImageFeature::Encoder => context.patches.mean(),
         };
         EncodedStudies { context, pooled }
     }
 
-    /// A state that has seen encoded patches and no word.
-    pub fn start_from(&self, encoded: R2GenCmnContext) -> WritingState {
-        WritingState {
+    /// State before the first token, one row per encoded study.
+    pub fn start_from(&self, encoded: R2GenCmnContext) -> R2GenCmnState {
+        R2GenCmnState {
             cache: self.decoder.start(encoded.patches),
-            bank: encoded.bank,
+            memory: encoded.memory,
         }
     }
 
-    /// Embeds words standing at position `first` and later, and adds the memory's response.
-    fn embed_words(&self, tokens: Tensor<2, Int>, first: usize, bank: &MemoryBank) -> Tensor<3> {
-        let y = self
-            .text_position
-            .forward(self.token_embedding.forward(tokens), first);
-        y.clone() + self.memory.respond(y, bank)
+    /// Embeds tokens at positions `first` and later, without the memory's response.
+    fn embed_tokens(&self, tokens: Tensor<2, Int>, first: usize) -> Tensor<3> {
+        self.text_position
+            .forward(self.token_embedding.forward(tokens), first)
+    }
+
+    /// Embeds tokens at positions `first` and later and adds the memory's response.
+    fn embed_words(&self, tokens: Tensor<2, Int>, first: usize, memory: &MemoryBank) -> Tensor<3> {
+        let y = self.embed_tokens(tokens, first);
+        y.clone() + self.memory.respond(y, memory)
     }
 }
 
@@ -268,9 +273,9 @@ impl ReportGenerator for R2GenCmn {
     }
 
     fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<R2GenCmnContext>; 2] {
-        let bank = self.memory.bank();
+        let memory = self.memory.bank();
         join_views(&self.backbone, batches, self.views)
-            .map(|features| self.encode_features(bank.clone(), features))
+            .map(|features| self.encode_features(memory.clone(), features))
     }
 
     fn pooled(&self, studies: StudyBatch) -> Tensor<2> {
@@ -280,18 +285,18 @@ impl ReportGenerator for R2GenCmn {
         }
     }
 
-    /// One patch of zeros per row: cross-attention adds the same to every word.
+    /// One patch of zeros per row: cross-attention adds the same vector to every word.
     fn imageless_context(&self, batch: usize) -> R2GenCmnContext {
         let device = self.logits.weight.device();
         R2GenCmnContext {
-            patches: Tensor::zeros([batch, 1, self.hidden_width()], &device),
-            bank: self.memory.bank(),
+            patches: Tensor::zeros([batch, 1, self.hidden_width()], &device).into(),
+            memory: self.memory.bank(),
         }
     }
 
     fn hidden_states(&self, context: &R2GenCmnContext, reports: &TokenBatch) -> Tensor<3> {
         let mask = teacher_forcing_mask(reports);
-        let words = self.embed_words(reports.inputs().clone(), 0, &context.bank);
+        let words = self.embed_words(reports.inputs().clone(), 0, &context.memory);
         let mut cache = self.decoder.start(context.patches.clone());
         self.decoder.forward(words, &mut cache, Some(&mask))
     }
@@ -310,34 +315,32 @@ impl ReportGenerator for R2GenCmn {
 }
 
 impl StepDecoder for R2GenCmn {
-    type State = WritingState;
+    type State = R2GenCmnState;
 
-    fn start(&self, studies: StudyBatch) -> WritingState {
+    fn start(&self, studies: StudyBatch) -> R2GenCmnState {
         self.start_from(self.encode_patches(self.backbone_features(studies).patches))
     }
 
-    fn step(&self, tokens: &[u32], state: &mut WritingState) -> Tensor<2> {
+    fn step(&self, tokens: &[u32], state: &mut R2GenCmnState) -> Tensor<2> {
         let tokens = token_column(tokens, &self.logits.weight.device());
-        let words = self.embed_words(tokens, state.cache.length(), &state.bank);
+        let words = self.embed_words(tokens, state.cache.length(), &state.memory);
         let hidden = self.decoder.forward(words, &mut state.cache, None);
         self.log_probs(hidden).squeeze_dim(1)
     }
 
-    fn reorder(&self, state: WritingState, rows: &[usize]) -> WritingState {
-        WritingState {
+    fn reorder(&self, state: R2GenCmnState, rows: &[usize]) -> R2GenCmnState {
+        R2GenCmnState {
             cache: state.cache.select(rows),
-            bank: state.bank,
+            memory: state.memory,
         }
     }
 
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
         let encoded = self.encode_patches(self.backbone_features(studies).patches);
         let tokens = reports.inputs().clone();
-        let words = self
-            .text_position
-            .forward(self.token_embedding.forward(tokens.clone()), 0);
-        let memory = self.memory.lookup(words, &encoded.bank);
-        let words = self.embed_words(tokens, 0, &encoded.bank);
+        let queries = self.embed_tokens(tokens.clone(), 0);
+        let memory = self.memory.lookup(queries, &encoded.memory);
+        let words = self.embed_words(tokens, 0, &encoded.memory);
         let mask = teacher_forcing_mask(reports);
         let mut cache = self.decoder.start(encoded.patches);
         Some(ReportEvidence {
@@ -353,31 +356,24 @@ impl StepDecoder for R2GenCmn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Distribution;
+    use crate::seeded::values;
 
-    fn generator(views: usize, device: &Device) -> R2GenCmn {
-        R2GenCmnConfig::new(
+    #[test]
+    fn evidence_has_a_row_per_word_and_two_views_join_patches_and_channels() {
+        let device = Device::default();
+        let config = R2GenCmnConfig::new(
             ResNetConfig::narrow(4, vec![1, 1]),
             CrossModalMemoryConfig::new(12, 8, 2, 3),
             TransformerConfig::new(8, 12, 2, 2),
-        )
-        .init(7, views, device)
-    }
+        );
+        let generator = config.init(7, 2, &device);
+        let studies = StudyBatch::new(values([2, 2, 3, 32, 32], 1, &device));
+        let features = generator.backbone_features(studies.clone());
+        assert_eq!(features.patches.values.dims(), [2, 2 * 16, 8]);
+        assert_eq!(features.pooled.dims(), [2, 2 * 8]);
 
-    fn studies(views: usize, device: &Device) -> StudyBatch {
-        StudyBatch::new(Tensor::random(
-            [2, views, 3, 32, 32],
-            Distribution::Normal(0.0, 1.0),
-            device,
-        ))
-    }
-
-    #[test]
-    fn evidence_has_a_row_per_word_and_a_column_per_patch() {
-        let device = Device::default();
-        let generator = generator(2, &device);
         let reports = TokenBatch::from_ids(&[vec![0, 3, 2, 0], vec![0, 1, 5, 0]], &device);
-        let evidence = generator.explain(studies(2, &device), &reports);
+        let evidence = generator.explain(studies, &reports);
         let evidence = evidence.expect("it has cross-attention");
         assert_eq!(evidence.attention.len(), 2);
         for layer in &evidence.attention {
@@ -385,14 +381,5 @@ mod tests {
         }
         let memory = evidence.memory.expect("it has a memory");
         assert_eq!(memory.rows.dims(), [2, 2, 3, 3]);
-    }
-
-    #[test]
-    fn two_views_join_patches_and_channels() {
-        let device = Device::default();
-        let generator = generator(2, &device);
-        let seen = generator.backbone_features(studies(2, &device));
-        assert_eq!(seen.patches.dims(), [2, 2 * 16, 8]);
-        assert_eq!(seen.pooled.dims(), [2, generator.pooled_width()]);
     }
 }

@@ -1,12 +1,14 @@
-//! Laws that every generator keeps.
+//! Laws that every generator keeps, and what a missing view leaves behind in training.
 
-use burn::tensor::{Device, Distribution, Tensor, Tolerance};
-use ithn_backbone::ResNetConfig;
+use burn::tensor::{Device, Tensor, TensorData, Tolerance};
+use ithn_backbone::{ResNet, ResNetConfig};
 use ithn_decoder::TransformerConfig;
-use ithn_generator::{StudyBatch, TokenBatch};
+use ithn_generator::laws::{Laws, check};
+use ithn_generator::{StudyBatch, TokenBatch, ViewMask};
 use ithn_memory::CrossModalMemoryConfig;
 
 use crate::config::{GeneratorConfig, GeneratorTask, ModelConfig};
+use crate::seeded::{seeded, values};
 use crate::{
     AttentiveLstmConfig, CnnLstmConfig, ImageFeature, LibraryGenerator, R2GenCmnConfig,
     R2GenConfig, RelationalMemoryConfig,
@@ -50,208 +52,252 @@ fn models(views: usize) -> Vec<ModelConfig> {
         .into()
 }
 
-/// Runs a law on every generator, on `device`.
-fn for_every<T: GeneratorTask<Output = ()> + Clone>(views: usize, device: &Device, law: T) {
+/// Runs a test on every generator of `views` views, on `device`.
+fn for_every<T: GeneratorTask<Output = ()> + Clone>(views: usize, device: &Device, test: &T) {
     for model in models(views) {
         println!("{}", model.generator.name());
         model
-            .build(VOCABULARY, device, law.clone())
+            .build(VOCABULARY, device, test.clone())
             .expect("a generator of this library");
     }
 }
 
-fn studies(batch: usize, views: usize, device: &Device) -> StudyBatch {
-    let dims = [batch, views, 3, 32, 32];
-    StudyBatch::new(Tensor::random(dims, Distribution::Normal(0.0, 1.0), device))
+#[derive(Clone)]
+struct KeepsTheLaws(Laws);
+
+impl GeneratorTask for KeepsTheLaws {
+    type Output = ();
+
+    fn run<G: LibraryGenerator>(self, generator: G) {
+        if let Err(broken) = check(&seeded(generator, 1), &self.0) {
+            panic!("{broken}");
+        }
+    }
 }
 
-fn reports<const LENGTH: usize>(tokens: &[[u32; LENGTH]], device: &Device) -> TokenBatch {
-    let reports: Vec<Vec<u32>> = tokens.iter().map(|report| report.to_vec()).collect();
+#[test]
+fn every_generator_keeps_the_laws() {
+    let device = Device::default();
+    for views in [1, 2, 3] {
+        let laws = Laws::new(VOCABULARY, &device).with_views(views);
+        for_every(views, &device, &KeepsTheLaws(laws));
+    }
+}
+
+/// Explanations, which a generator need not have, are there.
+#[derive(Clone)]
+struct ExplainsEveryWord(Device);
+
+impl GeneratorTask for ExplainsEveryWord {
+    type Output = ();
+
+    fn run<G: LibraryGenerator>(self, generator: G) {
+        let studies = StudyBatch::new(values([1, 2, 3, 32, 32], 1, &self.0));
+        let reports = TokenBatch::from_ids(&[vec![0, 3, 2, 5, 0]], &self.0);
+        let evidence = generator.explain(studies, &reports);
+        for layer in evidence.expect("it attends to patches").attention {
+            let [_, _, length, patches] = layer.dims();
+            assert_eq!((length, patches), (4, 2 * 16));
+        }
+    }
+}
+
+#[test]
+fn every_generator_explains_its_words() {
+    let device = Device::default();
+    for_every(2, &device, &ExplainsEveryWord(device.clone()));
+}
+
+/// Three studies of two views, of which the second lacks the second and the third the first; the
+/// pixels of missing views are `missing` if given.
+fn incomplete_studies(missing: Option<f32>, device: &Device) -> StudyBatch {
+    let mut images = values([3, 2, 3, 32, 32], 2, device);
+    if let Some(missing) = missing {
+        images = images
+            .slice_fill([1..2, 1..2], missing)
+            .slice_fill([2..3, 0..1], missing);
+    }
+    let mask = [vec![true, true], vec![true, false], vec![false, true]];
+    StudyBatch::new(images).with_views(ViewMask::new(&mask))
+}
+
+fn reports(device: &Device) -> TokenBatch {
+    let reports = [vec![0, 3, 2, 0], vec![0, 1, 5, 4, 0], vec![0, 7, 0]];
     TokenBatch::from_ids(&reports, device)
 }
 
-fn close(actual: Tensor<2>, expected: Tensor<2>) {
-    actual
-        .into_data()
-        .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
+/// Running statistics of the stem and of the last block.
+fn running_statistics(backbone: &ResNet) -> Vec<TensorData> {
+    let last = backbone.stages.last().and_then(|stage| stage.last());
+    let last = last.expect("the backbone has a block").convolutions.last();
+    let norms = [&backbone.stem.norm, &last.expect("the block has one").norm];
+    norms
+        .iter()
+        .flat_map(|norm| [&norm.running_mean, &norm.running_var])
+        .map(|state| state.value_sync().into_data())
+        .collect()
+}
+
+fn close(found: TensorData, expected: &TensorData) {
+    found.assert_approx_eq::<f32>(expected, Tolerance::absolute(1e-5).set_relative(1e-4));
 }
 
 #[derive(Clone)]
-struct StepsEqualTeacherForcing(usize, Device);
+struct MissingViewsDoNotTrain(Device);
 
-impl GeneratorTask for StepsEqualTeacherForcing {
+impl GeneratorTask for MissingViewsDoNotTrain {
     type Output = ();
 
+    /// Pooled features, the loss, gradients and running statistics are the same for any pixels of
+    /// missing views, and finite.
     fn run<G: LibraryGenerator>(self, generator: G) {
-        let StepsEqualTeacherForcing(views, device) = self;
-        let studies = studies(2, views, &device);
-        let reports = reports(&[[0, 3, 2, 0], [0, 1, 5, 0]], &device);
-        let encoded = generator.encode(studies.clone());
-        let forced = generator.log_probs(generator.hidden_states(&encoded.context, &reports));
-        assert_eq!(encoded.pooled.dims(), [2, generator.pooled_width()]);
-        close(encoded.pooled, generator.pooled(studies.clone()));
-
-        let mut state = generator.start(studies);
-        for (position, words) in [[0, 0], [3, 1], [2, 5]].iter().enumerate() {
-            let step = generator.step(words, &mut state);
-            close(step, forced.clone().narrow(1, position, 1).squeeze_dim(1));
-        }
-    }
-}
-
-#[test]
-fn writing_word_by_word_equals_teacher_forcing() {
-    let device = Device::default();
-    for views in [1, 2] {
-        for_every(
-            views,
-            &device,
-            StepsEqualTeacherForcing(views, device.clone()),
-        );
-    }
-}
-
-#[derive(Clone)]
-struct ReorderMovesRows(Device);
-
-impl GeneratorTask for ReorderMovesRows {
-    type Output = ();
-
-    fn run<G: LibraryGenerator>(self, generator: G) {
-        let mut state = generator.start(studies(2, 1, &self.0));
-        generator.step(&[0, 0], &mut state);
-        let rows = [1, 0, 1];
-        let mut moved = generator.reorder(state.clone(), &rows);
-        for words in [[3, 6], [2, 2]] {
-            let next = generator.step(&words, &mut state);
-            let moved_words = rows.map(|row| words[row]);
-            let moved_next = generator.step(&moved_words, &mut moved);
-            let rows = ithn_generator::row_indices(&rows, &self.0);
-            close(moved_next, next.select(0, rows));
-        }
-    }
-}
-
-#[test]
-fn reordering_repeats_and_permutes_what_follows() {
-    let device = Device::default();
-    for_every(1, &device, ReorderMovesRows(device.clone()));
-}
-
-#[derive(Clone)]
-struct EveryWordLooks(usize, Device);
-
-impl GeneratorTask for EveryWordLooks {
-    type Output = ();
-
-    fn run<G: LibraryGenerator>(self, generator: G) {
-        let EveryWordLooks(views, device) = self;
-        let studies = studies(1, views, &device);
-        let looks = |tokens: Vec<u32>| {
-            let reports = TokenBatch::from_ids(&[tokens], &device);
-            let evidence = generator.explain(studies.clone(), &reports);
-            evidence.expect("it attends to patches").attention
+        let device = self.0;
+        let results = |missing| {
+            let mut generator = seeded(generator.clone(), 1);
+            reset_statistics(generator.backbone_mut());
+            let encoded = generator.encode(incomplete_studies(missing, &device));
+            let forced = generator.force(&encoded.context, &reports(&device));
+            let mut loss =
+                generator.log_probs(forced.hidden).mean() + encoded.pooled.clone().square().mean();
+            if let Some(penalty) = forced.penalty {
+                loss = loss + penalty;
+            }
+            let gradients = loss.backward();
+            let stem = generator.backbone_mut().stem.conv.weight.grad(&gradients);
+            let mut results = running_statistics(generator.backbone_mut());
+            results.push(loss.into_data());
+            results.push(encoded.pooled.into_data());
+            results.push(stem.expect("the stem is trained").into_data());
+            results
         };
-        let whole = looks(vec![0, 3, 2, 5, 0]);
-        let begun = looks(vec![0, 3, 2]);
-        assert_eq!(whole.len(), begun.len());
-        for (whole, begun) in whole.into_iter().zip(begun) {
-            let [_, heads, length, patches] = whole.dims();
-            assert_eq!((length, patches), (4, 16 * views));
-            // What was looked at before a word does not depend on the words after it.
-            let first: Tensor<2> = whole.clone().narrow(2, 0, 2).reshape([heads * 2, patches]);
-            close(begun.reshape([heads * 2, patches]), first);
-            let sums: Tensor<2> = whole.sum_dim(3).reshape([heads, length]);
-            close(sums.clone(), sums.ones_like());
+        let noise = results(None);
+        for (found, expected) in results(Some(f32::NAN)).into_iter().zip(&noise) {
+            assert!(found.iter::<f32>().all(f32::is_finite), "{found}");
+            close(found, expected);
         }
     }
 }
 
-#[test]
-fn every_word_looks_at_patches() {
-    let device = Device::default();
-    for views in [1, 2] {
-        for_every(views, &device, EveryWordLooks(views, device.clone()));
+/// Clones of a module share their running statistics.
+fn reset_statistics(backbone: &mut ResNet) {
+    let blocks = backbone.stages.iter_mut().flatten();
+    let convolutions = blocks.flat_map(|block| &mut block.convolutions);
+    for convolution in std::iter::once(&mut backbone.stem).chain(convolutions) {
+        let norm = &mut convolution.norm;
+        let [channels] = norm.gamma.dims();
+        let device = norm.gamma.device();
+        norm.running_mean.update(Tensor::zeros([channels], &device));
+        norm.running_var.update(Tensor::ones([channels], &device));
     }
 }
 
+#[test]
+fn missing_views_change_no_gradient_and_no_running_statistics() {
+    let device = Device::default().autodiff();
+    for_every(2, &device, &MissingViewsDoNotTrain(device.clone()));
+}
+
+/// The running statistics are those of the present views alone, view by view.
+#[test]
+fn only_present_views_enter_the_running_statistics() {
+    let device = Device::default().autodiff();
+    let backbone = || {
+        let mut backbone = seeded(ResNetConfig::narrow(4, vec![1, 1]).init(&device), 1);
+        reset_statistics(&mut backbone);
+        backbone
+    };
+    let (joined, expected) = (backbone(), backbone());
+    let studies = incomplete_studies(Some(f32::NAN), &device);
+    let image = |study, view| {
+        let image = studies
+            .images
+            .clone()
+            .slice([study..study + 1, view..view + 1]);
+        image.squeeze_dim::<4>(1)
+    };
+    let first = Tensor::cat(vec![image(0, 0), image(1, 0)], 0);
+    let second = Tensor::cat(vec![image(0, 1), image(2, 1)], 0);
+    let [features] = crate::views::join_views(&joined, [studies], 2);
+    let views = [expected.forward(first), expected.forward(second)];
+    for (found, expected) in running_statistics(&joined)
+        .into_iter()
+        .zip(running_statistics(&expected))
+    {
+        close(found, &expected);
+    }
+    let channels = 8;
+    let part = |study, view| {
+        let pooled = features.pooled.clone();
+        pooled.slice([study..study + 1, view * channels..(view + 1) * channels])
+    };
+    for (found, expected) in [
+        (part(0, 0), views[0].pooled.clone().narrow(0, 0, 1)),
+        (part(1, 0), views[0].pooled.clone().narrow(0, 1, 1)),
+        (part(2, 1), views[1].pooled.clone().narrow(0, 1, 1)),
+        (part(1, 1), Tensor::zeros([1, channels], &device)),
+        (part(2, 0), Tensor::zeros([1, channels], &device)),
+    ] {
+        close(found.into_data(), &expected.into_data());
+    }
+}
+
+/// Hidden states, pooled features and penalty of studies that have only the first of `views` views.
 #[derive(Clone)]
-struct PaddingIsUnseen(Device);
+struct FirstViewOnly {
+    views: usize,
+    device: Device,
+}
 
-impl GeneratorTask for PaddingIsUnseen {
-    type Output = ();
+impl GeneratorTask for FirstViewOnly {
+    type Output = (TensorData, TensorData, Option<TensorData>);
 
-    fn run<G: LibraryGenerator>(self, generator: G) {
-        let encoded = generator.encode(studies(2, 1, &self.0));
-        let first = |reports: &TokenBatch| -> Tensor<2> {
-            let hidden = generator.force(&encoded.context, reports).hidden;
-            hidden.narrow(0, 0, 1).narrow(1, 0, 3).squeeze_dim(0)
+    fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output {
+        let generator = seeded(generator, 1);
+        let FirstViewOnly { views, device } = self;
+        let first = values([3, 1, 3, 32, 32], 2, &device);
+        let rest = Tensor::full([3, views - 1, 3, 32, 32], f32::NAN, &device);
+        let mut row = vec![false; views];
+        row[0] = true;
+        let studies = match views {
+            1 => StudyBatch::new(first),
+            _ => StudyBatch::new(Tensor::cat(vec![first, rest], 1))
+                .with_views(ViewMask::new(&vec![row; 3])),
         };
-        let short = vec![0, 3, 2, 0];
-        let alone = [short.clone(), vec![0, 1, 5, 0]];
-        let beside_a_longer_one = [short, vec![0, 1, 5, 4, 6, 0]];
-        close(
-            first(&TokenBatch::from_ids(&alone, &self.0)),
-            first(&TokenBatch::from_ids(&beside_a_longer_one, &self.0)),
-        );
+        let encoded = generator.encode(studies);
+        let forced = generator.force(&encoded.context, &reports(&device));
+        let penalty = forced.penalty.map(Tensor::into_data);
+        (
+            forced.hidden.into_data(),
+            encoded.pooled.into_data(),
+            penalty,
+        )
     }
 }
 
+/// No weight but the plug-in's projection depends on the number of views.
 #[test]
-fn padding_does_not_change_the_words_before_it() {
+fn a_study_of_one_view_is_encoded_as_by_a_generator_of_one_view() {
     let device = Device::default();
-    for_every(1, &device, PaddingIsUnseen(device.clone()));
-}
-
-#[derive(Clone)]
-struct BothAreEachAlone(usize, Device);
-
-impl GeneratorTask for BothAreEachAlone {
-    type Output = ();
-
-    fn run<G: LibraryGenerator>(self, generator: G) {
-        let BothAreEachAlone(views, device) = self;
-        let batches = [0, 1].map(|_| studies(2, views, &device));
-        let reports = reports(&[[0, 3, 2, 0], [0, 1, 5, 0]], &device);
-        let both = generator.encode_both(batches.clone());
-        for (together, studies) in both.into_iter().zip(batches) {
-            let alone = generator.encode(studies);
-            close(together.pooled, alone.pooled);
-            let hidden = |context: &G::Context| {
-                let hidden = generator.hidden_states(context, &reports);
-                hidden.flatten::<2>(0, 1)
-            };
-            close(hidden(&together.context), hidden(&alone.context));
+    let run = |views| {
+        let device = device.clone();
+        let task = FirstViewOnly { views, device };
+        let build = |model: ModelConfig| model.build(VOCABULARY, &task.device, task.clone());
+        models(views).into_iter().map(build).collect::<Vec<_>>()
+    };
+    for (one, two) in run(1).into_iter().zip(run(2)) {
+        let (one, two) = (one.expect("in the library"), two.expect("in the library"));
+        close(two.0, &one.0);
+        let (pooled, expected): (Vec<f32>, Vec<f32>) =
+            (two.1.iter().collect(), one.1.iter().collect());
+        let (width, expected_width) = (pooled.len() / 3, expected.len() / 3);
+        for (found, expected) in pooled.chunks(width).zip(expected.chunks(expected_width)) {
+            let (first, second) = found.split_at(expected_width);
+            close(first.into(), &expected.into());
+            assert!(second.iter().all(|&value| value == 0.0), "{second:?}");
+        }
+        assert_eq!(two.2.is_some(), one.2.is_some());
+        if let (Some(found), Some(expected)) = (two.2, one.2) {
+            close(found, &expected);
         }
     }
-}
-
-#[test]
-fn two_batches_encoded_together_are_each_encoded_alone() {
-    let device = Device::default();
-    for views in [1, 2] {
-        for_every(views, &device, BothAreEachAlone(views, device.clone()));
-    }
-}
-
-#[derive(Clone)]
-struct AloneMeansAlone(Device);
-
-impl GeneratorTask for AloneMeansAlone {
-    type Output = ();
-
-    fn run<G: LibraryGenerator>(self, generator: G) {
-        let reports = reports(&[[0, 3, 2, 0], [0, 3, 2, 0]], &self.0);
-        let context = generator.imageless_context(2);
-        let hidden = generator.hidden_states(&context, &reports);
-        let row = |row: usize| hidden.clone().narrow(0, row, 1).squeeze_dim::<2>(0);
-        close(row(0), row(1));
-        assert_eq!(hidden.dims(), [2, 3, generator.hidden_width()]);
-    }
-}
-
-#[test]
-fn without_an_image_equal_reports_have_equal_states() {
-    let device = Device::default();
-    for_every(1, &device, AloneMeansAlone(device.clone()));
 }

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-/// Squared norm under which a row counts as zero.
+/// Squared norm below which a row is treated as zero.
 const ZERO_SQUARED_NORM: f64 = 1e-24;
 
 /// Row norms `[batch, 1]`, 1 where a row is zero.

@@ -1,83 +1,92 @@
-use burn::tensor::Device;
-use ithn_alignment::{AlignmentHeadsConfig, HardNegativePlacement, Pooling, TemperatureConfig};
-use ithn_generator::ReportGenerator;
-use ithn_negatives::HardeningConfig;
+use ithn_alignment::{AlignmentConfig, HardNegativePlacement, Pooling, TemperatureConfig};
+use ithn_generator::config::{ConfigError, NonNegative};
+use ithn_negatives::Hardening;
 use serde::{Deserialize, Serialize};
-
-use super::Ithn;
 
 /// Weights of the three loss terms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LossWeights {
-    /// Of the language loss `L_LM`.
-    pub language: f64,
-    /// Of the contrastive loss `L_cp`.
-    pub contrastive: f64,
-    /// Of the image separation loss `L_cs`.
-    pub separation: f64,
+    /// Weight of the language loss `L_LM` and of the generator's own penalty.
+    pub language: NonNegative,
+    /// Weight of the contrastive loss `L_cp`.
+    pub contrastive: NonNegative,
+    /// Weight of the image separation loss `L_cs`.
+    pub separation: NonNegative,
 }
 
 impl Default for LossWeights {
-    /// 1, 0.03 and 0: alignment that helps the language loss and does not compete with it. Why is
-    /// measured in `docs/evidence.md`.
+    /// 1, 0.03 and 0, chosen by the measurements in `docs/evidence.md`.
     fn default() -> Self {
-        LossWeights {
-            language: 1.0,
-            contrastive: 0.03,
-            separation: 0.0,
-        }
+        LossWeights::literal(1.0, 0.03, 0.0)
     }
 }
 
 impl LossWeights {
-    /// 0.7, 0.1 and 0.2.
-    pub fn published() -> Self {
+    /// Weights written in the program: language, contrastive, separation.
+    ///
+    /// # Panics
+    ///
+    /// If one is negative or not finite.
+    pub const fn literal(language: f64, contrastive: f64, separation: f64) -> Self {
         LossWeights {
-            language: 0.7,
-            contrastive: 0.1,
-            separation: 0.2,
+            language: NonNegative::literal(language),
+            contrastive: NonNegative::literal(contrastive),
+            separation: NonNegative::literal(separation),
         }
+    }
+
+    /// 0.7, 0.1 and 0.2, as published.
+    pub fn published() -> Self {
+        LossWeights::literal(0.7, 0.1, 0.2)
     }
 }
 
-/// What the hidden states behind a report embedding have seen.
+/// The image in the cross-attention of the hidden states that make a report embedding.
 ///
-/// Hidden states come out of cross-attention, so an embedding of the report *in sight of its image*
-/// can be told from others by the image alone, whatever the report says. Without an image, image
-/// and report agree only in what the report states.
+/// With the report's own image, embeddings can be told apart by the image alone, whatever the report
+/// says. Without an image, an image and a report embedding agree only in what the report states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextPath {
-    /// The report's own image, as published: `u_i = u(image i, report i)`.
+    /// The report's own image, as published: `u_i = u(image i, report i)` and
+    /// `u⁻_i = u(image of negative i, negative report i)`.
     WithImage,
-    /// The image of the study that it is compared with, a negative too: `u_i = u(image i, report i)`
-    /// and `u⁻_i = u(image i, negative report i)`. What a negative has seen no longer gives it away.
+    /// The image of the study that the report is compared with: `u_i = u(image i, report i)` and
+    /// `u⁻_i = u(image i, negative report i)`.
     SameImage,
-    /// Nothing: `u_i = u(report i)`, decoded in the generator's imageless context.
+    /// None: `u_i = u(report i)`, decoded in the generator's imageless context.
     ReportAlone,
 }
 
-/// How ITHN trains a generator; the defaults are what helped most in `docs/evidence.md`, [`released`]
-/// is what the published code computes.
+/// How ITHN trains a generator. The defaults did best in `docs/evidence.md`; [`official`] is what the
+/// official code computes.
 ///
-/// [`released`]: IthnConfig::released
+/// [`official`]: IthnConfig::official
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct IthnConfig {
-    /// Width of the shared space of images and reports.
+    /// Width of the shared space of images and reports, at least 1.
     pub projection_width: usize,
-    /// Whether a report embedding has seen an image.
+    /// The image that report embeddings depend on.
     pub text_path: TextPath,
-    /// Which hidden states make a report embedding.
+    /// Hidden states that are averaged into a report embedding.
     pub pooling: Pooling,
-    /// Whether alignment holds the hidden states behind report embeddings fixed, so that it trains
-    /// the image side and the projections alone.
+    /// Whether alignment detaches the hidden states behind report embeddings, so that it trains the
+    /// image side and the projection heads only. Absent in a file means `false`: files older than
+    /// this option were trained with gradients through them. A new configuration starts with `true`.
     #[serde(default)]
     pub hold_report_states: bool,
     /// How negatives are hardened.
-    pub hardening: HardeningConfig,
-    /// Where the hardened negative enters the loss.
+    pub hardening: Hardening,
+    /// Where the hard negative enters the loss.
     pub placement: HardNegativePlacement,
-    /// Start and training of the temperatures.
+    /// Whether pairs of studies whose reports are equal word for word are left out of the contrast,
+    /// instead of counting as negatives. Absent in a file means `false`: files older than this option
+    /// were trained without the mask. A new configuration starts with `true`.
+    #[serde(default)]
+    pub mask_equal_reports: bool,
+    /// Initial values and training of the temperatures.
     pub temperatures: TemperatureConfig,
     /// Weights of the loss terms.
     pub weights: LossWeights,
@@ -90,8 +99,9 @@ impl Default for IthnConfig {
             text_path: TextPath::ReportAlone,
             pooling: Pooling::ReportTokens,
             hold_report_states: true,
-            hardening: HardeningConfig::default(),
+            hardening: Hardening::default(),
             placement: HardNegativePlacement::Candidate,
+            mask_equal_reports: true,
             temperatures: TemperatureConfig::default(),
             weights: LossWeights::default(),
         }
@@ -99,38 +109,38 @@ impl Default for IthnConfig {
 }
 
 impl IthnConfig {
-    /// What the released code computes: reports in sight of their images, mixed projection, gradients
-    /// through the negative and the report, pooling over all positions, diagonal penalty.
-    pub fn released() -> Self {
+    /// What the official code computes: report embeddings with their own images, mixed projection,
+    /// gradients through negatives and reports, pooling over all positions, diagonal penalty, equal
+    /// reports as negatives.
+    pub fn official() -> Self {
         IthnConfig {
             text_path: TextPath::WithImage,
             pooling: Pooling::AllPositions,
             hold_report_states: false,
-            hardening: HardeningConfig::released(),
+            hardening: Hardening::official(),
             placement: HardNegativePlacement::DiagonalPenalty,
+            mask_equal_reports: false,
             weights: LossWeights::published(),
             ..IthnConfig::default()
         }
     }
 
-    /// Whether training looks at the negatives' own images.
-    pub(super) fn compares_negative_images(&self) -> bool {
-        self.weights.separation != 0.0 || self.placement.compares_negative_images()
+    /// Checks all numbers and combinations.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming the key, such as `temperatures.training.highest`.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.alignment().validate()
     }
 
-    /// Puts the plug-in around a generator.
-    pub fn init<G: ReportGenerator>(&self, generator: G, device: &Device) -> Ithn<G> {
-        let heads = AlignmentHeadsConfig::new(
-            generator.pooled_width(),
-            generator.hidden_width(),
-            self.projection_width,
-        )
-        .init(device);
-        Ithn {
-            generator,
-            heads,
-            temperatures: self.temperatures.init(device),
-            config: self.clone(),
+    pub(crate) fn alignment(&self) -> AlignmentConfig {
+        AlignmentConfig {
+            projection_width: self.projection_width,
+            pooling: self.pooling,
+            hardening: self.hardening,
+            placement: self.placement,
+            temperatures: self.temperatures.clone(),
         }
     }
 }

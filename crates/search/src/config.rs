@@ -178,7 +178,12 @@ impl SearchConfig {
         self.strategy.validate()?;
         self.repetition.validate()?;
         let ends = self.forbidden.contains(&ithn_generator::BOUNDARY_TOKEN);
-        in_range("forbidden", 0.0, !ends, "words only: token 0 ends reports")
+        in_range(
+            "forbidden",
+            0.0,
+            !ends,
+            "above 0, since token 0 ends reports",
+        )
     }
 }
 

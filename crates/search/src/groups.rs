@@ -75,10 +75,14 @@ impl<'a> GroupSearch<'a> {
             for group in self.groups_at(time) {
                 self.extend(&mut lanes, group, time - group);
             }
+            let mut stepped = false;
             for group in self.groups_at(time) {
                 if time - group + 1 < max_tokens {
-                    self.step(&mut lanes, group)?;
+                    stepped |= self.step(&mut lanes, group)?;
                 }
+            }
+            if !stepped && time + 1 >= self.groups {
+                break;
             }
         }
         Ok(collect(lanes, studies.len()))
@@ -122,12 +126,12 @@ impl<'a> GroupSearch<'a> {
     }
 
     /// Takes a generator step for `group`, with the studies in which it or a later group is not
-    /// settled. The others leave the batch.
+    /// settled. The others leave the batch. Returns false if no study is left.
     fn step<D: StepDecoder>(
         &self,
         lanes: &mut [Lane<'_, D>],
         group: usize,
-    ) -> Result<(), SearchError> {
+    ) -> Result<bool, SearchError> {
         let mut feeds = Vec::new();
         for study in 0..lanes[group].beams.len() {
             let settled = |lane: &Lane<'_, D>| lane.beams[study].settled(&self.rules);
@@ -136,12 +140,12 @@ impl<'a> GroupSearch<'a> {
             }
         }
         if feeds.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let lane = &mut lanes[group];
         lane.log_probs = lane.stepper.advance(&feeds)?;
         lane.log_probs.temper(self.temperature.value);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -173,11 +173,13 @@ impl GeneratorTask for PluginIsGoneAtInference {
         assert!(model.num_params() > weights);
         // Heads and temperatures that would poison whatever touched them.
         let nan = |tensor: Tensor<2>| tensor.full_like(f32::NAN);
-        model.heads.image.weight = model.heads.image.weight.map(nan);
-        model.heads.report.weight = model.heads.report.weight.map(nan);
+        let heads = &mut model.alignment.heads;
+        heads.image.weight = heads.image.weight.clone().map(nan);
+        heads.report.weight = heads.report.weight.clone().map(nan);
         let nan = |tensor: Tensor<1>| tensor.full_like(f32::NAN);
-        model.temperatures.pairs = model.temperatures.pairs.map(nan);
-        model.temperatures.hardened = model.temperatures.hardened.map(nan);
+        let temperatures = &mut model.alignment.temperatures;
+        temperatures.pairs = temperatures.pairs.clone().map(nan);
+        temperatures.hardened = temperatures.hardened.clone().map(nan);
         let within = write(&model.generator);
 
         assert_eq!(within, alone);

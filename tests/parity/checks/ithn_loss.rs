@@ -8,10 +8,10 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Device, Gradients, Tensor};
 use ithn_alignment::{
-    AlignmentHeads, AlignmentHeadsConfig, HardNegativePlacement, Pooling, Similarities,
-    TemperatureConfig, Temperatures, contrastive_loss, contrastive_scores, image_separation_loss,
+    Alignment, AlignmentConfig, Embeddings, HardNegativePlacement, Pooling, TemperatureConfig,
+    image_separation_loss,
 };
-use ithn_negatives::{GradientFlow, HardeningConfig, Projection, harden};
+use ithn_negatives::{ClosedForm, GradientFlow, Hardening, Projection};
 
 use super::check::{Check, Tolerance};
 use super::fixture::{Fixture, FixtureError};
@@ -67,7 +67,7 @@ fn every_lambda(fixture: &Fixture, variants: &BTreeSet<String>) -> Result<Check,
     Ok(Check::equal(FAMILY, quantity, &found, &[true, true]))
 }
 
-fn hardening(fixture: &Fixture, variant: &str) -> Result<HardeningConfig, FixtureError> {
+fn hardening(fixture: &Fixture, variant: &str) -> Result<ClosedForm, FixtureError> {
     let (projection, gradient) = match variant.split_once(".lambda_").map(|(name, _)| name) {
         Some("official") => (Projection::BatchMixed, GradientFlow::Through),
         Some("official_detached") => (Projection::BatchMixed, GradientFlow::Detached),
@@ -75,10 +75,10 @@ fn hardening(fixture: &Fixture, variant: &str) -> Result<HardeningConfig, Fixtur
         Some("per_sample_detached") => (Projection::PerSample, GradientFlow::Detached),
         _ => return Err(fixture.layout(format!("'{variant}' is no known variant"))),
     };
-    Ok(HardeningConfig {
+    Ok(ClosedForm {
         projection,
         gradient,
-        ..HardeningConfig::released()
+        ..ClosedForm::official()
     })
 }
 
@@ -91,8 +91,7 @@ fn lambda(fixture: &Fixture, variant: &str) -> Result<f64, FixtureError> {
 
 /// Everything that the loss is computed from.
 struct Inputs {
-    heads: AlignmentHeads,
-    temperatures: Temperatures,
+    alignment: Alignment,
     fc_pos: Tensor<2>,
     fc_neg: Tensor<2>,
     rep_out_pos: Tensor<3>,
@@ -100,11 +99,26 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn read(fixture: &Fixture, device: &Device) -> Result<Self, FixtureError> {
+    fn read(
+        fixture: &Fixture,
+        hardening: ClosedForm,
+        placement: HardNegativePlacement,
+        device: &Device,
+    ) -> Result<Self, FixtureError> {
         let [projection_width, image_width] = fixture.dims("input.W_img")?;
         let [_, report_width] = fixture.dims("input.W_txt")?;
-        let mut heads =
-            AlignmentHeadsConfig::new(image_width, report_width, projection_width).init(device);
+        let config = AlignmentConfig {
+            projection_width,
+            pooling: Pooling::AllPositions,
+            hardening: Hardening::ClosedForm(hardening),
+            placement,
+            temperatures: TemperatureConfig {
+                pairs: fixture.scalar("input.temp_1")?,
+                hardened: fixture.scalar("input.temp_3")?,
+                ..TemperatureConfig::default()
+            },
+        };
+        let mut alignment = config.init(image_width, report_width, device);
         let linear = |name: &str| -> Result<Linear, FixtureError> {
             let weight = fixture.tensor::<2>(name, device)?.swap_dims(0, 1);
             Ok(Linear {
@@ -112,16 +126,10 @@ impl Inputs {
                 bias: None,
             })
         };
-        heads.image = linear("input.W_img")?;
-        heads.report = linear("input.W_txt")?;
-        let temperatures = TemperatureConfig {
-            pairs: fixture.scalar("input.temp_1")?,
-            hardened: fixture.scalar("input.temp_3")?,
-            ..TemperatureConfig::default()
-        };
+        alignment.heads.image = linear("input.W_img")?;
+        alignment.heads.report = linear("input.W_txt")?;
         Ok(Inputs {
-            heads,
-            temperatures: temperatures.init(device),
+            alignment,
             fc_pos: tracked(fixture.tensor("input.fc_pos", device)?),
             fc_neg: tracked(fixture.tensor("input.fc_neg", device)?),
             rep_out_pos: tracked(fixture.tensor("input.rep_out_pos", device)?),
@@ -130,24 +138,20 @@ impl Inputs {
     }
 
     fn negative_images(&self) -> Tensor<2> {
-        self.heads.embed_images(self.fc_neg.clone())
+        self.alignment.embed_images(self.fc_neg.clone())
     }
 
-    /// The embeddings, with the first negatives in the place of the hardened ones.
-    fn embed(&self) -> Similarities {
+    fn embed(&self) -> Embeddings {
         let reports = |hidden: &Tensor<3>| {
             let [batch, length, _] = hidden.dims();
             let mask = Tensor::ones([batch, length], &hidden.device());
-            let pooled = Pooling::AllPositions.pool(hidden.clone(), &mask);
-            self.heads.embed_reports(pooled)
+            self.alignment.embed_reports(hidden.clone(), &mask)
         };
-        let negative_reports = reports(&self.rep_out_neg);
-        Similarities {
-            images: self.heads.embed_images(self.fc_pos.clone()),
+        Embeddings {
+            images: self.alignment.embed_images(self.fc_pos.clone()),
             reports: reports(&self.rep_out_pos),
             negative_images: Some(self.negative_images()),
-            hardened: negative_reports.clone(),
-            negative_reports,
+            negative_reports: reports(&self.rep_out_neg),
         }
     }
 
@@ -161,15 +165,16 @@ impl Inputs {
             let gradient = linear.weight.grad(gradients)?;
             Some(flat(gradient.swap_dims(0, 1)))
         };
+        let (heads, temperatures) = (&self.alignment.heads, &self.alignment.temperatures);
         vec![
             ("fc_pos", self.fc_pos.grad(gradients).map(flat)),
             ("fc_neg", self.fc_neg.grad(gradients).map(flat)),
             ("rep_out_pos", self.rep_out_pos.grad(gradients).map(flat)),
             ("rep_out_neg", self.rep_out_neg.grad(gradients).map(flat)),
-            ("W_img", weight(&self.heads.image)),
-            ("W_txt", weight(&self.heads.report)),
-            ("temp_1", self.temperatures.pairs.grad(gradients)),
-            ("temp_3", self.temperatures.hardened.grad(gradients)),
+            ("W_img", weight(&heads.image)),
+            ("W_txt", weight(&heads.report)),
+            ("temp_1", temperatures.pairs.grad(gradients)),
+            ("temp_3", temperatures.hardened.grad(gradients)),
         ]
     }
 }
@@ -184,20 +189,18 @@ fn tracked<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 
 /// What does not depend on λ.
 fn common(fixture: &Fixture) -> Result<Vec<Check>, FixtureError> {
-    let inputs = Inputs::read(fixture, &Device::default())?;
+    // Under this placement the score matrix is that of one kind of pair.
+    let placement = HardNegativePlacement::Candidate;
+    let form = ClosedForm::official();
+    let inputs = Inputs::read(fixture, form, placement, &Device::default())?;
     let embeddings = inputs.embed();
-    // Without a hardened negative's place in it, the score matrix is that of one kind of pair.
     let pairs = |images: &Tensor<2>, reports: &Tensor<2>| {
-        let one_kind = Similarities {
+        let one_kind = Embeddings {
             images: images.clone(),
             reports: reports.clone(),
             ..embeddings.clone()
         };
-        contrastive_scores(
-            &one_kind,
-            &inputs.temperatures,
-            HardNegativePlacement::Candidate,
-        )
+        inputs.alignment.scores(&one_kind, reports, None)
     };
     let separation = image_separation_loss(embeddings.images.clone(), inputs.negative_images());
     let check = |name: &str, actual: Tensor<2>| {
@@ -228,32 +231,23 @@ fn common(fixture: &Fixture) -> Result<Vec<Check>, FixtureError> {
 fn case(
     fixture: &Fixture,
     variant: &str,
-    hardening: &HardeningConfig,
+    hardening: &ClosedForm,
 ) -> Result<(Vec<Check>, Vec<Check>), FixtureError> {
     let lambda = lambda(fixture, variant)?;
-    let inputs = Inputs::read(fixture, &Device::default().autodiff())?;
-    let mut embeddings = inputs.embed();
-    let harden_at = |lambda| {
-        harden(
-            embeddings.images.clone(),
-            embeddings.reports.clone(),
-            embeddings.negative_reports.clone(),
-            lambda,
-            hardening,
-        )
-    };
-    let projected = harden_at(0.0);
-    embeddings.hardened = harden_at(lambda);
-    let separation = image_separation_loss(embeddings.images.clone(), inputs.negative_images());
     let placement = HardNegativePlacement::DiagonalPenalty;
-    let contrastive = contrastive_loss(embeddings.clone(), &inputs.temperatures, placement);
+    let device = Device::default().autodiff();
+    let inputs = Inputs::read(fixture, *hardening, placement, &device)?;
+    let embeddings = inputs.embed();
+    let alignment = &inputs.alignment;
+    let projected = alignment.harden(&embeddings, None, 0.0);
+    let hardened = alignment.harden(&embeddings, None, lambda);
+    let separation = image_separation_loss(embeddings.images.clone(), inputs.negative_images());
+    let contrastive = alignment.loss(&embeddings, None, lambda).contrastive;
 
     let mut values = Vec::new();
     // Detaching changes no value, so files have none for those variants.
     if hardening.gradient == GradientFlow::Through {
-        let scores = |embeddings: &Similarities| {
-            contrastive_scores(embeddings, &inputs.temperatures, placement)
-        };
+        let scores = |embeddings: &Embeddings| alignment.scores(embeddings, &hardened, None);
         let mut value = |name: &str, actual: Tensor<2>| {
             let name = format!("{variant}.{name}");
             let golden = fixture.data(&name)?;
@@ -261,7 +255,7 @@ fn case(
             Ok::<_, FixtureError>(())
         };
         value("p", projected)?;
-        value("h_neg_embeds", embeddings.hardened.clone())?;
+        value("h_neg_embeds", hardened.clone())?;
         value("h_n_sim", scores(&penalty_alone(&embeddings)) * 3.0)?;
         value("fin_sim", scores(&embeddings))?;
         let name = format!("{variant}.l_cp");
@@ -293,8 +287,8 @@ fn case(
 }
 
 /// Embeddings whose score matrix is a third of the hardened negatives' penalty.
-fn penalty_alone(embeddings: &Similarities) -> Similarities {
-    Similarities {
+fn penalty_alone(embeddings: &Embeddings) -> Embeddings {
+    Embeddings {
         reports: embeddings.reports.zeros_like(),
         negative_reports: embeddings.negative_reports.zeros_like(),
         ..embeddings.clone()

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use ithn::import::{NamedTensors, collect_released, load_released};
-use ithn::models::{R2GenCmn, R2GenCmnConfig};
+use ithn::models::{ImageFeature, R2GenCmn, R2GenCmnConfig};
 use ithn::plugin::{Ithn, IthnConfig};
 use ithn_backbone::{BatchNormConfig, BlockKind, ResNetConfig};
 use ithn_decoder::TransformerConfig;
@@ -38,6 +38,7 @@ impl ModelOptions {
                 .with_attention_dropout(0.0),
         )
         .with_visual_dropout(0.0)
+        .with_image_feature(ImageFeature::Backbone)
     }
 
     /// The model around a generator's golden weights, with an untrained backbone of the right
@@ -55,7 +56,7 @@ impl ModelOptions {
             .map_or(0, |logits| logits.shape().to_vec()[0]);
         let backbone = ResNetConfig::narrow(self.d_vf, vec![1]);
         let generator = self.generator(backbone).init(vocabulary, 1, device);
-        let ithn = IthnConfig::released().init(generator, device);
+        let ithn = IthnConfig::official().init(generator, device);
         let mut tensors = collect_released(&ithn);
         tensors.extend(weights.tensors);
         let weights = NamedTensors {

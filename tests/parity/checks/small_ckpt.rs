@@ -82,7 +82,7 @@ impl Golden {
         let check = Check::equal(FAMILY, "sizes inferred from the tensors", &[same], &[true]);
         let config = IthnConfig {
             projection_width: sizes.projection_width,
-            ..IthnConfig::released()
+            ..IthnConfig::official()
         };
         let generator = sizes
             .generator
@@ -118,10 +118,10 @@ impl Golden {
         let features =
             generator.backbone_features(StudyBatch::new(precision.tensor(self.images(&pool)?)));
         let checks = vec![
-            self.compare("patch_feats", features.patches.clone())?,
+            self.compare("patch_feats", features.patches.values.clone())?,
             self.compare("avg_feats", features.pooled)?,
         ];
-        Ok((checks, features.patches))
+        Ok((checks, features.patches.values))
     }
 
     fn compare<const D: usize>(

@@ -3,6 +3,7 @@ use std::str::FromStr;
 use ithn_backbone::ResNetConfig;
 use ithn_data::Cleaning;
 use ithn_decoder::TransformerConfig;
+use ithn_generator::config::{Fraction, NonNegative};
 use ithn_memory::CrossModalMemoryConfig;
 use ithn_negatives::HardnessSchedule;
 use ithn_search::SearchConfig;
@@ -107,9 +108,9 @@ fn phantom() -> ExperimentConfig {
         },
         negatives: Negatives::Ithn,
         hardness: HardnessSchedule::FractionOfTraining {
-            from: 0.1,
-            to: 0.7,
-            hardness: 0.8,
+            from: Fraction::literal(0.1),
+            to: Fraction::literal(0.7),
+            hardness: Fraction::literal(0.8),
         },
         training: TrainingConfig {
             epochs: 5,
@@ -169,7 +170,9 @@ fn published(preset: Preset) -> ExperimentConfig {
         model: published_model(if mimic { 1 } else { 2 }, ImageFeature::Encoder),
         ithn: IthnConfig::default(),
         negatives: Negatives::Ithn,
-        hardness: HardnessSchedule::PerEpoch { alpha: 0.01 },
+        hardness: HardnessSchedule::PerEpoch {
+            alpha: NonNegative::literal(0.01),
+        },
         training: TrainingConfig {
             epochs: 100,
             batch_size: 16,
@@ -211,7 +214,7 @@ fn published(preset: Preset) -> ExperimentConfig {
 fn released(preset: Preset) -> ExperimentConfig {
     let mut config = published(preset);
     config.model = published_model(1, ImageFeature::Backbone);
-    config.ithn = IthnConfig::released();
+    config.ithn = IthnConfig::official();
     config.images.augmentation = Augmentation::RandomCrop {
         shorter_side: 256,
         horizontal_flip: true,
@@ -232,7 +235,7 @@ fn mimic_text() -> TextConfig {
 mod tests {
     use super::*;
     use ithn_alignment::{HardNegativePlacement, Pooling, TemperatureTraining};
-    use ithn_negatives::{GradientFlow, HardeningRange, NegativeNorm, Projection};
+    use ithn_negatives::{ClosedForm, Hardening};
     use ithn_plugin::TextPath;
 
     #[test]
@@ -255,11 +258,9 @@ mod tests {
             (Preset::OfficialMimicCxr, Cleaning::MimicCxr, 10, 3, 9153),
         ] {
             let config = preset.config();
-            let hardening = &config.ithn.hardening;
-            assert_eq!(hardening.projection, Projection::BatchMixed);
-            assert_eq!(hardening.gradient, GradientFlow::Through);
-            assert_eq!(hardening.range, HardeningRange::Line);
-            assert_eq!(hardening.norm, NegativeNorm::AsIs);
+            let official = Hardening::ClosedForm(ClosedForm::official());
+            assert_eq!(config.ithn.hardening, official);
+            assert!(!config.ithn.mask_equal_reports);
             assert_eq!(config.ithn.pooling, Pooling::AllPositions);
             assert_eq!(config.ithn.text_path, TextPath::WithImage);
             assert_eq!(
@@ -272,7 +273,8 @@ mod tests {
             );
             assert_eq!(config.ithn.projection_width, 512);
             assert_eq!(config.negatives, Negatives::Ithn);
-            assert_eq!(config.hardness, HardnessSchedule::PerEpoch { alpha: 0.01 });
+            let alpha = NonNegative::literal(0.01);
+            assert_eq!(config.hardness, HardnessSchedule::PerEpoch { alpha });
             assert_eq!(config.model, published_model(1, ImageFeature::Backbone));
             assert_eq!(
                 config.images.augmentation,
@@ -310,8 +312,9 @@ mod tests {
     fn our_presets_are_what_the_method_means() {
         for preset in [Preset::IuXray, Preset::MimicCxr] {
             let config = preset.config();
-            assert_eq!(config.ithn.hardening.projection, Projection::PerSample);
-            assert_eq!(config.ithn.hardening.gradient, GradientFlow::Detached);
+            let published = Hardening::ClosedForm(ClosedForm::default());
+            assert_eq!(config.ithn.hardening, published);
+            assert!(config.ithn.mask_equal_reports);
             assert_eq!(config.ithn.pooling, Pooling::ReportTokens);
             assert_eq!(
                 config.images.augmentation,

@@ -72,6 +72,7 @@ impl ExperimentConfig {
 mod tests {
     use super::*;
     use crate::config::Preset;
+    use ithn_generator::config::NonNegative;
     use ithn_plugin::TextPath;
 
     fn set(settings: &[&str]) -> Result<ExperimentConfig, ConfigError> {
@@ -83,7 +84,7 @@ mod tests {
     fn settings_reach_every_depth_and_nothing_else() {
         let mut expected = Preset::Phantom.config();
         expected.training.epochs = 3;
-        expected.ithn.weights.contrastive = 0.25;
+        expected.ithn.weights.contrastive = NonNegative::literal(0.25);
         expected.ithn.text_path = TextPath::WithImage;
         expected.training.guards.largest_gradient_norm = Some(1.0);
         assert_eq!(

@@ -3,7 +3,7 @@ use ithn_decoder::TransformerConfig;
 use ithn_memory::CrossModalMemoryConfig;
 
 use super::tensors::{ImportError, NamedTensors};
-use ithn_models::R2GenCmnConfig;
+use ithn_models::{ImageFeature, R2GenCmnConfig};
 
 /// Where the released state keeps the backbone.
 const BACKBONE: &str = "visual_extractor.model";
@@ -98,7 +98,8 @@ pub fn infer_released(
             backbone,
             CrossModalMemoryConfig::new(rows, d_model, heads, top_k),
             TransformerConfig::new(d_model, d_ff, heads, layers),
-        ),
+        )
+        .with_image_feature(ImageFeature::Backbone),
         vocabulary,
         views: pooled / channels,
         projection_width,
@@ -207,7 +208,7 @@ mod tests {
         let device = Device::default();
         let ithn = IthnConfig {
             projection_width: 6,
-            ..IthnConfig::released()
+            ..IthnConfig::official()
         };
         NamedTensors {
             path: PathBuf::from("model.pth"),
@@ -221,6 +222,7 @@ mod tests {
             CrossModalMemoryConfig::new(12, 8, 2, 3),
             TransformerConfig::new(8, 10, 2, 2),
         )
+        .with_image_feature(ImageFeature::Backbone)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Resized images on disk, so that an epoch reads bytes instead of decoding JPEGs.
+//! A disk cache of resized images: epochs read bytes instead of decoding JPEGs.
 
 mod shard;
 
@@ -11,24 +11,23 @@ use rayon::prelude::*;
 use self::shard::{Entry, Shard, is_shard, write_shard};
 use crate::error::DataError;
 use crate::exclusion::OnBadStudy;
-use crate::image::{DecodedImage, decode_image, image_error};
+use crate::image::decode_image;
+use crate::pixels::{DecodedImage, image_error};
 use crate::replace::FileStamp;
 use crate::transform::{ImageTransform, Preparation};
 
-/// Images that are decoded before a shard of each kind is written: the work that an interruption
-/// costs.
+/// Images per shard, which bounds the work that an interruption loses.
 const PER_SHARD: usize = 512;
 
 /// A folder of decoded and resized images.
 ///
-/// What is kept is what [`ImageTransform::prepare`] makes, bit for bit: for training the image resized
-/// to its shorter side, of which every epoch cuts another square, and for evaluation the square. (One
-/// cannot be had from the other: resizing twice is not resizing once.) Images lie in shards of a few
-/// hundred, read in place; the system keeps in memory what it has room for, shared by all runs.
+/// Stores the output of [`ImageTransform::prepare`] bit for bit: for training the image with its shorter
+/// side resized, for evaluation the square. (Neither derives from the other: resizing twice differs from
+/// resizing once.) Images lie in shards of a few hundred, read in place through the page cache, which all
+/// runs share.
 ///
-/// A shard appears whole or not at all, so a building that is interrupted continues with the next
-/// shard. An image is taken only while its source has the size and time of change it had, and its
-/// bytes their checksum.
+/// Shards are written atomically, so an interrupted build continues with the next shard. An image is
+/// used only if its source has the same size and modification time and its bytes match their checksum.
 #[derive(Debug, Default)]
 pub struct ImageCache {
     folder: PathBuf,
@@ -36,14 +35,14 @@ pub struct ImageCache {
     places: HashMap<Preparation, HashMap<PathBuf, Vec<Place>>>,
 }
 
-/// Where an image lies.
+/// Location of an image.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     shard: usize,
     entry: usize,
 }
 
-/// An image and what it will be transformed by.
+/// An image and the transforms to cache it for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheRequest {
     /// The image file.
@@ -52,18 +51,18 @@ pub struct CacheRequest {
     pub transforms: Vec<ImageTransform>,
 }
 
-/// What [`ImageCache::complete`] found and did, in images per transform.
+/// Outcome of [`ImageCache::complete`], in images per transform.
 #[derive(Debug, Default)]
 pub struct CacheReport {
-    /// Those that were there.
+    /// Images found in the cache.
     pub reused: usize,
-    /// Those that were decoded now.
+    /// Images decoded and added.
     pub added: usize,
     /// Files that cannot be decoded, under [`OnBadStudy::Skip`].
     pub failed: Vec<(PathBuf, DataError)>,
 }
 
-/// A file that lacks some preparations.
+/// A file that the cache lacks some preparations of.
 struct Missing<'a> {
     path: &'a Path,
     key: PathBuf,
@@ -72,7 +71,7 @@ struct Missing<'a> {
 }
 
 impl ImageCache {
-    /// Opens a cache, or begins one; reads the shards' indices.
+    /// Opens or creates a cache and reads the indices of its shards.
     ///
     /// # Errors
     ///
@@ -114,13 +113,13 @@ impl ImageCache {
         &self.shards[place.shard].entries[place.entry]
     }
 
-    /// Decodes, on all cores, what is asked for and not there or no longer as its source is;
-    /// `progress` hears how many files of how many are done.
+    /// Decodes requested images that are missing or stale, on all cores; calls `progress` with the
+    /// numbers of files done and in total.
     ///
     /// # Errors
     ///
-    /// If a shard cannot be written. Also if an image is missing or cannot be decoded, unless such
-    /// are skipped; then they are in the report.
+    /// If a shard cannot be written. Under [`OnBadStudy::Stop`] also if an image is missing or cannot be
+    /// decoded; under [`OnBadStudy::Skip`] such images are in the report.
     pub fn complete(
         &mut self,
         requests: &[CacheRequest],
@@ -160,7 +159,7 @@ impl ImageCache {
         Ok(report)
     }
 
-    /// What a request still needs; forgets images of the source as it was.
+    /// What a request still needs; forgets stale images of its source.
     fn missing<'a>(
         &mut self,
         request: &'a CacheRequest,
@@ -191,7 +190,7 @@ impl ImageCache {
         })
     }
 
-    /// Decodes some files and writes a shard of each preparation; returns those that failed.
+    /// Decodes files and writes one shard per preparation; returns the files that failed.
     fn add(
         &mut self,
         some: &[Missing<'_>],
@@ -227,11 +226,11 @@ impl ImageCache {
         Ok(failures)
     }
 
-    /// The prepared image of a file; `None` if it is not kept.
+    /// The prepared image of a file; `None` if it is not cached.
     ///
     /// # Errors
     ///
-    /// [`DataError::Cache`] if its bytes cannot be read or have another checksum.
+    /// [`DataError::Cache`] if its bytes cannot be read or fail their checksum.
     pub fn get(
         &self,
         path: &Path,
@@ -246,7 +245,7 @@ impl ImageCache {
     }
 }
 
-/// The name under which an image is kept: its absolute path.
+/// The key of an image: its absolute path.
 fn key(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::image::{DecodedImage, MAX_SIDE};
+use crate::pixels::{DecodedImage, MAX_SIDE};
 use crate::replace::{FileStamp, replace_file};
 use crate::transform::Preparation;
 
-/// First bytes of a shard: name and version of the format.
+/// Magic bytes of a shard: name and version of the format.
 const MAGIC: &[u8; 8] = b"ITHNIMG1";
 
 /// Magic, length of the index (u64), its CRC-32 (u32), both little-endian; then the index as JSON,
 /// then the pixels.
 const HEADER: u64 = 20;
 
-/// Bytes that an index may have: a thousand times what 512 images need.
+/// Longest index in bytes, a thousand times what 512 images need.
 const MAX_INDEX: u64 = 1 << 28;
 
 /// A file of prepared images, open for reading.
@@ -24,9 +24,9 @@ const MAX_INDEX: u64 = 1 << 28;
 pub(super) struct Shard {
     path: PathBuf,
     file: File,
-    /// Where the pixels begin.
+    /// Offset of the pixels in the file.
     pixels: u64,
-    /// What its images are prepared for.
+    /// Preparation of its images.
     pub preparation: Preparation,
     /// Its images.
     pub entries: Vec<Entry>,
@@ -38,15 +38,15 @@ struct Index {
     images: Vec<Entry>,
 }
 
-/// A prepared image, and the file that it was made from.
+/// A prepared image and its source file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
     /// Absolute path of the source.
     pub source: String,
-    /// The source as it was.
+    /// Size and modification time of the source.
     #[serde(flatten)]
     pub stamp: FileStamp,
-    /// From the first pixel byte of the shard.
+    /// Offset from the first pixel byte of the shard.
     offset: u64,
     width: usize,
     height: usize,
@@ -60,14 +60,14 @@ impl Entry {
     }
 }
 
-/// Whether a file is called as shards are.
+/// Whether a file has the name of a shard.
 pub(super) fn is_shard(path: &Path) -> bool {
     path.file_name()
         .and_then(|name| name.to_str())
         .is_some_and(|name| name.ends_with(".images") && !name.starts_with('.'))
 }
 
-/// Writes prepared images as a shard, named by its content; returns its path.
+/// Writes prepared images as a shard named by a hash of its index; returns its path.
 pub(super) fn write_shard<'a>(
     folder: &Path,
     preparation: Preparation,
@@ -116,7 +116,7 @@ pub(super) fn write_shard<'a>(
 }
 
 impl Shard {
-    /// Opens a shard and checks its header, its index and that all its pixels are there.
+    /// Opens a shard; checks its header, index and length.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
         let damaged = |reason: &str| DataError::Cache {
             path: path.to_owned(),
@@ -173,7 +173,7 @@ impl Shard {
         })
     }
 
-    /// Reads one image, in place and from any thread.
+    /// Reads one image at its offset; safe from any thread.
     pub(super) fn read(&self, entry: &Entry) -> Result<DecodedImage, DataError> {
         let mut pixels = vec![0; entry.len()];
         read_exact_at(&self.file, &mut pixels, self.pixels + entry.offset)

@@ -1,13 +1,13 @@
-/// Bytes that a decoder may take for one film.
+/// Most bytes that decoding one film may take.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// What a decoder keeps for every pixel, precinct, code-block and layer of a code-block, generously.
+/// Upper bounds of what a decoder allocates per pixel, precinct, code-block and layer of a code-block.
 const BYTES_PER_PIXEL: u64 = 16;
 const BYTES_PER_PRECINCT: u64 = 192;
 const BYTES_PER_BLOCK: u64 = 96;
 const BYTES_PER_LAYER: u64 = 32;
 
-/// Tiles that the format can number.
+/// Most tiles that the format can number.
 const MAX_TILES: u64 = 65_535;
 
 const START: u16 = 0xFF4F;
@@ -17,32 +17,34 @@ const COMPONENT_CODING_STYLE: u16 = 0xFF53;
 const START_OF_TILE_PART: u16 = 0xFF90;
 const START_OF_DATA: u16 = 0xFF93;
 
-/// What the main header of a JPEG 2000 codestream says of its values.
+/// Sample format of a JPEG 2000 codestream, from its main header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Codestream {
     /// Bits per value.
     pub(super) precision: u8,
     /// Whether values are two's complement.
     pub(super) is_signed: bool,
+    /// Whether its wavelet is the reversible 5/3 one, not 9/7.
+    pub(super) is_reversible: bool,
 }
 
-/// Width and height of a tile, which is never larger than the image.
+/// Width and height of a tile, clipped to the image.
 struct TileSize {
     width: u64,
     height: u64,
 }
 
 impl Codestream {
-    /// Reads the headers of a codestream (ITU-T T.800, annex A) and refuses one whose only component
-    /// is not `width · height`, or that is cut into so many pieces that their bookkeeping would not
-    /// be borne: a decoder allocates both before it looks at any data.
+    /// Reads the headers of a codestream (ITU-T T.800, annex A). Rejects any but one component of
+    /// `width · height`, and partitions into more pieces than memory allows: a decoder allocates both
+    /// before it reads any data.
     pub(super) fn check(data: &[u8], width: usize, height: usize) -> Result<Self, String> {
         let short = || "its JPEG 2000 data is cut short in a header".to_owned();
         if half(data, 0) != Some(START) || half(data, 2) != Some(SIZE) {
             return Err("it has no JPEG 2000 codestream".to_owned());
         }
         let mut at = 4 + usize::from(half(data, 4).ok_or_else(short)?);
-        let (codestream, tile) = read_size(data, width, height)?;
+        let (mut codestream, tile) = read_size(data, width, height)?;
         let mut pieces = None;
         loop {
             match half(data, at).ok_or_else(short)? {
@@ -53,6 +55,7 @@ impl Codestream {
                 marker => {
                     if marker == CODING_STYLE {
                         pieces = Some(piece_bytes(data, at + 4, &tile).ok_or_else(short)?);
+                        codestream.is_reversible = data.get(at + 13) == Some(&1);
                     }
                     at = after_segment(data, at, marker).ok_or_else(short)?;
                 }
@@ -111,6 +114,7 @@ fn read_size(data: &[u8], width: usize, height: usize) -> Result<(Codestream, Ti
         Codestream {
             precision,
             is_signed: depth & 0x80 != 0,
+            is_reversible: false,
         },
         TileSize {
             width: tile_width.min(width as u64),
@@ -119,7 +123,7 @@ fn read_size(data: &[u8], width: usize, height: usize) -> Result<(Codestream, Ti
     ))
 }
 
-/// About what the precincts and code-blocks of one tile take, by its coding style (COD).
+/// Estimates the bytes for precincts and code-blocks of one tile from its coding style (COD).
 fn piece_bytes(data: &[u8], at: usize, tile: &TileSize) -> Option<u64> {
     let byte = |offset: usize| data.get(at + offset).copied().map(u64::from);
     let has_precincts = byte(0)? & 1 != 0;
@@ -150,7 +154,7 @@ fn piece_bytes(data: &[u8], at: usize, tile: &TileSize) -> Option<u64> {
     Some(bytes)
 }
 
-/// Refuses a tile-part that changes the coding style; gives where the next one begins.
+/// Rejects a tile-part that changes the coding style; returns the offset of the next one.
 fn check_tile_part(data: &[u8], start: usize) -> Result<usize, String> {
     let broken = || "its JPEG 2000 data has a broken tile-part".to_owned();
     let end = match word(data, start + 6).ok_or_else(broken)? {
@@ -172,10 +176,10 @@ fn check_tile_part(data: &[u8], start: usize) -> Result<usize, String> {
     }
 }
 
-/// Where the marker segment at `at` ends.
+/// End of the marker segment at `at`.
 fn after_segment(data: &[u8], at: usize, marker: u16) -> Option<usize> {
     match marker {
-        // These stand alone.
+        // Markers without a segment.
         0xFF30..=0xFF3F => Some(at + 2),
         0xFF40..=0xFFFF => Some(at + 2 + usize::from(half(data, at + 2)?.max(2))),
         _ => None,
@@ -211,6 +215,7 @@ mod tests {
         let expected = Codestream {
             precision: 12,
             is_signed: false,
+            is_reversible: true,
         };
         assert_eq!(Codestream::check(SOUND, 56, 40), Ok(expected));
     }

@@ -1,16 +1,20 @@
-use super::PixelHeader;
-use super::jpeg::JpegFrame;
-use super::samples::with_sign;
+use super::header::PixelHeader;
+use super::jpeg::{JpegFrame, near_of};
+use super::samples::Samples;
 
-/// Decodes JPEG-LS data (ITU-T T.87), lossless or near-lossless, to `height · width` values.
-pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Vec<i32>, String> {
+/// Decodes JPEG-LS data (ITU-T T.87), lossless or near-lossless, to `height · width` words.
+pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Samples, String> {
     let frame = JpegFrame::read(data, header)?;
-    let (values, _, _) = jpegls::decode(data, header.width as u32, header.height as u32)
+    let (words, _, _) = jpegls::decode(data, header.width as u32, header.height as u32)
         .map_err(|error| format!("its JPEG-LS data is broken: {error}"))?;
-    Ok(values
-        .into_iter()
-        .map(|value| with_sign(i32::from(value), frame.precision, header.is_signed))
-        .collect())
+    if words.len() != header.width * header.height {
+        return Err("its JPEG-LS data decodes to another size than it claims".to_owned());
+    }
+    Ok(Samples {
+        words,
+        precision: u32::from(frame.precision),
+        is_lossy: near_of(data) > 0,
+    })
 }
 
 #[cfg(test)]
@@ -19,7 +23,8 @@ mod tests {
     use crate::dicom::samples::film;
 
     fn decoded(data: &[u8], is_signed: bool) -> Vec<i32> {
-        decode(data, &film::header(is_signed)).expect("decodable")
+        let samples = decode(data, &film::header(is_signed)).expect("decodable");
+        film::of(&samples, is_signed)
     }
 
     #[test]
@@ -48,6 +53,7 @@ mod tests {
             .map(|(value, wanted)| (value - wanted).abs())
             .max();
         assert_eq!(off, Some(3));
+        assert_eq!(near_of(near), 3);
     }
 
     #[test]

@@ -1,112 +1,91 @@
-use dicom_object::DefaultDicomObject;
-use dicom_pixeldata::{DecodedPixelData, PixelDecoder};
+use super::elements::{Encoding, Value};
+use super::header::PixelHeader;
 
-use super::jpeg::JpegFrame;
-use super::{PIXEL_DATA, PixelHeader, jpeg_ls, jpeg2000, with_causes};
-
-/// The transfer syntax of run lengths.
-const RUN_LENGTHS: &str = "1.2.840.10008.1.2.5";
-
-/// The raw values of a film, `height · width` of them, whatever they are wrapped in.
-pub(super) fn read(object: &DefaultDicomObject, header: &PixelHeader) -> Result<Vec<i32>, String> {
-    let syntax = object.meta().transfer_syntax.trim_end_matches(['\0', ' ']);
-    let Some(element) = object.get(PIXEL_DATA) else {
-        return Err("it has no PixelData".to_owned());
-    };
-    let fragments = element.value().fragments();
-    match syntax {
-        "1.2.840.10008.1.2.4.80" | "1.2.840.10008.1.2.4.81" => {
-            jpeg_ls::decode(&joined(fragments)?, header)
-        }
-        "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.91" => {
-            jpeg2000::decode(&joined(fragments)?, header)
-        }
-        _ => {
-            let start = fragments.and_then(|all| all.first());
-            match start {
-                Some(start) if syntax == RUN_LENGTHS => check_segments(start, header)?,
-                Some(start) if start.starts_with(&[0xFF, 0xD8]) => {
-                    JpegFrame::read(start, header)?;
-                }
-                _ => {}
-            }
-            let pixels = object.decode_pixel_data_frame(0).map_err(|error| {
-                format!(
-                    "{} (transfer syntax {syntax}; `gdcmconv --raw` rewrites a film without compression)",
-                    with_causes(&error)
-                )
-            })?;
-            unpacked(&pixels, header)
-        }
-    }
+/// Decoded pixels as `height · width` words.
+#[derive(Debug)]
+pub(super) struct Samples {
+    pub(super) words: Vec<u16>,
+    /// Bits per word: those allocated, or the codec's precision.
+    pub(super) precision: u32,
+    /// Whether values may have errors, which may exceed the bits stored.
+    pub(super) is_lossy: bool,
 }
 
-/// Refuses run lengths (PS3.5, annex G) that are not one segment for every byte of a value: a decoder
-/// makes room for as many segments as the header claims.
-fn check_segments(data: &[u8], header: &PixelHeader) -> Result<(), String> {
-    let word = |index: usize| {
-        let bytes = data.get(4 * index..4 * index + 4)?;
-        Some(u32::from_le_bytes(bytes.try_into().ok()?))
-    };
-    let segments = header.bits_allocated / 8;
-    let begins =
-        |index: usize| word(index).is_some_and(|at| (64..data.len()).contains(&(at as usize)));
-    if word(0) == Some(segments) && (1..=segments as usize).all(begins) {
-        Ok(())
-    } else {
-        Err(format!("its run lengths are not in {segments} segments"))
+impl Samples {
+    /// Reads uncompressed pixels.
+    pub(super) fn native(
+        pixels: &Value<'_>,
+        header: &PixelHeader,
+        encoding: Encoding,
+    ) -> Result<Self, String> {
+        let wanted = header.native_length();
+        let Some(bytes) = pixels.bytes.get(..wanted) else {
+            return Err(format!(
+                "its pixels are {} bytes where {wanted} are needed: the file is cut short or its \
+                 size is wrong",
+                pixels.bytes.len()
+            ));
+        };
+        // Big-endian words hold two 8-bit pixels each.
+        let is_swapped = encoding.is_big && pixels.kind == Some(*b"OW");
+        let words = match header.bits_allocated {
+            8 if is_swapped => (0..wanted)
+                .map(|at| u16::from(pixels.bytes.get(at ^ 1).copied().unwrap_or(bytes[at])))
+                .collect(),
+            8 => bytes.iter().copied().map(u16::from).collect(),
+            _ => bytes
+                .chunks_exact(2)
+                .map(|pair| match encoding.is_big {
+                    true => u16::from_be_bytes([pair[0], pair[1]]),
+                    false => u16::from_le_bytes([pair[0], pair[1]]),
+                })
+                .collect(),
+        };
+        Ok(Samples {
+            words,
+            precision: header.bits_allocated,
+            is_lossy: false,
+        })
     }
-}
 
-/// The one frame, of however many fragments.
-fn joined(fragments: Option<&[Vec<u8>]>) -> Result<Vec<u8>, String> {
-    match fragments {
-        Some(fragments) => Ok(fragments.concat()),
-        None => Err("its pixels are not in fragments, as its transfer syntax wants".to_owned()),
+    /// The value of a word (PS3.5, 8.1.1): the `BitsStored` bits up to `HighBit`, of which the highest is
+    /// the sign. `None` if it is padding.
+    pub(super) fn value(&self, word: u16, header: &PixelHeader) -> Option<i32> {
+        let word = i32::from(word);
+        let stored = header.bits_stored.min(self.precision);
+        // A codec with fewer bits stores the value alone.
+        let shift = match self.precision > header.high_bit {
+            true => header.high_bit + 1 - stored,
+            false => 0,
+        };
+        let greatest = (1 << stored) - 1;
+        let bits = match self.is_lossy {
+            true => (word >> shift).min(greatest),
+            false => (word >> shift) & greatest,
+        };
+        let value = with_sign(bits, stored, header.is_signed);
+        let is_padding = header.padding.is_some_and(|(least, greatest)| {
+            // A padding value beyond the bits stored occurs in whole words only.
+            let whole = with_sign(word, self.precision, header.is_signed);
+            (least..=greatest).contains(&value) || (least..=greatest).contains(&whole)
+        });
+        (!is_padding).then_some(value)
     }
 }
 
 /// A value of `precision` bits, in two's complement if `is_signed`.
-pub(super) fn with_sign(value: i32, precision: u8, is_signed: bool) -> i32 {
-    let unused = 32 - u32::from(precision);
-    if is_signed {
-        (value << unused) >> unused
-    } else {
-        value
+fn with_sign(value: i32, precision: u32, is_signed: bool) -> i32 {
+    let unused = 32 - precision;
+    match is_signed {
+        true => (value << unused) >> unused,
+        false => value,
     }
-}
-
-fn unpacked(pixels: &DecodedPixelData<'_>, header: &PixelHeader) -> Result<Vec<i32>, String> {
-    let mut values: Vec<i32> = match (header.bits_allocated, header.is_signed) {
-        (8, false) => pixels.data().iter().copied().map(i32::from).collect(),
-        (8, true) => pixels
-            .data()
-            .iter()
-            .map(|&value| i32::from(value as i8))
-            .collect(),
-        (_, false) => pixels.data_ow().into_iter().map(i32::from).collect(),
-        (_, true) => pixels
-            .data_ow()
-            .into_iter()
-            .map(|value| i32::from(value as i16))
-            .collect(),
-    };
-    let wanted = header.width * header.height;
-    // A byte may follow, to make the length even.
-    if values.len() < wanted || values.len() > wanted + 1 {
-        return Err(format!(
-            "it has {} values where {wanted} are needed",
-            values.len()
-        ));
-    }
-    values.truncate(wanted);
-    Ok(values)
 }
 
 /// The film in `tests/fixtures/codestreams`, by the formula it was encoded from.
 #[cfg(test)]
 pub(super) mod film {
-    use super::PixelHeader;
+    use super::{PixelHeader, Samples};
 
     const WIDTH: i32 = 56;
     const HEIGHT: i32 = 40;
@@ -116,9 +95,21 @@ pub(super) mod film {
             width: WIDTH as usize,
             height: HEIGHT as usize,
             bits_allocated: 16,
+            bits_stored: 16,
+            high_bit: 15,
             is_signed,
             is_inverted: false,
+            padding: None,
         }
+    }
+
+    pub(in crate::dicom) fn of(samples: &Samples, is_signed: bool) -> Vec<i32> {
+        let header = header(is_signed);
+        let values = samples
+            .words
+            .iter()
+            .map(|&word| samples.value(word, &header));
+        values.map(|value| value.expect("no padding")).collect()
     }
 
     pub(in crate::dicom) fn values() -> Vec<i32> {
@@ -133,5 +124,80 @@ pub(super) mod film {
                 }
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(precision: u32, is_lossy: bool) -> Samples {
+        Samples {
+            words: Vec::new(),
+            precision,
+            is_lossy,
+        }
+    }
+
+    fn twelve_bits(is_signed: bool) -> PixelHeader {
+        PixelHeader {
+            bits_stored: 12,
+            high_bit: 11,
+            ..film::header(is_signed)
+        }
+    }
+
+    #[test]
+    fn bits_outside_those_stored_are_none_of_a_value() {
+        let native = samples(16, false);
+        assert_eq!(native.value(0xA123, &twelve_bits(false)), Some(0x123));
+        let aligned_high = PixelHeader {
+            high_bit: 15,
+            ..twelve_bits(false)
+        };
+        assert_eq!(native.value(0x123A, &aligned_high), Some(0x123));
+        // A codec of twelve bits has nothing around them.
+        assert_eq!(samples(12, false).value(0x123, &aligned_high), Some(0x123));
+    }
+
+    #[test]
+    fn the_sign_is_the_highest_bit_stored() {
+        for precision in [12, 16] {
+            let samples = samples(precision, false);
+            assert_eq!(samples.value(0x800, &twelve_bits(true)), Some(-2048));
+            assert_eq!(samples.value(0x7FF, &twelve_bits(true)), Some(2047));
+        }
+        // Extended or not, it is the same.
+        assert_eq!(
+            samples(16, false).value(0xF800, &twelve_bits(true)),
+            Some(-2048)
+        );
+        // A codec may have fewer bits than are stored.
+        assert_eq!(
+            samples(12, false).value(0x800, &film::header(true)),
+            Some(-2048)
+        );
+    }
+
+    #[test]
+    fn what_a_lossy_codec_overshoots_is_not_wrapped() {
+        let lossy = samples(16, true);
+        assert_eq!(lossy.value(4099, &twelve_bits(false)), Some(4095));
+    }
+
+    #[test]
+    fn padding_has_no_value() {
+        let padded = |padding, is_signed| PixelHeader {
+            padding: Some(padding),
+            ..twelve_bits(is_signed)
+        };
+        let native = samples(16, false);
+        let out_of_range = padded((65_535, 65_535), false);
+        assert_eq!(native.value(0xFFFF, &out_of_range), None);
+        assert_eq!(native.value(0x0FFF, &out_of_range), Some(4095));
+        let range = padded((-2048, -2000), true);
+        assert_eq!(native.value(0x0801, &range), None);
+        assert_eq!(native.value(0xF830, &range), None);
+        assert_eq!(native.value(0xF831, &range), Some(-1999));
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
 use std::path::Path;
 
 use super::MimicOptions;
@@ -8,7 +9,7 @@ use crate::labels::{CHEXPERT_LABELS, Label, Labels};
 use crate::study::Split;
 use crate::table::Table;
 
-/// What MIMIC-CXR-JPG's tables say of every study.
+/// The tables of MIMIC-CXR-JPG, by study.
 pub(crate) struct MimicIndex {
     /// By study id, without its `s`.
     pub studies: BTreeMap<String, IndexedStudy>,
@@ -27,26 +28,20 @@ pub(crate) struct IndexedStudy {
 }
 
 impl MimicIndex {
-    /// Reads the tables below `root`; broken rows meet the policy of `exclusions`.
+    /// Reads the tables in `root`; broken rows follow the policy of `exclusions`.
     pub fn read(
         root: &Path,
         options: &MimicOptions,
         exclusions: &mut Exclusions,
     ) -> Result<Self, DataError> {
-        if !root.is_dir() {
-            return Err(DataError::Layout {
-                path: root.to_owned(),
-                layout: "MIMIC-CXR-JPG",
-                missing: "such folder".to_owned(),
-            });
-        }
+        fs::read_dir(root).map_err(DataError::io("cannot read folder", root))?;
         let views = read_views(root, options, exclusions)?;
         let mut studies = read_split(root, options, &views, exclusions)?;
         for study in studies.values_mut() {
             study.images.sort();
         }
         let labels = read_labels(root, exclusions)?;
-        // A study with a broken row is left out whole, not one image or its labels short.
+        // Exclude a study with any broken row: it would lack an image or its labels.
         for exclusion in exclusions.list() {
             studies.remove(exclusion.study.trim_start_matches('s'));
         }
@@ -62,7 +57,7 @@ fn needed(root: &Path, name: &str) -> Result<Table, DataError> {
     })
 }
 
-/// Calls `visit` with every row; one that it refuses is a broken study.
+/// Calls `visit` for every row; a row with an error excludes its study.
 fn visit_rows(
     table: Table,
     study: usize,
@@ -70,7 +65,7 @@ fn visit_rows(
     visit: impl FnMut(&crate::table::Row) -> Result<(), String>,
 ) -> Result<(), DataError> {
     table.for_each_or(visit, |row, error| {
-        let study = row.map_or_else(String::new, |row| format!("s{}", row.get(study)));
+        let study = row.map_or_else(String::new, |row| format!("s{}", row.id(study)));
         exclusions.broken(&study, ExclusionReason::BadRow, error)
     })
 }
@@ -112,15 +107,15 @@ fn read_split(
     let mut seen = HashSet::new();
     visit_rows(table, study, exclusions, |row| {
         let split = parse_split(row.get(split))?;
-        for column in [dicom, study, subject] {
-            check_identifier(row.get(column))?;
+        for identifier in [row.get(dicom), row.id(study), row.id(subject)] {
+            check_identifier(identifier)?;
         }
-        if let Some(known) = studies.get(row.get(study)) {
+        if let Some(known) = studies.get(row.id(study)) {
             if known.split != split {
-                return Err(format!("study {} stands in two splits", row.get(study)));
+                return Err(format!("study {} stands in two splits", row.id(study)));
             }
-            if known.subject != row.get(subject) {
-                return Err(format!("study {} has two subjects", row.get(study)));
+            if known.subject != row.id(subject) {
+                return Err(format!("study {} has two subjects", row.id(study)));
             }
         }
         let image = row.get(dicom);
@@ -130,9 +125,9 @@ fn read_split(
         let last = options.view_preference.len();
         let rank = views.get(image).copied().unwrap_or(last);
         studies
-            .entry(row.get(study).to_owned())
+            .entry(row.id(study).to_owned())
             .or_insert_with(|| IndexedStudy {
-                subject: row.get(subject).to_owned(),
+                subject: row.id(subject).to_owned(),
                 split,
                 images: Vec::new(),
             })
@@ -143,7 +138,7 @@ fn read_split(
     Ok(studies)
 }
 
-/// Labels by study id, if the table is there.
+/// Labels by study id; empty without the table.
 fn read_labels(
     root: &Path,
     exclusions: &mut Exclusions,
@@ -160,9 +155,9 @@ fn read_labels(
     visit_rows(table, study, exclusions, |row| {
         let mut all = Labels::default();
         for (label, column) in all.0.iter_mut().zip(&columns) {
-            *label = Label::parse(row.get(*column))?;
+            *label = Label::parse(row.get_some(*column))?;
         }
-        labels.insert(row.get(study).to_owned(), all);
+        labels.insert(row.id(study).to_owned(), all);
         Ok(())
     })?;
     Ok(labels)

@@ -4,37 +4,37 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::exclusion::{Exclusion, ExclusionReason, Exclusions, OnBadStudy};
+use crate::exclusion::{Exclusions, OnBadStudy};
 use crate::reports::ReportFiles;
-use crate::screening::{ImageCheck, screen_images};
-use crate::sections::{ReportSection, ReportSections};
+use crate::screening::{ImageCheck, first_sound, screen_images};
+use crate::sections::ReportSection;
 use crate::study::Study;
 
 mod index;
+mod study;
 
 pub(crate) use index::{IndexedStudy, MimicIndex};
+pub(crate) use study::{StudyReading, open_reports, read_study};
 
-/// How the MIMIC-CXR-JPG layout is read.
+/// Options of [`read_mimic`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MimicOptions {
-    /// Text to learn.
+    /// Report section used as target text.
     pub section: ReportSection,
-    /// Views in order of preference; any other comes last.
+    /// View positions in order of preference; any other comes last.
     pub view_preference: Vec<String>,
-    /// Images taken of a study, at most.
+    /// Maximum number of images per study.
     pub views: usize,
-    /// Folder with the reports' `files/`, or `mimic-cxr-reports.zip`, if MIMIC-CXR and
-    /// MIMIC-CXR-JPG lie in two places.
+    /// Folder or zip archive of MIMIC-CXR's reports, if they are not in the folder of the tables.
     pub reports: Option<PathBuf>,
-    /// What happens when a study's files are broken.
+    /// Policy for broken studies.
     pub on_bad_study: OnBadStudy,
-    /// How closely images are looked at.
+    /// How images are checked.
     pub image_check: ImageCheck,
 }
 
 impl Default for MimicOptions {
-    /// Findings; PA, AP, LATERAL, LL; one image, which must be there; the first broken study is an
-    /// error.
+    /// Findings; PA, AP, LATERAL, LL; one image, which must exist; stops at the first broken study.
     fn default() -> Self {
         MimicOptions {
             section: ReportSection::Findings,
@@ -47,137 +47,113 @@ impl Default for MimicOptions {
     }
 }
 
-/// Studies of a MIMIC-CXR-JPG folder, and those left out.
+/// Studies of a MIMIC-CXR-JPG folder, and the excluded ones.
 #[derive(Debug, Clone)]
 pub struct MimicStudies {
     /// Studies in the order of their ids.
     pub studies: Vec<Study>,
-    /// Studies left out, with their reasons.
+    /// Excluded studies with their reasons.
     pub exclusions: Exclusions,
 }
 
 /// Reads a folder laid out as PhysioNet ships MIMIC-CXR-JPG 2.x, with the reports of MIMIC-CXR
-/// beside the images: as `files/`, or in `mimic-cxr-reports.zip` as it comes.
+/// beside the images: as `files/`, or in `mimic-cxr-reports.zip`. The reports may have been repacked with
+/// up to three folders above `p10/`.
 ///
 /// Needed: `mimic-cxr-2.0.0-split.csv[.gz]`, `mimic-cxr-2.0.0-metadata.csv[.gz]`, reports
 /// `files/p10/p10000032/s50414267.txt`, images `files/p10/p10000032/s50414267/<dicom_id>.jpg` (or
-/// `.dcm`, as MIMIC-CXR has them; decoding those needs the feature `dicom`). Used if there:
+/// `.dcm`, as in MIMIC-CXR, which needs the feature `dicom`). Optional:
 /// `mimic-cxr-2.0.0-chexpert.csv[.gz]`.
 ///
 /// # Errors
 ///
-/// If a table or a column is missing or a table ends early. Also if a row cannot be understood, or a
-/// report or an image is missing or unreadable, unless such studies are skipped.
+/// If a table or a column is missing or a table is truncated; [`DataError::NoReports`] if no report
+/// exists, as in MIMIC-CXR-JPG alone. Also if a row is invalid, or a report or an image is missing or
+/// unreadable, unless such studies are skipped.
 pub fn read_mimic(root: &Path, options: &MimicOptions) -> Result<MimicStudies, DataError> {
     let mut exclusions = Exclusions::new(options.on_bad_study);
-    let index = MimicIndex::read(root, options, &mut exclusions)?;
-    let reports = ReportFiles::open(options.reports.as_deref().unwrap_or(root))?;
-    let read: Vec<Result<StudyReading, DataError>> = index
-        .studies
-        .par_iter()
-        .map(|(id, study)| read_study(root, options, &reports, id, study))
-        .collect();
-    let mut studies = Vec::with_capacity(read.len());
-    for ((id, _), reading) in index.studies.iter().zip(read) {
-        match reading? {
-            StudyReading::Sound(study, _) => studies.push(Study {
-                labels: index.labels.get(id).copied(),
-                ..*study
-            }),
-            StudyReading::Excluded(exclusion) => exclusions.push(exclusion),
-        }
-    }
-    let studies = screen_images(studies, options.image_check, &mut exclusions)?;
+    let reader = MimicReader::open(root, options, &mut exclusions)?;
+    let studies = reader.sound(reader.index.studies.iter().collect(), &mut exclusions)?;
     Ok(MimicStudies {
         studies,
         exclusions,
     })
 }
 
-/// What reading one study came to.
-pub(crate) enum StudyReading {
-    /// A study without its labels, and all sections of its report.
-    Sound(Box<Study>, ReportSections),
-    /// Left out.
-    Excluded(Exclusion),
-}
-
-/// Reads the report of a study and names its images.
+/// Like [`read_mimic`] for the first `limit` studies of every split. Excluded studies are replaced by the
+/// next ones; no other report or image is read.
 ///
 /// # Errors
 ///
-/// If its report is missing or unreadable, unless such studies are skipped.
-pub(crate) fn read_study(
+/// As [`read_mimic`].
+pub fn read_mimic_first(
     root: &Path,
     options: &MimicOptions,
-    reports: &ReportFiles,
-    id: &str,
-    indexed: &IndexedStudy,
-) -> Result<StudyReading, DataError> {
-    let name = format!("s{id}");
-    let relative = format!("{}.txt", relative_folder(&indexed.subject, id));
-    let excluded = |reason, detail: String| {
-        Ok(StudyReading::Excluded(Exclusion {
-            study: name.clone(),
-            reason,
-            detail,
-        }))
-    };
-    let broken = |reason, error: DataError| match options.on_bad_study {
-        OnBadStudy::Stop => Err(error),
-        OnBadStudy::Skip => excluded(reason, error.to_string()),
-    };
-    let text = match reports.read(&relative) {
-        Ok(Some(text)) => text,
-        Ok(None) => {
-            let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
-            let error = DataError::io("cannot read report", reports.locate(&relative))(absent);
-            return broken(ExclusionReason::MissingReport, error);
-        }
-        Err(error) => return broken(ExclusionReason::BadReport, error),
-    };
-    let Some(report) = options.section.extract(&text) else {
-        return excluded(ExclusionReason::NoSection, String::new());
-    };
-    let folder = study_folder(root, &indexed.subject, id);
-    let study = Study {
-        id: name.clone(),
-        patient: format!("p{}", indexed.subject),
-        images: indexed
-            .images
-            .iter()
-            .take(options.views.max(1))
-            .map(|(_, dicom)| image_file(&folder, dicom))
-            .collect(),
-        report,
-        split: indexed.split,
-        labels: None,
-        negative: None,
-    };
-    Ok(StudyReading::Sound(
-        Box::new(study),
-        ReportSections::of(&text),
-    ))
+    limit: usize,
+) -> Result<MimicStudies, DataError> {
+    let mut exclusions = Exclusions::new(options.on_bad_study);
+    let reader = MimicReader::open(root, options, &mut exclusions)?;
+    let candidates = reader.index.studies.iter().collect();
+    let split = |(_, study): &Candidate| study.split;
+    let mut studies = first_sound(candidates, limit, split, |some| {
+        reader.sound(some, &mut exclusions)
+    })?;
+    studies.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(MimicStudies {
+        studies,
+        exclusions,
+    })
 }
 
-/// The JPEG of MIMIC-CXR-JPG, or where only that is there the DICOM of MIMIC-CXR.
-fn image_file(folder: &Path, dicom: &str) -> PathBuf {
-    let jpeg = folder.join(format!("{dicom}.jpg"));
-    if jpeg.is_file() {
-        return jpeg;
+/// The tables of a folder and its opened reports.
+struct MimicReader<'a> {
+    root: &'a Path,
+    options: &'a MimicOptions,
+    index: MimicIndex,
+    reports: ReportFiles,
+}
+
+/// A study of the tables and its id.
+type Candidate<'a> = (&'a String, &'a IndexedStudy);
+
+impl<'a> MimicReader<'a> {
+    fn open(
+        root: &'a Path,
+        options: &'a MimicOptions,
+        exclusions: &mut Exclusions,
+    ) -> Result<Self, DataError> {
+        let index = MimicIndex::read(root, options, exclusions)?;
+        let reports = open_reports(root, options, &index)?;
+        Ok(MimicReader {
+            root,
+            options,
+            index,
+            reports,
+        })
     }
-    let original = folder.join(format!("{dicom}.dcm"));
-    if original.is_file() { original } else { jpeg }
-}
 
-/// `files/p10/p10000032/s50414267` for subject 10000032 and study 50414267.
-pub(crate) fn study_folder(root: &Path, subject: &str, study: &str) -> PathBuf {
-    root.join(relative_folder(subject, study))
-}
-
-fn relative_folder(subject: &str, study: &str) -> String {
-    let group = subject.get(..2).unwrap_or(subject);
-    format!("files/p{group}/p{subject}/s{study}")
+    /// Reads some studies; returns those with a valid report and valid images.
+    fn sound(
+        &self,
+        some: Vec<Candidate>,
+        exclusions: &mut Exclusions,
+    ) -> Result<Vec<Study>, DataError> {
+        let readings: Vec<StudyReading> = some
+            .par_iter()
+            .map(|(id, study)| read_study(self.root, self.options, &self.reports, id, study))
+            .collect::<Result<_, _>>()?;
+        let mut studies = Vec::with_capacity(readings.len());
+        for ((id, _), reading) in some.into_iter().zip(readings) {
+            match reading {
+                StudyReading::Sound(study, _) => studies.push(Study {
+                    labels: self.index.labels.get(id).copied(),
+                    ..*study
+                }),
+                StudyReading::Excluded(exclusion) => exclusions.push(exclusion),
+            }
+        }
+        screen_images(studies, self.options.image_check, exclusions)
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +162,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::exclusion::ExclusionReason;
     use crate::labels::{CHEXPERT_LABELS, Label};
     use crate::study::Split;
 
@@ -222,6 +199,27 @@ mod tests {
         assert_eq!(study.report, "Clear.");
         assert_eq!(study.split, Split::Validation);
         assert_eq!(study.patient, "p10000001");
+    }
+
+    #[test]
+    fn reports_beyond_the_limit_are_not_read() {
+        let more = "c,50000002,10000001,validate\nd,50000003,10000001,test\n";
+        let folder = folder(&format!("{SPLIT}{more}"), "FINDINGS: x");
+        // The third study's report is absent, and the second one's is beyond the limit.
+        let read = |limit| {
+            let options = MimicOptions {
+                on_bad_study: OnBadStudy::Skip,
+                ..MimicOptions::default()
+            };
+            read_mimic_first(folder.path(), &options, limit).expect("skipped")
+        };
+        let [one, two] = [1, 2].map(read);
+        assert_eq!((one.studies.len(), two.studies.len()), (1, 1));
+        assert_eq!(one.exclusions.list()[0].study, "s50000003");
+        assert_eq!(
+            (one.exclusions.list().len(), two.exclusions.list().len()),
+            (1, 2)
+        );
     }
 
     #[test]
@@ -318,19 +316,27 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_report_is_named() {
+    fn without_reports_nothing_is_left_out_one_by_one() {
         let folder = folder(SPLIT, "FINDINGS: x");
         let elsewhere = folder.path().join("elsewhere");
         fs::create_dir(&elsewhere).expect("created");
-        let options = MimicOptions {
-            reports: Some(elsewhere),
-            ..MimicOptions::default()
-        };
-        let error = read_mimic(folder.path(), &options).unwrap_err().to_string();
-        assert!(
-            error.contains("cannot read report") && error.contains("elsewhere/files/p10"),
-            "{error}"
-        );
+        for on_bad_study in [OnBadStudy::Stop, OnBadStudy::Skip] {
+            let options = MimicOptions {
+                reports: Some(elsewhere.clone()),
+                on_bad_study,
+                ..MimicOptions::default()
+            };
+            let error = read_mimic(folder.path(), &options).unwrap_err();
+            assert!(
+                matches!(error, DataError::NoReports { studies: 1, .. }),
+                "{error}"
+            );
+            let error = error.to_string();
+            assert!(
+                error.contains("elsewhere") && error.contains("MIMIC-CXR"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The Indiana University chest X-ray collection, as Open-i and as Kaggle hand it out.
+//! The Indiana University chest X-ray collection, in the formats of Open-i and Kaggle.
 
 mod tables;
 mod xml;
@@ -13,14 +13,14 @@ pub(crate) use xml::read_open_i_folder;
 pub(crate) struct IndianaStudy {
     /// `CXR1` for the study with uid 1; a patient has one study.
     pub uid: String,
-    /// Image files, relative to the images folder; frontal ones first where that is known.
+    /// Image files relative to the images folder; frontal views first where the projection is known.
     pub images: Vec<String>,
     /// The report.
     pub sections: ReportSections,
 }
 
 impl IndianaStudy {
-    /// R2Gen's name of the study: `CXR1_IM-0001`, by its first image; the uid if no image tells.
+    /// R2Gen's id of the study, `CXR1_IM-0001`, from its first image; the uid if no name has a number.
     pub(crate) fn id(&self) -> String {
         let number = self.images.iter().find_map(|image| {
             let after = &image[image.find("IM-")? + 3..];
@@ -34,15 +34,24 @@ impl IndianaStudy {
     }
 }
 
-/// Text on one line.
+/// Joins lines by one blank. Keeps double blanks within a line, as R2Gen's annotation does.
 fn on_one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ")
+    let lines = text.lines().map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_joined_and_blanks_kept() {
+        assert_eq!(
+            on_one_line("  Clear.  Calm\r\n   and dry.\n"),
+            "Clear.  Calm and dry."
+        );
+    }
 
     #[test]
     fn studies_are_called_as_r2gen_calls_them() {

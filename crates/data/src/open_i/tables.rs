@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::{IndianaStudy, on_one_line};
@@ -12,8 +12,8 @@ use crate::table::Table;
 ///
 /// # Errors
 ///
-/// If a table or a column is missing; if a row cannot be understood, a uid occurs twice or an image
-/// belongs to no report, unless such rows are skipped.
+/// If a table or a column is missing; if a row is invalid, a uid occurs twice or an image has no report,
+/// unless such rows are skipped.
 pub(crate) fn read_indiana_tables(
     reports: &Path,
     projections: &Path,
@@ -27,10 +27,11 @@ pub(crate) fn read_indiana_tables(
     let mut images: BTreeMap<u32, Vec<(usize, String)>> = BTreeMap::new();
     table.for_each_or(
         |row| {
-            let number = parse_uid(row.get(uid))?;
+            let number = parse_uid(row.id(uid))?;
             let rank = match row.get(projection) {
                 "Frontal" => 0,
                 "Lateral" => 1,
+                "" => return Err("no projection: expected Frontal or Lateral".to_owned()),
                 other => return Err(format!("projection '{other}': expected Frontal or Lateral")),
             };
             if !studies.contains_key(&number) {
@@ -48,15 +49,17 @@ pub(crate) fn read_indiana_tables(
             Ok(())
         },
         |row, error| {
-            let study = row.map_or_else(String::new, |row| format!("CXR{}", row.get(uid)));
+            let study = row.map_or_else(String::new, |row| format!("CXR{}", row.id(uid)));
             exclusions.broken(&study, ExclusionReason::BadRow, error)
         },
     )?;
-    // A study with a broken row is left out whole, not one image short.
-    studies.retain(|_, study| {
-        let mut broken = exclusions.list().iter();
-        broken.all(|exclusion| exclusion.study != study.uid)
-    });
+    // Exclude a study with any broken row: it would lack an image.
+    let broken: HashSet<&str> = exclusions
+        .list()
+        .iter()
+        .map(|it| it.study.as_str())
+        .collect();
+    studies.retain(|_, study| !broken.contains(study.uid.as_str()));
     for (number, mut of_study) in images {
         of_study.sort_by_key(|(rank, _)| *rank);
         if let Some(study) = studies.get_mut(&number) {
@@ -79,15 +82,16 @@ fn read_reports(
     let mut studies = BTreeMap::new();
     table.for_each_or(
         |row| {
-            let number = parse_uid(row.get(uid))?;
-            let text = |column| on_one_line(row.get(column));
+            let number = parse_uid(row.id(uid))?;
+            let context = |column| on_one_line(row.get(column));
+            let text = |column| on_one_line(row.get_some(column));
             let study = IndianaStudy {
                 uid: format!("CXR{number}"),
                 images: Vec::new(),
                 sections: ReportSections {
-                    indication: text(indication),
+                    indication: context(indication),
                     technique: String::new(),
-                    comparison: text(comparison),
+                    comparison: context(comparison),
                     findings: text(findings),
                     impression: text(impression),
                 },
@@ -99,7 +103,7 @@ fn read_reports(
             Ok(())
         },
         |row, error| {
-            let study = row.map_or_else(String::new, |row| format!("CXR{}", row.get(uid)));
+            let study = row.map_or_else(String::new, |row| format!("CXR{}", row.id(uid)));
             exclusions.broken(&study, ExclusionReason::BadRow, error)
         },
     )?;

@@ -9,10 +9,10 @@ use super::{IndianaStudy, on_one_line};
 use crate::error::DataError;
 use crate::exclusion::{ExclusionReason, Exclusions};
 
-/// Bytes that a file may have; the longest of Open-i has under 10,000.
+/// Maximum file size in bytes; Open-i's largest has under 10,000.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Elements and texts that a file may have.
+/// Maximum number of XML nodes.
 const MAX_NODES: u32 = 10_000;
 
 /// Reads all `*.xml` of a folder, in the order of their uids.
@@ -72,7 +72,7 @@ fn read_file(path: &Path) -> Result<IndianaStudy, DataError> {
     read_text(text).map_err(|reason| xml_error(path, reason))
 }
 
-/// Reads one citation. A document type definition, and with it any entity, is refused.
+/// Reads one citation. Rejects document type definitions, and with them entities.
 fn read_text(text: &str) -> Result<IndianaStudy, String> {
     let options = ParsingOptions {
         allow_dtd: false,

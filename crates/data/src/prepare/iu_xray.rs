@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::screening::{ImageCheck, screen_images};
 use crate::sections::{ReportSection, ReportSections};
 use crate::study::{Split, Study};
 
-/// Where the reports of the Indiana University collection are read.
+/// Source of the Indiana University reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IuXraySource {
@@ -31,28 +31,27 @@ pub enum IuXraySource {
     },
 }
 
-/// How the Indiana University collection is prepared.
+/// Options of [`prepare_iu_xray`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IuXrayOptions {
-    /// Text to learn.
+    /// Report section used as target text.
     pub section: ReportSection,
-    /// Images taken of a study, at most.
+    /// Maximum number of images per study.
     pub views: usize,
-    /// Images that a study must have.
+    /// Minimum number of images per study.
     pub minimum_images: usize,
-    /// An annotation whose ids and split are taken over, such as R2Gen's; studies that it lacks are
-    /// left out. Without one, 70 % of the studies are for training, 10 % for validation and 20 % for
-    /// test, by a hash of the uid: whatever the order, the source and the machine.
+    /// An annotation whose ids and split are used, such as R2Gen's. Studies that it lacks are excluded;
+    /// studies that the data lacks are counted and listed. Without one, 70 % of the studies are for
+    /// training, 10 % for validation and 20 % for test, by a hash of the uid.
     pub split_from: Option<PathBuf>,
-    /// What happens when a study's files are broken.
+    /// Policy for broken studies.
     pub on_bad_study: OnBadStudy,
-    /// How closely images are looked at.
+    /// How images are checked.
     pub image_check: ImageCheck,
 }
 
 impl Default for IuXrayOptions {
-    /// Findings; two images, one at least, of which the headers are looked at; the hashed split; the
-    /// first broken study is an error.
+    /// Findings; one or two images, headers checked; the hashed split; stops at the first broken study.
     fn default() -> Self {
         IuXrayOptions {
             section: ReportSection::Findings,
@@ -70,8 +69,9 @@ impl Default for IuXrayOptions {
 ///
 /// # Errors
 ///
-/// If a file is missing or cannot be understood, or an image is missing or unreadable, unless such
-/// studies are skipped; if `out` holds another preparation or cannot be written.
+/// If a file is missing or invalid, or an image is missing or unreadable, unless such studies are
+/// skipped; [`DataError::NoStudies`] if no study is left; if `out` holds another preparation or cannot
+/// be written.
 pub fn prepare_iu_xray(
     source: &IuXraySource,
     images: &Path,
@@ -95,6 +95,9 @@ pub fn prepare_iu_xray(
         ),
     };
     let splits = options.split_from.as_deref().map(split_of).transpose()?;
+    if let Some(splits) = &splits {
+        list_absent(splits, &read, &mut exclusions);
+    }
     let mut studies = Vec::with_capacity(read.len());
     let mut sections = HashMap::new();
     for study in read {
@@ -125,7 +128,7 @@ pub fn prepare_iu_xray(
     finish(out, &fingerprint, journal, &exclusions)
 }
 
-/// The study as it is learnt from, unless a rule leaves it out.
+/// Applies section, split and image limits; `None` if a rule excludes the study.
 fn choose(
     study: IndianaStudy,
     images: &Path,
@@ -179,6 +182,29 @@ fn choose(
     Ok(Some((chosen, study.sections)))
 }
 
+/// Lists the studies of the given split that the data lacks, except those already listed as broken.
+fn list_absent(
+    splits: &HashMap<String, (String, Split)>,
+    read: &[IndianaStudy],
+    exclusions: &mut Exclusions,
+) {
+    let broken = exclusions.list().iter().map(|exclusion| {
+        // Open-i's file of CXR7 is 7.xml.
+        let name = exclusion.study.as_str();
+        format!("CXR{}", name.strip_prefix("CXR").unwrap_or(name))
+    });
+    let mut known: HashSet<String> = broken.collect();
+    known.extend(read.iter().map(|study| study.uid.clone()));
+    let mut absent: Vec<_> = splits
+        .iter()
+        .filter(|(uid, _)| !known.contains(*uid))
+        .collect();
+    absent.sort_by_key(|(uid, _)| (uid.len(), uid.as_str()));
+    for (_, (id, _)) in absent {
+        exclusions.by_rule(id, ExclusionReason::NotInData);
+    }
+}
+
 /// Id and split of every patient of an annotation.
 fn split_of(annotation: &Path) -> Result<HashMap<String, (String, Split)>, DataError> {
     let read = Annotation::read(annotation)?;
@@ -230,7 +256,7 @@ fn fingerprint(source: &IuXraySource, images: &Path, options: &IuXrayOptions) ->
         .map(|file| FileStamp::of(file).ok())
         .collect();
     json!({
-        "format": 1,
+        "format": 2,
         "layout": "iu-xray",
         "source": source,
         "images": images,
@@ -260,7 +286,7 @@ mod tests {
         assert_eq!(first, FIRST_SIX);
     }
 
-    /// Published splits depend on it.
+    /// Published splits depend on these values.
     const FIRST_SIX: [Split; 6] = [
         Split::Train,
         Split::Train,

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::annotation::AnnotationEntry;
-use crate::error::DataError;
+use crate::error::{DataError, json_reason};
 use crate::exclusion::Exclusion;
 use crate::sections::ReportSections;
 
-/// What became of one study.
+/// Outcome of one study.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Record {
-    /// It goes into the annotation.
+    /// Part of the annotation.
     Kept {
         entry: Box<AnnotationEntry>,
         sections: ReportSections,
     },
-    /// It is left out.
+    /// Excluded.
     Excluded(Exclusion),
 }
 
@@ -33,8 +33,8 @@ impl Record {
     }
 }
 
-/// Records as they come, one JSON line each behind a line that says what is being prepared: what an
-/// interrupted preparation continues from.
+/// Append-only log from which an interrupted preparation resumes: the fingerprint, then one JSON record
+/// per line.
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
@@ -42,7 +42,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens or begins the journal in `folder`. A last line that was cut short is dropped.
+    /// Opens or creates the journal in `folder`; drops an incomplete last line.
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Reads what is there; whether there is anything.
+    /// Reads existing records; returns whether the journal has a fingerprint.
     fn continues(&mut self, folder: &Path, fingerprint: &Value) -> Result<bool, DataError> {
         let mut lines = BufReader::new(&self.file);
         let (mut line, mut whole, mut number) = (Vec::new(), 0u64, 0u64);
@@ -98,17 +98,17 @@ impl Journal {
         Ok(number > 0)
     }
 
-    /// Whether a study has been dealt with.
+    /// Whether a study has a record.
     pub(super) fn has(&self, study: &str) -> bool {
         self.done.contains(study)
     }
 
-    /// How many studies have been dealt with.
+    /// Number of studies with a record.
     pub(super) fn len(&self) -> usize {
         self.done.len()
     }
 
-    /// Adds records, in one write.
+    /// Appends records in one write.
     pub(super) fn append(&mut self, records: &[Record]) -> Result<(), DataError> {
         let mut lines = Vec::new();
         for record in records {
@@ -125,7 +125,7 @@ impl Journal {
         writeln!(self.file, "{value}").map_err(DataError::io("cannot write", &self.path))
     }
 
-    /// All records, from the disk, in order.
+    /// Streams all records from disk, in order.
     pub(super) fn records(
         &self,
     ) -> Result<impl Iterator<Item = Result<Record, DataError>> + use<>, DataError> {
@@ -138,7 +138,17 @@ impl Journal {
         }))
     }
 
-    /// Removes the journal: all it says stands elsewhere.
+    /// Whether any study is kept.
+    pub(super) fn keeps_any(&self) -> Result<bool, DataError> {
+        for record in self.records()? {
+            if matches!(record?, Record::Kept { .. }) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Deletes the journal after the results are written.
     pub(super) fn close(self) -> Result<(), DataError> {
         drop(self.file);
         std::fs::remove_file(&self.path).map_err(DataError::io("cannot remove", &self.path))
@@ -152,8 +162,8 @@ impl Journal {
     }
 }
 
-/// Whether what was begun is what is wanted now. A preparation that stops at broken studies may go on
-/// skipping them: that is what someone does whom one has stopped.
+/// Whether a journal with the fingerprint `begun` can be resumed. A preparation that stopped at a broken
+/// study may be resumed with broken studies skipped.
 fn may_continue(mut begun: Value, fingerprint: &Value) -> bool {
     const MODE: &str = "/options/on_bad_study";
     if let (Some(mode), Some(wanted)) = (begun.pointer_mut(MODE), fingerprint.pointer(MODE))
@@ -167,7 +177,7 @@ fn may_continue(mut begun: Value, fingerprint: &Value) -> bool {
 fn parse<'a, T: Deserialize<'a>>(path: &Path, line: &'a [u8], number: u64) -> Result<T, DataError> {
     serde_json::from_slice(line).map_err(|error| DataError::Json {
         path: path.to_owned(),
-        reason: format!("line {number}: {error}"),
+        reason: format!("line {number}: {}", json_reason(&error)),
     })
 }
 

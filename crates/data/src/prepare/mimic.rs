@@ -10,24 +10,27 @@ use super::output::{PrepareSummary, finish, finished};
 use crate::annotation::AnnotationEntry;
 use crate::error::DataError;
 use crate::exclusion::Exclusions;
-use crate::mimic::{IndexedStudy, MimicIndex, MimicOptions, StudyReading, read_study};
+use crate::mimic::{
+    IndexedStudy, MimicIndex, MimicOptions, StudyReading, open_reports, read_study,
+};
 use crate::replace::FileStamp;
 use crate::reports::ReportFiles;
 use crate::screening::screen_images;
 use crate::study::Study;
 
-/// Studies that are in memory at a time.
+/// Studies per chunk; bounds the memory use.
 const AT_A_TIME: usize = 1024;
 
 /// Prepares a MIMIC-CXR-JPG folder: what [`read_mimic`](crate::read_mimic) reads, as
 /// `annotation.json` with image paths relative to `data/files`, and tables beside it in `out`.
 ///
-/// Continues where an earlier call with the same files and options was interrupted; `progress` hears
-/// how many studies of how many are done.
+/// Resumes an interrupted call with the same files and options. `progress` gets the number of finished
+/// studies and their total.
 ///
 /// # Errors
 ///
-/// As [`read_mimic`](crate::read_mimic); also if `out` holds another preparation or cannot be written.
+/// As [`read_mimic`](crate::read_mimic); [`DataError::NoStudies`] if no study is left; if `out` holds
+/// another preparation or cannot be written.
 pub fn prepare_mimic(
     data: &Path,
     out: &Path,
@@ -41,7 +44,7 @@ pub fn prepare_mimic(
     }
     let mut exclusions = Exclusions::new(options.on_bad_study);
     let index = MimicIndex::read(data, options, &mut exclusions)?;
-    let reports = ReportFiles::open(options.reports.as_deref().unwrap_or(data))?;
+    let reports = open_reports(data, options, &index)?;
     let mut journal = Journal::open(out, &fingerprint)?;
     let pending: Vec<(&String, &IndexedStudy)> = index
         .studies
@@ -71,7 +74,7 @@ struct Preparation<'a> {
 }
 
 impl Preparation<'_> {
-    /// What becomes of some studies.
+    /// Records of a chunk of studies.
     fn records(&self, some: &[(&String, &IndexedStudy)]) -> Result<Vec<Record>, DataError> {
         let readings: Vec<StudyReading> = some
             .par_iter()
@@ -101,7 +104,7 @@ impl Preparation<'_> {
         Ok(records)
     }
 
-    /// As R2Gen's MIMIC-CXR annotation has it: numbers of subject and study without their letters.
+    /// Entry in the format of R2Gen's MIMIC-CXR annotation: subject and study ids without `p` and `s`.
     fn entry(&self, mut study: Study) -> Result<AnnotationEntry, DataError> {
         let number = study.id.trim_start_matches('s').to_owned();
         study.labels = self.index.labels.get(&number).copied();
@@ -115,7 +118,7 @@ impl Preparation<'_> {
     }
 }
 
-/// Options and source files: whatever makes two preparations the same.
+/// Options and source files; preparations with equal fingerprints are interchangeable.
 fn fingerprint(data: &Path, options: &MimicOptions) -> Result<Value, DataError> {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut tables = serde_json::Map::new();
@@ -128,7 +131,7 @@ fn fingerprint(data: &Path, options: &MimicOptions) -> Result<Value, DataError> 
         }
     }
     Ok(json!({
-        "format": 1,
+        "format": 2,
         "layout": "mimic-cxr-jpg",
         "data": absolute(data),
         "options": options,

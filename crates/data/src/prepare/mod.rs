@@ -1,14 +1,14 @@
-//! From the files that PhysioNet and Open-i ship to one `annotation.json`, once and for all.
+//! Converts the files of PhysioNet, Open-i or Kaggle to one `annotation.json`.
 //!
 //! | file | content |
 //! |---|---|
 //! | `annotation.json` | R2Gen's three lists; `labels` beside them where the dataset has CheXpert's |
-//! | `sections.csv` | the sections of every report that is kept |
-//! | `exclusions.csv` | every study that is left out, with its reason |
-//! | `summary.json` | counts, and what the files were made from |
+//! | `sections.csv` | the sections of every kept report |
+//! | `exclusions.csv` | every excluded study, with its reason |
+//! | `summary.json` | counts, source files and options |
 //!
-//! Studies pass through memory a thousand at a time, by way of `preparing.jsonl`, from which an
-//! interrupted preparation continues.
+//! MIMIC-CXR is read in chunks of 1,024 studies, which are logged to `preparing.jsonl`; an interrupted
+//! preparation resumes from it.
 
 mod iu_xray;
 mod journal;

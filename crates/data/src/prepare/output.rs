@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::journal::{Journal, Record};
-use crate::error::DataError;
+use crate::error::{DataError, json_reason};
 use crate::exclusion::{Exclusion, ExclusionReason, Exclusions};
 use crate::replace::replace_file;
 use crate::study::Split;
 
 const SUMMARY: &str = "summary.json";
 
-/// What a preparation came to; `summary.json`.
+/// Result of a preparation, as in `summary.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrepareSummary {
-    /// Studies in train, val and test.
+    /// Number of studies in train, val and test.
     pub studies: [usize; 3],
-    /// Their images.
+    /// Number of images in train, val and test.
     pub images: [usize; 3],
-    /// Studies left out, by reason.
+    /// Number of excluded studies by reason.
     pub excluded: BTreeMap<ExclusionReason, usize>,
-    /// Whether all of it was there already.
+    /// Whether an earlier, finished preparation was reused.
     #[serde(skip)]
     pub reused: bool,
 }
@@ -52,11 +52,11 @@ struct Manifest {
     summary: PrepareSummary,
 }
 
-/// What an earlier preparation left in `folder`, if it was finished.
+/// The summary of an earlier preparation in `folder`, if it finished.
 ///
 /// # Errors
 ///
-/// [`DataError::PreparedOtherwise`] if it was another one.
+/// [`DataError::PreparedOtherwise`] if its fingerprint differs.
 pub(super) fn finished(
     folder: &Path,
     fingerprint: &Value,
@@ -68,7 +68,7 @@ pub(super) fn finished(
     };
     let manifest: Manifest = serde_json::from_str(&text).map_err(|error| DataError::Json {
         path,
-        reason: error.to_string(),
+        reason: json_reason(&error),
     })?;
     if manifest.prepared_from != *fingerprint {
         return Err(DataError::PreparedOtherwise {
@@ -81,8 +81,12 @@ pub(super) fn finished(
     }))
 }
 
-/// Turns the journal into the files of a prepared dataset, the summary last; only one record is in
-/// memory at a time.
+/// Writes the files of a prepared dataset from the journal, the summary last. Holds one record in memory
+/// at a time.
+///
+/// # Errors
+///
+/// [`DataError::NoStudies`] if every study is excluded; then only `exclusions.csv` is written.
 pub(super) fn finish(
     folder: &Path,
     fingerprint: &Value,
@@ -90,6 +94,9 @@ pub(super) fn finish(
     exclusions: &Exclusions,
 ) -> Result<PrepareSummary, DataError> {
     let mut summary = PrepareSummary::default();
+    if !journal.keeps_any()? {
+        return Err(no_studies(folder, journal, exclusions)?);
+    }
     write_annotation(&folder.join("annotation.json"), &journal, &mut summary)?;
     write_sections(&folder.join("sections.csv"), &journal)?;
     let path = folder.join("exclusions.csv");
@@ -106,7 +113,31 @@ pub(super) fn finish(
     Ok(manifest.summary)
 }
 
-/// R2Gen's `annotation.json`, by going through the records once for every split.
+/// Builds [`DataError::NoStudies`] after writing `exclusions.csv`. Deletes the journal, so that the next
+/// call reads all studies again.
+fn no_studies(
+    folder: &Path,
+    journal: Journal,
+    exclusions: &Exclusions,
+) -> Result<DataError, DataError> {
+    let mut summary = PrepareSummary::default();
+    let path = folder.join("exclusions.csv");
+    write_exclusions(&path, &journal, exclusions, &mut summary)?;
+    journal.close()?;
+    let reasons = summary.excluded.iter();
+    let left_out: Vec<String> = reasons
+        .map(|(reason, count)| format!("{reason}: {count}"))
+        .collect();
+    Ok(DataError::NoStudies {
+        path,
+        left_out: match left_out.is_empty() {
+            true => "there was none to begin with".to_owned(),
+            false => format!("left out: {}", left_out.join(", ")),
+        },
+    })
+}
+
+/// Writes R2Gen's `annotation.json`; reads the journal once per split.
 fn write_annotation(
     path: &Path,
     journal: &Journal,

@@ -94,9 +94,18 @@ fn png() {
 
 #[test]
 fn jpeg() {
+    let thumbnail = film(8, 8);
+    let length = (thumbnail.len() as u16 + 2).to_be_bytes();
+    let with_thumbnail = [
+        &[0xff, 0xd8, 0xff, 0xe1][..],
+        &length,
+        &thumbnail,
+        &film(24, 16)[2..],
+    ];
     let seeds = vec![
         film(24, 16),
         film(1, 1),
+        with_thumbnail.concat(),
         include_bytes!("../fixtures/transforms/gray8_180x200_upscaled.jpg").to_vec(),
     ];
     let folder = tempfile::tempdir().expect("a folder");
@@ -185,10 +194,16 @@ fn dicom() {
         .filter(|path| path.extension().is_some_and(|kind| kind == "dcm"));
     let mut seeds: Vec<_> = seeds.collect();
     seeds.sort();
-    let seeds = seeds
+    let mut seeds: Vec<Vec<u8>> = seeds
         .iter()
         .map(|path| fs::read(path).expect("readable"))
         .collect();
+    // Without preamble, and without meta group.
+    let explicit = seeds[0].clone();
+    seeds.push(explicit[132..].to_vec());
+    let class = b"\x08\0\x16\0UI";
+    let data_set = explicit.windows(class.len()).position(|it| it == class);
+    seeds.push(explicit[data_set.expect("it has one")..].to_vec());
     let words = [
         "MONOCHROME1",
         "MONOCHROME2",
@@ -196,6 +211,13 @@ fn dicom() {
         "1.2.840.10008.1.2.4.90",
         "1.2.840.10008.1.2.4.80",
         "1.2.840.10008.1.2.5",
+        "1.2.840.10008.1.2.2",
+        "1.2.840.10008.1.2.1.99",
+        "1.2.840.10008.1.2.4.70",
+        "DICM",
+        "(\0\x20\x01US\x02\0",
+        "(\0\x01\x01US\x02\0",
+        "UN",
         "US",
         "OW",
         "SQ",

@@ -75,6 +75,9 @@ fn tables() {
         "2",
         "\n",
         "CXR1_1_IM-0001-1001.png",
+        "nan",
+        ";",
+        "sep=;\n",
         "../",
     ];
     for (name, table) in [

@@ -38,13 +38,19 @@ fn broken_images() {
         case(
             "a page for an image",
             |r| write(&r.join(STUDY).join("d2.jpg"), "<html>login</html>"),
-            &["d2.jpg"],
+            &["d2.jpg", "a web page", "PNG"],
             BadImage,
         ),
         case(
             "a bomb",
             |r| write(&r.join(STUDY).join("d2.jpg"), bomb(1_000_000)),
-            &["d2.jpg", "imit"],
+            &["d2.jpg", "1000000×1000000", "limits of 1 to 16384"],
+            BadImage,
+        ),
+        case(
+            "another format under the name of a JPEG",
+            |r| write(&r.join(STUDY).join("d2.jpg"), b"II*\0\x08\0\0\0"),
+            &["d2.jpg", "a TIFF image", "PNG"],
             BadImage,
         ),
         case(
@@ -70,7 +76,7 @@ fn broken_images() {
         ),
     ];
     check(&cases, sound_mimic, prepare_mimic_tree, 3);
-    for case in &cases[1..4] {
+    for case in &cases[1..5] {
         let folder = tempfile::tempdir().expect("a folder");
         sound_mimic(folder.path());
         (case.damage)(folder.path());

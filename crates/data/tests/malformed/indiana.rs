@@ -28,10 +28,11 @@ fn broken_open_i_files() {
         case(
             "no files",
             |r| {
-                fs::remove_file(r.join("xml/1.xml")).expect("removed");
-                fs::remove_file(r.join("xml/2.xml")).expect("removed");
+                for number in 1..=3 {
+                    fs::remove_file(r.join(format!("xml/{number}.xml"))).expect("removed");
+                }
             },
-            &["xml", "has no *.xml"],
+            &["xml", "there is no *.xml"],
             None,
         ),
         case(
@@ -139,7 +140,7 @@ fn broken_open_i_files() {
             BadImage,
         ),
     ];
-    check(&cases, sound_xml, prepare_xml, 2);
+    check(&cases, sound_xml, prepare_xml, 3);
 }
 
 fn prepare_tables(root: &Path, on_bad_study: OnBadStudy) -> Result<PrepareSummary, DataError> {
@@ -159,6 +160,25 @@ fn prepare_tables(root: &Path, on_bad_study: OnBadStudy) -> Result<PrepareSummar
         &out(root, on_bad_study),
         &options,
     )
+}
+
+/// Pandas's empty cell is no report.
+#[test]
+fn findings_that_pandas_lost_are_no_section() {
+    for lost in ["nan", "NaN", "None", "<NA>"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        sound_tables(root);
+        replace(
+            &root.join("reports.csv"),
+            "Clear.,Normal.",
+            &format!("{lost},Normal."),
+        );
+        let summary = prepare_tables(root, OnBadStudy::Stop).expect("sound");
+        assert_eq!(summary.excluded[&ExclusionReason::NoSection], 1, "{lost}");
+        let annotation = fs::read_to_string(root.join("out-stop/annotation.json"));
+        assert!(!annotation.expect("written").contains(lost), "{lost}");
+    }
 }
 
 #[test]
@@ -248,7 +268,7 @@ fn broken_indiana_tables() {
     let (lost, others): (Vec<Case>, Vec<Case>) = cases
         .into_iter()
         .partition(|case| case.says[0].starts_with("reports.csv, line"));
-    check(&others, sound_tables, prepare_tables, 2);
+    check(&others, sound_tables, prepare_tables, 3);
     assert_eq!(lost.len(), 3);
     for case in lost {
         let folder = tempfile::tempdir().expect("a folder");

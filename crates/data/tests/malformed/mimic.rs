@@ -40,13 +40,13 @@ fn broken_mimic_tables() {
         case(
             "no split table",
             |r| fs::remove_file(r.join(SPLIT)).expect("removed"),
-            &["has no mimic-cxr-2.0.0-split.csv"],
+            &["there is no mimic-cxr-2.0.0-split.csv"],
             None,
         ),
         case(
             "no metadata",
             |r| fs::remove_file(r.join(METADATA)).expect("removed"),
-            &["has no mimic-cxr-2.0.0-metadata.csv"],
+            &["there is no mimic-cxr-2.0.0-metadata.csv"],
             None,
         ),
         case(
@@ -180,6 +180,32 @@ fn broken_mimic_tables() {
     assert_eq!((summary.studies, summary.excluded[&BadRow]), ([1, 1, 1], 1));
 }
 
+/// Reports that all lack the section: there is nothing to train on, whatever the policy.
+#[test]
+fn an_annotation_without_a_study_is_not_written() {
+    for policy in [OnBadStudy::Stop, OnBadStudy::Skip] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        sound_mimic(root);
+        let reports = [1, 2, 3]
+            .map(|number| root.join(format!("files/p10/p1000000{number}/s5000000{number}.txt")));
+        for report in &reports {
+            write(report, "IMPRESSION: Clear.");
+        }
+        let error = prepare_mimic_tree(root, policy).unwrap_err();
+        assert!(matches!(error, DataError::NoStudies { .. }), "{error}");
+        assert!(error.to_string().contains("no_section: 3"), "{error}");
+        let out = out(root, policy);
+        assert!(!out.join("annotation.json").exists());
+        let table = fs::read_to_string(out.join("exclusions.csv")).expect("written");
+        assert_eq!(table.lines().count(), 4, "{table}");
+        // Once the reports are mended, the same call prepares them.
+        write(&reports[0], "FINDINGS: Clear.");
+        let summary = prepare_mimic_tree(root, policy).expect("one is left");
+        assert_eq!(summary.studies, [1, 0, 0]);
+    }
+}
+
 /// What looks odd and is not broken.
 #[test]
 fn byte_order_marks_line_endings_and_quotes_are_no_faults() {
@@ -210,4 +236,34 @@ fn byte_order_marks_line_endings_and_quotes_are_no_faults() {
     prepare_mimic_tree(root, OnBadStudy::Stop).expect("as sound");
     let odd = fs::read(root.join("out-stop/annotation.json")).expect("written");
     assert_eq!(odd, plain);
+}
+
+/// Tables that were read and written again by pandas or by a spreadsheet.
+#[test]
+fn empty_cells_of_pandas_and_other_separators_are_no_faults() {
+    let changes: [fn(&str) -> String; 3] = [
+        |line| line.replace(",,", ",nan,").replace(",,", ",nan,"),
+        |line| {
+            line.replace(",,", ",NaN,")
+                .replace("50000002,1.0", "50000002.0,1.0")
+        },
+        |line| line.replace(',', ";").replace("1.0", "1,0"),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    sound_mimic(folder.path());
+    prepare_mimic_tree(folder.path(), OnBadStudy::Stop).expect("sound");
+    let plain = fs::read(folder.path().join("out-stop/annotation.json")).expect("written");
+    for change in changes {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        sound_mimic(root);
+        for table in [SPLIT, METADATA, CHEXPERT] {
+            let text = fs::read_to_string(root.join(table)).expect("readable");
+            let lines: Vec<String> = text.lines().map(change).collect();
+            write(&root.join(table), lines.join("\n"));
+        }
+        prepare_mimic_tree(root, OnBadStudy::Stop).expect("as sound");
+        let changed = fs::read(root.join("out-stop/annotation.json")).expect("written");
+        assert_eq!(changed, plain);
+    }
 }

@@ -44,9 +44,9 @@ pub fn sound_mimic(root: &Path) {
     write(&root.join(CHEXPERT), chexpert);
 }
 
-/// Two citations with an image each.
+/// Three citations with an image each.
 pub fn sound_xml(root: &Path) {
-    for number in 1..=2 {
+    for number in 1..=3 {
         write(
             &root.join(format!("xml/{number}.xml")),
             format!(
@@ -65,18 +65,19 @@ pub fn sound_xml(root: &Path) {
     }
 }
 
-/// The same two, with Kaggle's tables of them.
+/// The same three, with Kaggle's tables of them.
 pub fn sound_tables(root: &Path) {
     sound_xml(root);
     write(
         &root.join("reports.csv"),
         "uid,MeSH,Problems,image,indication,comparison,findings,impression\n\
          1,normal,normal,Xray,Cough,,\"Clear, calm.\",Normal.\n\
-         2,normal,normal,Xray,Cough,,Clear.,Normal.\n",
+         2,normal,normal,Xray,Cough,,Clear.,Normal.\n\
+         3,normal,normal,Xray,Cough,,Calm.,Normal.\n",
     );
     write(
         &root.join("projections.csv"),
         "uid,filename,projection\n1,CXR1_1_IM-0001-1001.png,Frontal\n\
-         2,CXR2_1_IM-0002-1001.png,Frontal\n",
+         2,CXR2_1_IM-0002-1001.png,Frontal\n3,CXR3_1_IM-0003-1001.png,Frontal\n",
     );
 }

@@ -40,7 +40,7 @@ pub struct Versus {
     pub metrics: Vec<MetricComparison>,
 }
 
-/// Brings the studies of another set of predictions into the order of this one.
+/// Reorders the studies of another set of predictions like this one's.
 ///
 /// # Errors
 /// [`EvaluationError::Layout`] unless both have the same ids and the same references.
@@ -148,7 +148,7 @@ pub fn compare_evaluations(
     Ok(Versus { draws, metrics })
 }
 
-/// What is compared, and how thoroughly.
+/// Two evaluations to compare, with the number of draws and their seed.
 struct Pair<'a> {
     this: &'a Evaluation,
     other: &'a Evaluation,
@@ -186,7 +186,7 @@ fn mean(scores: &[&f64]) -> f64 {
     scores.iter().copied().sum::<f64>() / scores.len() as f64
 }
 
-/// Findings of a study that are true and named, and how many are true plus how many are named.
+/// Findings of a study: how many are both true and predicted, and the sum of true and predicted ones.
 struct Hits {
     both: u32,
     either: u32,
@@ -205,7 +205,7 @@ impl Hits {
     }
 }
 
-/// F1 of counts pooled over classes; 0 where nothing is true or named.
+/// F1 of counts pooled over classes; 0 where nothing is true or predicted.
 fn micro_f1(studies: &[&Hits]) -> f64 {
     let sum = |part: fn(&Hits) -> u32| -> f64 {
         studies.iter().map(|study| f64::from(part(study))).sum()

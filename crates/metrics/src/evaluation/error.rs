@@ -11,7 +11,7 @@ pub enum EvaluationError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// A file has no reports.
@@ -38,7 +38,7 @@ pub enum EvaluationError {
         /// What is wrong, and what would be right.
         reason: String,
     },
-    /// A column is not there.
+    /// A column is missing.
     #[error("{path}: no column for {what}: expected one of {expected}; found {found}")]
     Column {
         /// The file.
@@ -47,10 +47,10 @@ pub enum EvaluationError {
         what: &'static str,
         /// The names it may have.
         expected: String,
-        /// The names that are there.
+        /// The names found.
         found: String,
     },
-    /// An id stands in two rows.
+    /// Two rows have the same id.
     #[error("{path}, row {row}: id '{id}' is already in row {first}")]
     DuplicateId {
         /// The file.
@@ -75,7 +75,7 @@ pub enum EvaluationError {
         id: String,
         /// The file without it.
         other: PathBuf,
-        /// How many ids are like that.
+        /// Number of such ids.
         count: usize,
     },
     /// Files without ids differ in length, so their rows cannot belong together.

@@ -1,25 +1,26 @@
-//! Labels made elsewhere: the CSV files that CheXpert and CheXbert write.
+//! Labels by another labeler: the CSV files that CheXpert and CheXbert write.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::error::EvaluationError;
-use super::records::{column, csv_rows, read_text};
+use super::records::read_text;
+use super::table::{cell, column, csv_rows};
 use crate::labeler::{FindingClass, Status};
 
 /// Statuses of the 14 classes, in the order of [`FindingClass::all`].
 pub type Statuses = [Option<Status>; FindingClass::COUNT];
 
-/// A CSV file of labels: 14 columns called as CheXpert calls them, holding 1, 0, -1 or nothing.
+/// A CSV file of labels: 14 columns with CheXpert's names and values 1, 0, -1 or blank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelFile {
     rows: Vec<Statuses>,
-    /// Rows by id, if there is a column of ids.
+    /// Rows by id, if the file has a column of ids.
     by_id: Option<HashMap<String, usize>>,
 }
 
 impl LabelFile {
-    /// Reads a file of labels; columns other than the 14 and `id` or `study_id` do not matter.
+    /// Reads a file of labels; columns other than the 14 and `id` or `study_id` are ignored.
     ///
     /// # Errors
     /// [`EvaluationError`] naming the file and row.
@@ -108,8 +109,8 @@ impl LabelFile {
 }
 
 fn status(value: &str) -> Result<Option<Status>, String> {
-    match value.trim() {
-        "" => Ok(None),
+    match cell(value).trim() {
+        "" | "None" => Ok(None),
         "1" | "1.0" => Ok(Some(Status::Positive)),
         "0" | "0.0" => Ok(Some(Status::Negative)),
         "-1" | "-1.0" => Ok(Some(Status::Uncertain)),

@@ -3,73 +3,98 @@
 use std::path::Path;
 
 use super::error::EvaluationError;
-use super::records::{column, csv_rows, read_text};
+use super::formats::Section;
+use super::records::{PREDICTION, REFERENCE, Record, Records, is_json, read_text};
+use super::table::{cell, column, csv_rows};
 use super::{ClassFindings, class_findings};
 use crate::{
     error::MetricsError,
     findings::FindingCounts,
-    labeler::{FindingClass, Uncertain, label},
+    labeler::{FindingClass, LabelerVersion, Uncertain},
 };
 
-/// A report of a CSV file, with its human tags if the file has them.
+/// A report of a file, with its human tags if the file has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaggedReport {
     /// Identifier; the row number if there is no column `uid`, `id` or `study_id`.
     pub id: String,
-    /// Column `report`, or `findings` and `impression` with a blank line between them.
+    /// Column `report`; without it `findings` and `impression` with a blank line between them; without
+    /// those the prediction, or else the reference.
     pub report: String,
     /// Column `MeSH`, else `Problems`.
     pub tags: Option<String>,
 }
 
-/// Reads reports and tags from a CSV file such as the Open-i collection's `indiana_reports.csv`.
+/// Reads reports and tags from a CSV file such as the Open-i collection's `indiana_reports.csv`, or reports
+/// alone from what [`read_studies`](super::read_studies) reads: a run's `predictions.csv`, of which the
+/// predictions are taken, or R2Gen's `annotation.json`, all splits of it.
 ///
 /// # Errors
 /// [`EvaluationError`] naming the file and row.
 pub fn read_tagged_reports(path: &Path) -> Result<Vec<TaggedReport>, EvaluationError> {
-    let rows = csv_rows(path, &read_text(path)?)?;
-    let [(_, header), body @ ..] = rows.as_slice() else {
-        return Err(EvaluationError::Empty {
+    let text = read_text(path)?;
+    let reports = match is_json(path, &text) {
+        true => from_records(path)?,
+        false => from_csv(path, &text)?,
+    };
+    match reports.is_empty() {
+        true => Err(EvaluationError::Empty {
             path: path.to_owned(),
-        });
+        }),
+        false => Ok(reports),
+    }
+}
+
+fn from_records(path: &Path) -> Result<Vec<TaggedReport>, EvaluationError> {
+    let report = |row: Record| {
+        let first = row.references.into_iter().next();
+        TaggedReport {
+            id: row.id.unwrap_or_else(|| row.row.to_string()),
+            report: row.text.or(row.prediction).or(first).unwrap_or_default(),
+            tags: None,
+        }
+    };
+    Ok(Records::read(path, Section::Both)?.rows.into_iter().map(report).collect())
+}
+
+fn from_csv(path: &Path, text: &str) -> Result<Vec<TaggedReport>, EvaluationError> {
+    let rows = csv_rows(path, text)?;
+    let [(_, header), body @ ..] = rows.as_slice() else {
+        return Ok(Vec::new());
     };
     let find = |names: &[&str]| column(header, names);
     let id = find(&["uid", "id", "study_id"]);
-    let mut texts: Vec<usize> = find(&["report", "text"]).into_iter().collect();
-    if texts.is_empty() {
-        texts.extend(
-            [find(&["findings"]), find(&["impression"])]
-                .into_iter()
-                .flatten(),
-        );
-    }
+    let parts = || [find(&["findings"]), find(&["impression"])];
+    let texts: Vec<usize> = match find(&["report", "text"]) {
+        Some(report) => vec![report],
+        None if parts() != [None, None] => parts().into_iter().flatten().collect(),
+        None => find(PREDICTION)
+            .or_else(|| find(REFERENCE))
+            .into_iter()
+            .collect(),
+    };
     if texts.is_empty() {
         return Err(EvaluationError::Column {
             path: path.to_owned(),
             what: "reports",
-            expected: "report, text, findings, impression".to_owned(),
+            expected: "report, text, findings, impression, prediction, reference".to_owned(),
             found: header.join(", ").chars().take(200).collect(),
         });
     }
     let tags = find(&["MeSH"]).or_else(|| find(&["Problems"]));
-    if body.is_empty() {
-        return Err(EvaluationError::Empty {
-            path: path.to_owned(),
-        });
-    }
     let report = |(row, fields): &(usize, Vec<String>)| TaggedReport {
         id: id.map_or_else(|| row.to_string(), |id| fields[id].clone()),
         report: texts
             .iter()
-            .map(|&text| fields[text].as_str())
+            .map(|&text| cell(&fields[text]))
             .collect::<Vec<_>>()
             .join("\n\n"),
-        tags: tags.map(|tags| fields[tags].clone()),
+        tags: tags.map(|tags| cell(&fields[tags]).to_owned()),
     };
     Ok(body.iter().map(report).collect())
 }
 
-/// The classes that MeSH tags amount to, in the order of [`FindingClass::all`]; `None` for a report nobody tagged.
+/// Classes of a report's MeSH tags, in the order of [`FindingClass::all`]; `None` for an untagged report.
 ///
 /// Tags are separated by `;`, each a heading with qualifiers separated by `/`. The table is in `docs/evaluation.md`.
 pub fn findings_of_tags(tags: &str) -> Option<[bool; FindingClass::COUNT]> {
@@ -125,12 +150,14 @@ fn classes_of_tag(heading: &str, qualifiers: &[&str]) -> &'static [FindingClass]
     }
 }
 
-/// How the labeler agrees with human tags: every class, and opacity and consolidation taken together.
+/// Agreement of the labeler with human tags for every class, and for opacity and consolidation pooled.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ClassAgreement {
+    /// The labeler with its version, such as `rules-14 v2`.
+    pub labeler: String,
     /// Reports with tags and text.
     pub reports: usize,
-    /// Reports left out because nobody tagged them.
+    /// Reports left out because they have no tags.
     pub untagged: usize,
     /// Reports left out because they have no text.
     pub empty: usize,
@@ -144,6 +171,7 @@ pub struct ClassAgreement {
 /// [`MetricsError::Empty`] if no report has both text and tags.
 pub fn agreement(
     reports: &[TaggedReport],
+    labeler: LabelerVersion,
     uncertain: Uncertain,
     draws: usize,
     seed: u64,
@@ -164,7 +192,7 @@ pub fn agreement(
         match report.tags.as_deref().and_then(findings_of_tags) {
             Some(tagged) => counts.add(
                 &both(&tagged),
-                &both(&label(&report.report).positives(uncertain)),
+                &both(&labeler.label(&report.report).positives(uncertain)),
             )?,
             None => untagged += 1,
         }
@@ -175,6 +203,7 @@ pub fn agreement(
         });
     }
     Ok(ClassAgreement {
+        labeler: labeler.name().to_owned(),
         reports: counts.studies(),
         untagged,
         empty,

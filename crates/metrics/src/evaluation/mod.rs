@@ -1,13 +1,15 @@
-//! Evaluation of anybody's predictions: files in, a table of named numbers out.
+//! Evaluation of predictions from any model: files in, a table of named numbers out.
 
 mod compare;
 mod error;
+pub mod formats;
 mod labels;
 mod mesh;
 mod output;
 mod ranked;
 mod records;
 mod studies;
+mod table;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,9 @@ pub use labels::{LabelFile, Statuses};
 pub use mesh::{ClassAgreement, TaggedReport, agreement, findings_of_tags, read_tagged_reports};
 pub use output::{write_json, write_study_scores};
 pub use ranked::{NearTwins, RankedStudy, Ranking, RankingTask, rank, ranked_table, read_ranked};
-pub use studies::{ReportFiles, ScoredStudy, read_studies, read_untouched_studies};
+pub use studies::{
+    ReportFiles, ScoredStudy, read_section_studies, read_studies, read_untouched_studies,
+};
 
 use crate::{
     bleu::{BleuCounts, bleu_counts},
@@ -25,24 +29,25 @@ use crate::{
     diversity::{Diversity, diversity},
     error::MetricsError,
     findings::{FindingCounts, Prf, Undefined},
-    labeler::{FindingClass, LABELER, Uncertain, label, positives},
+    labeler::{FindingClass, LabelerVersion, Uncertain, positives},
     meteor::{Meteor, MeteorCounts},
     overlap::OverlapScores,
     significance::Interval,
 };
 
-/// What references are: the number depends on it more than on most models.
+/// How the references were prepared. Scores depend on it more than on the choice between most models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
-    /// Lower-cased, cleaned, cut to the model's length, rare words `<unk>`: what papers of R2Gen's line report.
+    /// Lower-cased, cleaned, truncated to the model's length, rare words replaced by `<unk>`, as in papers that
+    /// follow R2Gen.
     #[default]
     R2gen,
     /// Untouched.
     Full,
 }
 
-/// How an evaluation is done.
+/// Options of [`evaluate`].
 #[derive(Debug, Clone, Copy)]
 pub struct EvaluationOptions<'a> {
     /// What the references are.
@@ -51,7 +56,9 @@ pub struct EvaluationOptions<'a> {
     pub uncertain: Uncertain,
     /// The METEOR to score with.
     pub meteor: &'a Meteor,
-    /// Labels of references and predictions made elsewhere, instead of [`LABELER`]'s.
+    /// Version of the labeler that reads the findings, unless `labels` are given.
+    pub labeler: LabelerVersion,
+    /// Labels of references and predictions by another labeler, used instead.
     pub labels: Option<ExternalLabels<'a>>,
     /// Bootstrap draws for the intervals of F1; 0 for none.
     pub draws: usize,
@@ -59,7 +66,7 @@ pub struct EvaluationOptions<'a> {
     pub seed: u64,
 }
 
-/// Labels made elsewhere, study by study.
+/// Labels by another labeler, one set per study.
 #[derive(Debug, Clone, Copy)]
 pub struct ExternalLabels<'a> {
     /// Who made them, such as `CheXbert`.
@@ -93,14 +100,14 @@ pub struct Overlap {
     pub meteor_es: Option<f64>,
 }
 
-/// Agreement of the findings that predictions and references name.
+/// Agreement between the findings of predictions and those of references.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
-    /// Who read the findings: `rules-14`, or who made the labels given.
+    /// Who read the findings: the labeler with its version, such as `rules-14 v2`, or who made the labels given.
     pub labeler: String,
     /// What an uncertain finding counts as.
     pub uncertain: Uncertain,
-    /// What 0/0 counts as in averages.
+    /// The value of 0/0 in averages.
     pub undefined: Undefined,
     /// All 14 classes, counts pooled.
     pub micro_14: Prf,
@@ -118,14 +125,14 @@ pub struct Findings {
     pub per_class: Vec<ClassFindings>,
 }
 
-/// One class.
+/// Counts and scores of one class.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassFindings {
     /// CheXpert's name of it.
     pub class: String,
-    /// Studies whose reference has it.
+    /// Studies whose reference has the class.
     pub support: u64,
-    /// Studies whose prediction has it.
+    /// Studies whose prediction has the class.
     pub predicted: u64,
     /// Precision, recall and F1; NaN (`null` in JSON) where undefined.
     #[serde(flatten)]
@@ -148,18 +155,18 @@ pub struct Evaluation {
     /// Text overlap with the untouched references, if given apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full: Option<Overlap>,
-    /// Findings, read off the untouched references if given.
+    /// Findings; the truth comes from the untouched references if given.
     pub findings: Findings,
     /// Variety of the predictions.
     pub diversity: Diversity,
-    /// Predictions without a word.
+    /// Number of empty predictions.
     pub empty_predictions: usize,
     /// Every study, in the order given.
     #[serde(skip)]
     pub per_study: Vec<StudyScores>,
 }
 
-/// The numbers of one study, and what it contributes to the corpus.
+/// Scores of one study, and its counts, whose sums give the corpus scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StudyScores {
     /// Identifier.
@@ -287,7 +294,7 @@ fn findings_of(
         }
         return Ok((flags(labels.references), flags(labels.predictions)));
     }
-    let of = |report: &str| label(report).positives(options.uncertain);
+    let of = |report: &str| options.labeler.label(report).positives(options.uncertain);
     let reference = |study: &ScoredStudy| {
         let first = study.references.first().map_or("", String::as_str);
         of(study.full_reference.as_deref().unwrap_or(first))
@@ -313,7 +320,7 @@ fn summarise(
     Ok(Findings {
         labeler: options
             .labels
-            .map_or(LABELER, |labels| labels.labeler)
+            .map_or(options.labeler.name(), |labels| labels.labeler)
             .to_owned(),
         uncertain: options.uncertain,
         undefined,

@@ -30,7 +30,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), EvaluationE
     fs::write(path, text + "\n").map_err(failed)
 }
 
-/// Writes one row per study: id, reference, prediction, its scores, and the findings of both reports.
+/// Writes one row per study: id, reference, prediction, its scores, the findings of both reports and who read them.
 ///
 /// # Errors
 /// [`EvaluationError::Io`] naming the file.
@@ -59,6 +59,7 @@ pub fn write_study_scores(
             meteor,
             "reference_findings",
             "predicted_findings",
+            "labeler",
         ])?;
         for (study, scores) in studies.iter().zip(&evaluation.per_study) {
             let reference = study.references.join(" ||| ");
@@ -73,6 +74,7 @@ pub fn write_study_scores(
             row.extend(
                 [scores.true_findings, scores.predicted_findings].map(|flags| names(&flags)),
             );
+            row.push(evaluation.findings.labeler.clone());
             table.write_record(&row)?;
         }
         table.flush()?;
@@ -157,6 +159,7 @@ impl fmt::Display for Evaluation {
 impl fmt::Display for ClassAgreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
+            labeler,
             reports,
             untagged,
             empty,
@@ -164,7 +167,7 @@ impl fmt::Display for ClassAgreement {
         } = self;
         writeln!(
             f,
-            "{reports} tagged reports; left out: {untagged} untagged, {empty} without text"
+            "{labeler}, {reports} tagged reports; left out: {untagged} untagged, {empty} without text"
         )?;
         class_table(f, classes)
     }

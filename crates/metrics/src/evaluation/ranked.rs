@@ -1,4 +1,4 @@
-//! The scores that images give reports, as a file: what a run leaves behind, or any other model.
+//! Image-report scores from a file, which a run or any other model wrote.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,13 +6,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::EvaluationError;
-use super::records::{column, csv_rows, read_text};
+use super::records::read_text;
+use super::table::{column, csv_rows};
 use crate::error::MetricsError;
 use crate::retrieval::{Query, Retrieval, near_twin_accuracy, retrieval};
 
 const COLUMNS: [&str; 4] = ["id", "task", "candidate", "score"];
 
-/// What a study's own report is told apart from, and by which score.
+/// The candidates that a study's own report is ranked against, and the score that ranks them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RankingTask {
@@ -27,7 +28,7 @@ pub enum RankingTask {
 impl RankingTask {
     const ALL: [Self; 3] = [Self::Retrieval, Self::NearTwin, Self::NearTwinLikelihood];
 
-    /// Its name in a file.
+    /// Name of the task in a file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Retrieval => "retrieval",
@@ -42,15 +43,15 @@ impl RankingTask {
 pub struct RankedStudy {
     /// The study of the image.
     pub id: String,
-    /// What its report is told apart from.
+    /// The candidates and the score.
     pub task: RankingTask,
     /// Score of its own report.
     pub own: f64,
-    /// Studies whose reports are the other candidates, and their scores; one at least.
+    /// Studies whose reports are the other candidates, and their scores; at least one.
     pub others: Vec<(String, f64)>,
 }
 
-/// How well own reports are told apart; a task without studies is absent.
+/// How well own reports are ranked; `None` for a task without studies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Ranking {
     /// Own reports among random ones.
@@ -127,7 +128,7 @@ fn queries(scores: &Scores) -> impl Iterator<Item = Query<'_>> {
 /// the study's id.
 ///
 /// # Errors
-/// [`csv::Error`] if memory cannot be written to.
+/// [`csv::Error`] if writing to memory fails.
 pub fn ranked_table(studies: &[RankedStudy]) -> Result<Vec<u8>, csv::Error> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(COLUMNS)?;
@@ -144,7 +145,7 @@ pub fn ranked_table(studies: &[RankedStudy]) -> Result<Vec<u8>, csv::Error> {
         .map_err(|error| csv::Error::from(error.into_error()))
 }
 
-/// Reads what [`ranked_table`] writes; rows may come in any order, other columns do not matter.
+/// Reads what [`ranked_table`] writes; rows may come in any order, other columns are ignored.
 ///
 /// # Errors
 /// [`EvaluationError`] naming the file and row.
@@ -178,7 +179,7 @@ pub fn read_ranked(path: &Path) -> Result<Vec<RankedStudy>, EvaluationError> {
     gathered.finish(path)
 }
 
-/// A study of which some rows were read.
+/// A study while its rows are being read.
 struct Partial {
     /// First row that names it.
     row: usize,

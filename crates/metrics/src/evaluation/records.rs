@@ -1,4 +1,4 @@
-//! Reports from CSV or JSON, whichever of the common layouts it is.
+//! Reports from CSV or JSON in any of the common layouts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::error::EvaluationError;
+use super::formats::{self, Content, Format, KNOWN, Layout, Section};
+use super::table::{cell, column, csv_rows};
 
 /// A row of a file of reports.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,7 +17,7 @@ pub(super) struct Record {
     pub id: Option<String>,
     pub prediction: Option<String>,
     pub references: Vec<String>,
-    /// The text of a file that holds one kind of report and does not say which.
+    /// The text of a file that holds one kind of report without naming it.
     pub text: Option<String>,
     /// Split of an `annotation.json`.
     pub split: Option<String>,
@@ -25,11 +27,12 @@ pub(super) struct Record {
 #[derive(Debug, Clone)]
 pub(super) struct Records {
     pub path: PathBuf,
+    pub layout: Layout,
     pub rows: Vec<Record>,
 }
 
-const ID: &[&str] = &["id", "study_id", "uid", "image_id"];
-const PREDICTION: &[&str] = &[
+pub(super) const ID: &[&str] = &["id", "study_id", "uid", "image_id"];
+pub(super) const PREDICTION: &[&str] = &[
     "prediction",
     "predictions",
     "pred",
@@ -38,7 +41,7 @@ const PREDICTION: &[&str] = &[
     "generated",
     "res",
 ];
-const REFERENCE: &[&str] = &[
+pub(super) const REFERENCE: &[&str] = &[
     "reference",
     "references",
     "ref",
@@ -47,16 +50,20 @@ const REFERENCE: &[&str] = &[
     "gts",
     "target",
 ];
-const TEXT: &[&str] = &["report", "text", "caption", "0"];
+pub(super) const TEXT: &[&str] = &["report", "text", "caption", "0"];
 
 impl Records {
-    /// Reads a file; it is JSON if it begins with `[` or `{`.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+    /// Reads a file of any known form; of files with sections, one or both.
+    pub fn read(path: &Path, section: Section) -> Result<Self, EvaluationError> {
         let text = read_text(path)?;
-        let rows = if text.trim_start().starts_with(['[', '{']) && !is_csv(path) {
-            from_json(path, &text)?
-        } else {
-            from_csv(path, &text)?
+        let plain = |format| Layout {
+            format,
+            may_have_empty_last: false,
+        };
+        let (rows, layout) = match formats::read(path, &text, section)? {
+            Content::Rows(rows, layout) => (rows, layout),
+            Content::Json(value) => (from_json(path, value)?, plain(Format::Json)),
+            Content::Csv => (from_csv(path, &text)?, plain(Format::Csv)),
         };
         if rows.is_empty() {
             return Err(EvaluationError::Empty {
@@ -65,23 +72,27 @@ impl Records {
         }
         Ok(Self {
             path: path.to_owned(),
+            layout,
             rows,
         })
     }
 
-    /// Whether rows are known by id; all are or none is.
+    /// Whether rows have ids; either all have or none has.
     pub fn has_ids(&self) -> bool {
         self.rows[0].id.is_some()
     }
 }
 
-fn is_csv(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+/// Whether a text is JSON: it begins with `[` or `{`, and the file is not called `.csv`.
+pub(super) fn is_json(path: &Path, text: &str) -> bool {
+    let is_csv = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    text.trim_start().starts_with(['[', '{']) && !is_csv
 }
 
 /// The text of a file, without a byte order mark.
-pub(super) fn read_text(path: &Path) -> Result<String, EvaluationError> {
+pub(crate) fn read_text(path: &Path) -> Result<String, EvaluationError> {
     let bytes = fs::read(path).map_err(|source| EvaluationError::Io {
         path: path.to_owned(),
         source,
@@ -107,47 +118,6 @@ pub(super) fn read_text(path: &Path) -> Result<String, EvaluationError> {
     })
 }
 
-/// Rows of a CSV text, each with its number; all have as many fields as the first.
-pub(super) fn csv_rows(
-    path: &Path,
-    text: &str,
-) -> Result<Vec<(usize, Vec<String>)>, EvaluationError> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text.as_bytes());
-    let mut rows: Vec<(usize, Vec<String>)> = Vec::new();
-    for (at, record) in reader.records().enumerate() {
-        let failed = |reason| EvaluationError::Row {
-            path: path.to_owned(),
-            row: at + 1,
-            reason,
-        };
-        let record = record.map_err(|error| failed(error.to_string()))?;
-        let fields: Vec<String> = record.iter().map(str::to_owned).collect();
-        if let Some((_, first)) = rows.first()
-            && first.len() != fields.len()
-        {
-            let (got, expected) = (fields.len(), first.len());
-            return Err(failed(format!(
-                "{got} fields where the first row has {expected}: quote reports that hold commas or line breaks"
-            )));
-        }
-        rows.push((at + 1, fields));
-    }
-    Ok(rows)
-}
-
-/// Where a column of one of these names is; names are compared without case and blanks around them.
-pub(super) fn column(header: &[String], names: &[&str]) -> Option<usize> {
-    let named = |cell: &String| {
-        names
-            .iter()
-            .any(|name| cell.trim().eq_ignore_ascii_case(name))
-    };
-    header.iter().position(named)
-}
-
 fn from_csv(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
     let rows = csv_rows(path, text)?;
     let Some((_, header)) = rows.first() else {
@@ -161,7 +131,7 @@ fn from_csv(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
                 .into_iter()
                 .map(|(row, mut fields)| Record {
                     row,
-                    text: fields.pop(),
+                    text: fields.pop().map(|text| cell(&text).to_owned()),
                     ..Record::default()
                 })
                 .collect()),
@@ -172,7 +142,7 @@ fn from_csv(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
         return Err(unnamed(path, header));
     }
     let records = rows.iter().skip(1).map(|(row, fields)| {
-        let field = |column: Option<usize>| column.map(|column| fields[column].clone());
+        let field = |column: Option<usize>| column.map(|column| cell(&fields[column]).to_owned());
         Record {
             row: *row,
             id: field(id),
@@ -189,7 +159,10 @@ fn unnamed(path: &Path, header: &[String]) -> EvaluationError {
     EvaluationError::Column {
         path: path.to_owned(),
         what: "predictions or references",
-        expected: [PREDICTION, REFERENCE, TEXT].concat().join(", "),
+        expected: format!(
+            "{} (known forms: {KNOWN})",
+            [PREDICTION, REFERENCE, TEXT].concat().join(", ")
+        ),
         found: header
             .iter()
             .take(8)
@@ -199,12 +172,7 @@ fn unnamed(path: &Path, header: &[String]) -> EvaluationError {
     }
 }
 
-fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
-    let value: Value = serde_json::from_str(text).map_err(|error| EvaluationError::Row {
-        path: path.to_owned(),
-        row: error.line(),
-        reason: format!("not JSON: {error}"),
-    })?;
+fn from_json(path: &Path, value: Value) -> Result<Vec<Record>, EvaluationError> {
     let mut records = Vec::new();
     let failed = |row, reason| EvaluationError::Row {
         path: path.to_owned(),
@@ -251,10 +219,10 @@ fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
             }
         }
         _ => {
-            return Err(EvaluationError::Layout {
-                path: path.to_owned(),
-                reason: "expected a JSON list or object of reports".to_owned(),
-            });
+            return Err(formats::unknown(
+                path,
+                "neither a JSON list nor an object of reports",
+            ));
         }
     }
     let with_id = records.iter().filter(|record| record.id.is_some()).count();
@@ -271,10 +239,10 @@ fn from_json(path: &Path, text: &str) -> Result<Vec<Record>, EvaluationError> {
 }
 
 /// A report, several references, or an object with named ones.
-fn record(item: Value) -> Result<Record, String> {
+pub(super) fn record(item: Value) -> Result<Record, String> {
     match item {
         Value::String(text) => Ok(Record {
-            text: Some(text),
+            text: Some(cell(&text).to_owned()),
             ..Record::default()
         }),
         Value::Array(_) => {
@@ -309,7 +277,7 @@ fn record(item: Value) -> Result<Record, String> {
             if record.prediction.is_none() && record.references.is_empty() && record.text.is_none()
             {
                 return Err(format!(
-                    "no report: expected one of {}",
+                    "no report: expected one of {} (known forms: {KNOWN})",
                     [PREDICTION, REFERENCE, TEXT].concat().join(", ")
                 ));
             }
@@ -329,9 +297,9 @@ fn texts(value: Value) -> Result<Vec<String>, String> {
 /// A text, or a list that holds one.
 fn single(value: Value) -> Result<String, String> {
     match value {
-        Value::String(text) => Ok(text),
+        Value::String(text) => Ok(cell(&text).to_owned()),
         Value::Array(items) => match <[Value; 1]>::try_from(items) {
-            Ok([Value::String(text)]) => Ok(text),
+            Ok([Value::String(text)]) => Ok(cell(&text).to_owned()),
             _ => Err("expected one report".to_owned()),
         },
         other => Err(format!("expected a report, found {other}")),

@@ -1,25 +1,26 @@
-//! Predictions next to their references.
+//! Predictions paired with their references.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use super::error::EvaluationError;
+use super::formats::{self, ReadNotes, Section};
 use super::records::{Record, Records};
 
-/// A generated report and what it is measured against.
+/// A generated report with its references.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoredStudy {
     /// Identifier; the row number where the files have none.
     pub id: String,
     /// The generated report.
     pub prediction: String,
-    /// What it is compared with: at least one.
+    /// Its references, at least one.
     pub references: Vec<String>,
-    /// The untouched reference, if given apart.
+    /// The untouched reference, if given separately.
     pub full_reference: Option<String>,
 }
 
-/// Where the reports of an evaluation come from.
+/// Files of an evaluation's reports.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportFiles<'a> {
     /// Predictions, with their references unless those are given apart.
@@ -30,16 +31,17 @@ pub struct ReportFiles<'a> {
     pub full_references: Option<&'a Path>,
 }
 
-/// Reads predictions and references from CSV or JSON.
+/// Reads predictions and references in any of the forms that are exchanged, recognised by content.
 ///
 /// CSV: a header names the columns (`id`, `prediction`, `reference`, or `report` in a file of one kind; some synonyms are
 /// understood), or there is one column and no header, as in R2Gen's `res.csv` and `gts.csv`. JSON: a list of texts or of
 /// objects with those names, an object from id to either, or R2Gen's `annotation.json`, whose `test` split gives references.
+/// Others' files: see [`Format`](super::formats::Format).
 ///
 /// # Errors
 /// [`EvaluationError`] naming the file and row.
 pub fn read_studies(files: ReportFiles<'_>) -> Result<Vec<ScoredStudy>, EvaluationError> {
-    read(files, None)
+    Ok(read(files, None, Section::Both)?.0)
 }
 
 /// Reads predictions and untouched references, those of [`ReportFiles::full_references`] if given, and makes the
@@ -51,18 +53,49 @@ pub fn read_untouched_studies(
     files: ReportFiles<'_>,
     derive: &dyn Fn(&str) -> String,
 ) -> Result<Vec<ScoredStudy>, EvaluationError> {
-    read(files, Some(derive))
+    Ok(read(files, Some(derive), Section::Both)?.0)
+}
+
+/// Reads one section of reports, and says what was left out.
+///
+/// Of a single section, studies whose reference lacks it are left out and counted. Files that hold no
+/// sections are read whole.
+///
+/// # Errors
+/// As [`read_studies`], and [`EvaluationError::Empty`] if no reference has the section.
+pub fn read_section_studies(
+    files: ReportFiles<'_>,
+    section: Section,
+) -> Result<(Vec<ScoredStudy>, ReadNotes), EvaluationError> {
+    let (mut studies, mut notes) = read(files, None, section)?;
+    if section != Section::Both {
+        let before = studies.len();
+        let is_empty = |reference: &String| reference.trim().is_empty();
+        studies.retain(|study| !study.references.iter().all(is_empty));
+        notes.without_section = before - studies.len();
+    }
+    if studies.is_empty() {
+        return Err(EvaluationError::Empty {
+            path: files.references.unwrap_or(files.predictions).to_owned(),
+        });
+    }
+    Ok((studies, notes))
 }
 
 fn read(
     files: ReportFiles<'_>,
     derive: Option<&dyn Fn(&str) -> String>,
-) -> Result<Vec<ScoredStudy>, EvaluationError> {
-    let predictions = Records::read(files.predictions)?;
+    section: Section,
+) -> Result<(Vec<ScoredStudy>, ReadNotes), EvaluationError> {
+    let mut predictions = Records::read(files.predictions, section)?;
+    let mut notes = ReadNotes {
+        predictions: predictions.layout.format,
+        ..ReadNotes::default()
+    };
     unique(&predictions)?;
     let references = match files.references {
         Some(path) => {
-            let mut references = Records::read(path)?;
+            let mut references = Records::read(path, section)?;
             references
                 .rows
                 .retain(|row| row.split.as_ref().is_none_or(|split| split == "test"));
@@ -71,12 +104,17 @@ fn read(
                     path: path.to_owned(),
                 });
             }
+            notes = formats::settle(&mut predictions, &mut references)?;
             Some(matched(&predictions, &references, true)?)
         }
         None => None,
     };
     let full = match files.full_references {
-        Some(path) => Some(matched(&predictions, &Records::read(path)?, false)?),
+        Some(path) => Some(matched(
+            &predictions,
+            &Records::read(path, section)?,
+            false,
+        )?),
         None => None,
     };
     let mut studies = Vec::with_capacity(predictions.rows.len());
@@ -115,7 +153,7 @@ fn read(
             full_reference,
         });
     }
-    Ok(studies)
+    Ok((studies, notes))
 }
 
 /// References of each row of `predictions`; `all` demands that none is left over.

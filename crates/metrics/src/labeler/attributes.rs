@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    assertion::breaks,
-    tokens::{Kind, Token},
-};
+use super::tokens::{Kind, Token};
 
 /// Side of the patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,7 +50,7 @@ pub(super) struct Attributes {
     pub lobe: Option<Lobe>,
 }
 
-/// Where the findings of a sentence begin and end, both in order: a long sentence has too many to go through for each.
+/// Starts and ends of the findings of a sentence, each sorted, so that neighbours are found in logarithmic time.
 pub(super) struct Neighbours {
     starts: Vec<usize>,
     ends: Vec<usize>,
@@ -116,7 +113,7 @@ fn before(tokens: &[Token], place: &Range<usize>, neighbours: &Neighbours) -> us
     let mut first = place.start.saturating_sub(REACH).max(previous.unwrap_or(0));
     for at in (first..place.start).rev() {
         let joins = previous == Some(first) && matches!(tokens[at].text, "and" | "or" | "with");
-        if !tokens[at].is_word() || breaks(&tokens[at]) || joins {
+        if !tokens[at].is_word() || tokens[at].breaks() || joins {
             first = at + 1;
             break;
         }
@@ -132,7 +129,7 @@ fn after(tokens: &[Token], place: &Range<usize>, neighbours: &Neighbours) -> usi
         // "effusions, right greater than left" goes on after its comma.
         .find(|&at| match tokens[at].kind {
             Kind::Comma => side(tokens, at + 1).is_none(),
-            Kind::Word | Kind::Break => breaks(&tokens[at]),
+            Kind::Word | Kind::Break | Kind::Query => tokens[at].breaks(),
         })
         .unwrap_or(reach);
     match next {
@@ -191,12 +188,15 @@ fn lobe(tokens: &[Token], at: usize) -> Option<Lobe> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tokens::sentences, *};
+    use super::{
+        super::tokens::{QuestionMarks, sentences},
+        *,
+    };
 
     /// Attributes of each "X" (in lower case) of a sentence.
     fn of_x(sentence: &str) -> Vec<Attributes> {
         let text = sentence.to_ascii_lowercase();
-        let tokens = &sentences(&text)[0];
+        let tokens = &sentences(&text, QuestionMarks::Stop)[0].tokens;
         let is_x = |at: &usize| tokens[*at].text == "x";
         let places: Vec<Range<usize>> = (0..tokens.len())
             .filter(is_x)

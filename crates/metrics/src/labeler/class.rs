@@ -1,4 +1,4 @@
-//! The fourteen classes and what a report can say about one.
+//! The 14 classes and the statuses that a report can give them.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingClass {
-    /// Nothing but, possibly, support devices. Never looked for: it follows from the other classes.
+    /// No class but, possibly, support devices. It is derived from the other classes, not from words.
     NoFinding,
     /// Widened mediastinum or enlarged cardiomediastinal silhouette.
     EnlargedCardiomediastinum,
@@ -109,7 +109,17 @@ pub enum Status {
     Uncertain,
 }
 
-/// What an uncertain class counts as when a yes or no is needed; results must say which.
+impl Status {
+    /// For a sign that often, not always, means the finding: asserted, it is uncertain.
+    pub(super) const fn at_most_uncertain(self) -> Self {
+        match self {
+            Self::Positive => Self::Uncertain,
+            status => status,
+        }
+    }
+}
+
+/// What an uncertain class counts as in binary labels; results must say which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Uncertain {

@@ -1,8 +1,6 @@
 //! Looks up phrases by the word they begin with.
 
-use std::sync::LazyLock;
-
-use super::{class::FindingClass, phrase::Phrase, rules::RULES};
+use super::{class::FindingClass, phrase::Phrase};
 
 /// What a phrase means for its classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,25 +33,25 @@ pub(super) struct Lexicon {
     by_first_byte: Vec<Vec<Entry>>,
 }
 
-/// The lexicon of `rules-14`, compiled on first use.
-pub(super) static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
-    let mut by_first_byte: Vec<Vec<Entry>> = (0..=u8::MAX).map(|_| Vec::new()).collect();
-    for rule in RULES {
-        for pattern in rule.phrases {
-            let phrase = Phrase::new(pattern);
-            let mut bytes: Vec<u8> = phrase.first_bytes().collect();
-            bytes.sort_unstable();
-            bytes.dedup();
-            for byte in bytes {
-                let phrase = phrase.clone();
-                by_first_byte[usize::from(byte)].push(Entry { phrase, rule });
+impl Lexicon {
+    /// Compiles rules.
+    pub fn new(rules: impl IntoIterator<Item = &'static Rule>) -> Self {
+        let mut by_first_byte: Vec<Vec<Entry>> = (0..=u8::MAX).map(|_| Vec::new()).collect();
+        for rule in rules {
+            for pattern in rule.phrases {
+                let phrase = Phrase::new(pattern);
+                let mut bytes: Vec<u8> = phrase.first_bytes().collect();
+                bytes.sort_unstable();
+                bytes.dedup();
+                for byte in bytes {
+                    let phrase = phrase.clone();
+                    by_first_byte[usize::from(byte)].push(Entry { phrase, rule });
+                }
             }
         }
+        Self { by_first_byte }
     }
-    Lexicon { by_first_byte }
-});
 
-impl Lexicon {
     /// The phrases that may begin with this word.
     pub fn starting_with(&self, word: &str) -> &[Entry] {
         word.bytes()
@@ -64,12 +62,17 @@ impl Lexicon {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{v1, v2};
     use super::*;
+
+    fn rules() -> impl Iterator<Item = &'static Rule> {
+        v1::RULES.iter().chain(v2::RULES)
+    }
 
     #[test]
     fn every_class_has_words_except_no_finding() {
         for class in FindingClass::all() {
-            let named = RULES
+            let named = v1::RULES
                 .iter()
                 .any(|rule| rule.meaning == Meaning::Finding && rule.classes.contains(&class));
             assert_eq!(named, class != FindingClass::NoFinding, "{}", class.name());
@@ -78,7 +81,7 @@ mod tests {
 
     #[test]
     fn phrases_are_well_formed() {
-        for pattern in RULES.iter().flat_map(|rule| rule.phrases) {
+        for pattern in rules().flat_map(|rule| rule.phrases) {
             assert!(
                 pattern.is_ascii() && *pattern == pattern.to_lowercase(),
                 "{pattern}"

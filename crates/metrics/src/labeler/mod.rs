@@ -1,20 +1,21 @@
 //! `rules-14`: a rule-based labeler for the 14 CheXpert classes.
 //!
-//! Sentence by sentence: the lexicon finds what is named, the rules of assertion decide whether it is
-//! asserted, denied or doubted, and the words around it give side, size and lobe. It is a labeler of our
-//! own: its numbers are not those of CheXpert's or CheXbert's, and must not be called so.
+//! Sentence by sentence, a lexicon finds what is named, rules decide whether it is asserted, denied or in doubt, and
+//! the words around it give side, size and lobe. Its scores are neither CheXpert's nor CheXbert's and must not be
+//! called so. The rules have versions, because scores of two versions cannot be compared.
 
-mod assertion;
 mod attributes;
 mod class;
-mod cues;
 mod lexicon;
+mod matches;
 mod phrase;
-mod rules;
 mod spelling;
 mod tokens;
+mod v1;
+mod v2;
+mod version;
+mod words;
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -22,20 +23,18 @@ use serde::{Deserialize, Serialize};
 use attributes::{Attributes, Neighbours};
 pub use attributes::{Lobe, Side, Size};
 pub use class::{FindingClass, Status, Uncertain};
-use cues::{VOID_FINDING, VOID_NORMAL};
-use lexicon::{LEXICON, Meaning};
+use lexicon::Meaning;
+use matches::Match;
 use spelling::corrected;
-use tokens::{Token, sentences};
+use tokens::{QuestionMarks, Sentence, Token, sentences};
+pub use version::{LABELER, LabelerVersion, UnknownLabelerVersion};
 
-/// Name under which results of this labeler are reported.
-pub const LABELER: &str = "rules-14";
-
-/// One place where a report speaks of a finding.
+/// A place where a report mentions a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mention {
-    /// The class spoken of.
+    /// Class of the finding.
     pub class: FindingClass,
-    /// What this place says about it.
+    /// Status that this place gives it.
     pub status: Status,
     /// Side of the patient, if said.
     pub side: Option<Side>,
@@ -43,16 +42,17 @@ pub struct Mention {
     pub size: Option<Size>,
     /// Height in the lung, if said.
     pub lobe: Option<Lobe>,
-    /// Bytes of the report that name the finding or call its place normal.
+    /// Bytes of the report that name the finding, or call normal what would show it.
     pub span: Range<usize>,
 }
 
-/// What a report says about each of the 14 classes, and where.
+/// Status of each of the 14 classes in a report, with the places that mention them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportLabels {
     /// Status of each class in the order of [`FindingClass::all`]; `None` when not mentioned.
     ///
-    /// A class mentioned several times is positive if any mention is, else uncertain if any is.
+    /// A class mentioned several times is positive if any mention is, else uncertain if any is. A question takes the
+    /// status of its answer if a later sentence answers it (from version 2 on).
     pub statuses: [Option<Status>; FindingClass::COUNT],
     /// Every mention, in the order of the text.
     pub mentions: Vec<Mention>,
@@ -82,10 +82,7 @@ pub(crate) fn positives(
     })
 }
 
-/// Labels a report, raw or cleaned (lower-cased, sentences joined by " . ").
-///
-/// [`FindingClass::NoFinding`] is positive when no class but support devices is positive or uncertain, else
-/// negative; so an empty report has no finding.
+/// Labels a report by the latest version: [`LabelerVersion::label`] of [`LabelerVersion::LATEST`].
 ///
 /// # Example
 /// ```
@@ -102,24 +99,88 @@ pub(crate) fn positives(
 /// assert_eq!((effusion.side, effusion.size), (Some(Side::Left), Some(Size::Moderate)));
 /// ```
 pub fn label(report: &str) -> ReportLabels {
-    // ASCII lower case keeps every byte where it was, so spans point into the report itself.
-    let text = report.to_ascii_lowercase();
-    let mut sentences = sentences(&text);
-    for token in sentences
-        .iter_mut()
-        .flatten()
-        .filter(|token| token.is_word())
-    {
-        token.text = corrected(token.text);
+    LabelerVersion::LATEST.label(report)
+}
+
+impl LabelerVersion {
+    /// Labels a report, raw or cleaned (lower-cased, sentences joined by " . ").
+    ///
+    /// [`FindingClass::NoFinding`] is positive when no class but support devices is positive or uncertain, else
+    /// negative; so an empty report has no finding.
+    pub fn label(self, report: &str) -> ReportLabels {
+        // ASCII lower case keeps every byte where it was, so spans point into the report itself.
+        let text = report.to_ascii_lowercase();
+        let marks = match self {
+            LabelerVersion::V1 => QuestionMarks::Stop,
+            LabelerVersion::V2 => QuestionMarks::Doubt,
+        };
+        let mut sentences = sentences(&text, marks);
+        let tokens = sentences.iter_mut().flat_map(|s| &mut s.tokens);
+        for token in tokens.filter(|token| token.is_word()) {
+            token.text = corrected(token.text);
+        }
+        let mentions = match self {
+            LabelerVersion::V1 => mentions_v1(&sentences),
+            LabelerVersion::V2 => mentions_v2(&sentences),
+        };
+        let mut statuses = [None; FindingClass::COUNT];
+        for mention in &mentions {
+            let status = &mut statuses[mention.class.index()];
+            *status = Some(status.map_or(mention.status, |known| stronger(known, mention.status)));
+        }
+        statuses[FindingClass::NoFinding.index()] = Some(no_finding(&statuses));
+        ReportLabels { statuses, mentions }
     }
-    let mentions: Vec<Mention> = sentences.iter().flat_map(|s| mentions(s)).collect();
-    let mut statuses = [None; FindingClass::COUNT];
-    for mention in &mentions {
-        let status = &mut statuses[mention.class.index()];
-        *status = Some(status.map_or(mention.status, |known| stronger(known, mention.status)));
+}
+
+fn mentions_v1(sentences: &[Sentence]) -> Vec<Mention> {
+    let of_sentence = |sentence: &Sentence| mentions(&sentence.tokens, v1::read(&sentence.tokens));
+    sentences.iter().flat_map(of_sentence).collect()
+}
+
+/// As version 1, but a question takes the status of the answer that a later sentence gives it.
+fn mentions_v2(sentences: &[Sentence]) -> Vec<Mention> {
+    let mut all: Vec<Mention> = Vec::new();
+    // Positions in `all` of the questions of each class that nothing has answered.
+    let mut open: [Vec<usize>; FindingClass::COUNT] = Default::default();
+    // Positions in `all` of what the sentence before asks.
+    let mut just_asked: Vec<usize> = Vec::new();
+    for sentence in sentences {
+        let readings = v2::read(sentence);
+        if readings.is_empty()
+            && let Some(answer) = v2::answer(sentence)
+        {
+            for &at in &just_asked {
+                all[at].status = answer;
+                open[all[at].class.index()].clear();
+            }
+        }
+        let first = all.len();
+        let mut answers: [Option<Status>; FindingClass::COUNT] = Default::default();
+        just_asked.clear();
+        for (at, reading) in readings.iter().enumerate() {
+            let class = reading.found.class.index();
+            if reading.is_question {
+                just_asked.push(first + at);
+            } else {
+                let known = answers[class].unwrap_or(reading.status);
+                answers[class] = Some(stronger(known, reading.status));
+            }
+        }
+        for (questions, answer) in open.iter_mut().zip(answers) {
+            if let Some(answer) = answer {
+                questions.drain(..).for_each(|at| all[at].status = answer);
+            }
+        }
+        let found = readings
+            .into_iter()
+            .map(|reading| (reading.found, reading.status));
+        all.extend(mentions(&sentence.tokens, found.collect()));
+        for &at in &just_asked {
+            open[all[at].class.index()].push(at);
+        }
     }
-    statuses[FindingClass::NoFinding.index()] = Some(no_finding(&statuses));
-    ReportLabels { statuses, mentions }
+    all
 }
 
 fn stronger(a: Status, b: Status) -> Status {
@@ -147,104 +208,27 @@ fn no_finding(statuses: &[Option<Status>; FindingClass::COUNT]) -> Status {
     }
 }
 
-/// A phrase of the lexicon found in a sentence.
-struct Match {
-    class: FindingClass,
-    meaning: Meaning,
-    place: Range<usize>,
-}
-
-fn mentions(tokens: &[Token]) -> Vec<Mention> {
-    let matches = find(tokens);
-    if matches.is_empty() {
-        return Vec::new();
-    }
-    let denied = assertion::denied_before(tokens);
-    let findings = matches
+/// Adds side, size and lobe to the findings of a sentence.
+fn mentions(tokens: &[Token], found: Vec<(Match, Status)>) -> Vec<Mention> {
+    let findings = found
         .iter()
-        .filter(|found| found.meaning != Meaning::Normal)
-        .map(|found| &found.place);
+        .filter(|(found, _)| found.meaning != Meaning::Normal)
+        .map(|(found, _)| &found.place);
     let neighbours = Neighbours::new(findings);
-    matches
-        .iter()
-        .map(|found| mention(tokens, found, &denied, &neighbours))
-        .collect()
-}
-
-fn mention(tokens: &[Token], found: &Match, denied: &[bool], neighbours: &Neighbours) -> Mention {
-    let Range { start, end } = found.place;
-    let status = match found.meaning {
-        Meaning::Normal => Status::Negative,
-        Meaning::Hint => match assertion::status(tokens, denied, start, end) {
-            Status::Positive => Status::Uncertain,
-            status => status,
-        },
-        Meaning::Finding | Meaning::Ignore => assertion::status(tokens, denied, start, end),
-    };
-    let Attributes { side, size, lobe } = attributes::attributes(tokens, &found.place, neighbours);
-    let span = tokens[start].span.start..tokens[end - 1].span.end;
-    Mention {
-        class: found.class,
-        status,
-        side,
-        size,
-        lobe,
-        span,
-    }
-}
-
-/// The phrases that count, in the order of the text: for each class the longest of those that overlap.
-fn find(tokens: &[Token]) -> Vec<Match> {
-    let mut matches: Vec<Match> = Vec::new();
-    // Up to where the phrases to ignore that have begun by each word hide what is inside them.
-    let mut hidden_until = vec![0; tokens.len()];
-    let mut hidden = 0;
-    for start in 0..tokens.len() {
-        for entry in LEXICON.starting_with(tokens[start].text) {
-            let Some(end) = entry.phrase.match_at(tokens, start) else {
-                continue;
-            };
-            let meaning = entry.rule.meaning;
-            if meaning == Meaning::Ignore {
-                hidden = hidden.max(end);
-            } else if !is_void(meaning, &tokens[start..end]) {
-                let found = |&class| Match {
-                    class,
-                    meaning,
-                    place: start..end,
-                };
-                matches.extend(entry.rule.classes.iter().map(found));
-            }
-        }
-        hidden_until[start] = hidden;
-    }
-    matches.retain(|found| found.place.end > hidden_until[found.place.start]);
-    matches.sort_by_key(|found| (found.class, Reverse(found.place.len())));
-    // The class that each word was last taken for. The longest come first, so one that overlaps another of its class
-    // has its own first or last word in it.
-    let mut taken = vec![None; tokens.len()];
-    matches.retain(|found| {
+    let mention = |(found, status): &(Match, Status)| {
         let Range { start, end } = found.place;
-        let class = Some(found.class);
-        let is_free = taken[start] != class && taken[end - 1] != class;
-        if is_free {
-            taken[start..end].fill(class);
+        let Attributes { side, size, lobe } =
+            attributes::attributes(tokens, &found.place, &neighbours);
+        Mention {
+            class: found.class,
+            status: *status,
+            side,
+            size,
+            lobe,
+            span: tokens[start].span.start..tokens[end - 1].span.end,
         }
-        is_free
-    });
-    matches.sort_by_key(|found| (found.place.start, found.class));
-    matches
-}
-
-fn is_void(meaning: Meaning, inside: &[Token]) -> bool {
-    let words = if meaning == Meaning::Normal {
-        VOID_NORMAL
-    } else {
-        VOID_FINDING
     };
-    // The words that the phrase itself asks for stand at its ends.
-    let inner = inside.get(1..inside.len().saturating_sub(1)).unwrap_or(&[]);
-    inner.iter().any(|token| words.has(token.text))
+    found.iter().map(mention).collect()
 }
 
 #[cfg(test)]

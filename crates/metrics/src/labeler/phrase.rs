@@ -98,7 +98,7 @@ fn match_elements(elements: &[Element], tokens: &[Token], at: usize) -> Option<u
                 match tokens[next].kind {
                     Kind::Word => words += 1,
                     Kind::Comma if *commas => {}
-                    Kind::Comma | Kind::Break => return None,
+                    Kind::Comma | Kind::Break | Kind::Query => return None,
                 }
                 if words > *longest {
                     return None;
@@ -111,10 +111,13 @@ fn match_elements(elements: &[Element], tokens: &[Token], at: usize) -> Option<u
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tokens::sentences, *};
+    use super::{
+        super::tokens::{QuestionMarks, sentences},
+        *,
+    };
 
     fn end(pattern: &'static str, text: &str) -> Option<usize> {
-        Phrase::new(pattern).match_at(&sentences(text)[0], 0)
+        Phrase::new(pattern).match_at(&sentences(text, QuestionMarks::Stop)[0].tokens, 0)
     }
 
     #[test]

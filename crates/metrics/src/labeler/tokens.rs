@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::words::Words;
+
 /// A word or a mark that bounds scopes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token<'a> {
@@ -19,48 +21,86 @@ pub(super) enum Kind {
     Comma,
     /// A colon or semicolon: nothing runs across it.
     Break,
+    /// A question mark that puts the words beside it in doubt, as in "? pneumonia".
+    Query,
 }
 
 impl Token<'_> {
     pub fn is_word(&self) -> bool {
         self.kind == Kind::Word
     }
+
+    /// Whether no scope runs across it.
+    pub fn breaks(&self) -> bool {
+        self.kind == Kind::Break || BREAKERS.has(self.text)
+    }
+}
+
+/// Words that end every scope.
+const BREAKERS: Words =
+    Words::new("but however although though except nevertheless yet whereas while");
+
+/// The words and marks between two ends of sentences.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sentence<'a> {
+    pub tokens: Vec<Token<'a>>,
+    /// Whether it ends with a question mark.
+    pub asked: bool,
+}
+
+/// What a question mark is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum QuestionMarks {
+    /// The end of a sentence like any other.
+    Stop,
+    /// The end of a question, or doubt about the words beside it.
+    Doubt,
 }
 
 /// Abbreviations whose full stop does not end a sentence.
 const ABBREVIATIONS: [&str; 4] = ["vs", "dr", "mr", "approx"];
 
+/// Words that answer the question before them, so that its mark stands at its end.
+const ANSWERS: [&str; 6] = ["no", "none", "not", "yes", "there", "the"];
+
 /// Cuts a report that is already in ASCII lower case into sentences; empty ones are left out.
 ///
-/// Sentences end at `.`, `!`, `?` and blank lines, but not at the full stop of `2.5` or `vs.`; words are runs of letters,
-/// digits and apostrophes, so hyphens and slashes separate them ("air-space" is "air space").
-pub(super) fn sentences(text: &str) -> Vec<Vec<Token<'_>>> {
+/// Sentences end at `.`, `!`, `?` and blank lines, but not at the full stop of `2.5` or `vs.`. Words are runs of
+/// letters, digits and apostrophes, so hyphens and slashes separate them ("air-space" is "air space").
+pub(super) fn sentences(text: &str, marks: QuestionMarks) -> Vec<Sentence<'_>> {
     let mut sentences = Vec::new();
-    let mut sentence: Vec<Token> = Vec::new();
+    let mut sentence = Sentence::default();
     let mut rest = text.char_indices().peekable();
     while let Some((start, c)) = rest.next() {
-        let mut token = |kind, end: usize| {
-            sentence.push(Token {
+        let mut end = start + c.len_utf8();
+        let kind = if is_word_char(c) {
+            while let Some((at, c)) = rest.next_if(|&(_, c)| is_word_char(c)) {
+                end = at + c.len_utf8();
+            }
+            Some(Kind::Word)
+        } else if matches!(c, ',' | '(' | ')' | '[' | ']') {
+            Some(Kind::Comma)
+        } else if matches!(c, ';' | ':') {
+            Some(Kind::Break)
+        } else if marks == QuestionMarks::Doubt && is_query(text, start, c) {
+            Some(Kind::Query)
+        } else {
+            None
+        };
+        if let Some(kind) = kind {
+            sentence.tokens.push(Token {
                 text: &text[start..end],
                 span: start..end,
                 kind,
             });
-        };
-        if is_word_char(c) {
-            let mut end = start + c.len_utf8();
-            while let Some((at, c)) = rest.next_if(|&(_, c)| is_word_char(c)) {
-                end = at + c.len_utf8();
-            }
-            token(Kind::Word, end);
-        } else if matches!(c, ',' | '(' | ')' | '[' | ']') {
-            token(Kind::Comma, start + 1);
-        } else if matches!(c, ';' | ':') {
-            token(Kind::Break, start + 1);
-        } else if ends_sentence(text, start, c, sentence.last()) && !sentence.is_empty() {
+        } else if ends_sentence(text, start, c, sentence.tokens.last())
+            && !sentence.tokens.is_empty()
+        {
+            sentence.asked = marks == QuestionMarks::Doubt && c == '?';
             sentences.push(std::mem::take(&mut sentence));
         }
     }
-    if !sentence.is_empty() {
+    if !sentence.tokens.is_empty() {
         sentences.push(sentence);
     }
     sentences
@@ -68,6 +108,29 @@ pub(super) fn sentences(text: &str) -> Vec<Vec<Token<'_>>> {
 
 fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || c == '\''
+}
+
+/// Whether a mark doubts the words beside it: "?pneumonia", "opacity ? pneumonia", "edema (?)", "+/- effusion".
+///
+/// A question mark right behind a word, or behind the last word of a line, ends a question instead.
+fn is_query(text: &str, at: usize, mark: char) -> bool {
+    let (before, after) = (&text[..at], &text[at + mark.len_utf8()..]);
+    match mark {
+        '±' => true,
+        '+' => after.starts_with("/-"),
+        '?' => {
+            let is_first = !before.ends_with('?');
+            let behind_word = before.ends_with(is_word_char);
+            let rest = after.trim_start_matches(['?', ' ', '\t']);
+            let bracketed = rest.starts_with([')', ']']);
+            let has_words = rest.starts_with(is_word_char);
+            let next = rest.split(|c| !is_word_char(c)).next().unwrap_or_default();
+            let touches_next = after.starts_with(is_word_char);
+            let answered = ANSWERS.contains(&next);
+            is_first && (bracketed || (has_words && !answered && (touches_next || !behind_word)))
+        }
+        _ => false,
+    }
 }
 
 fn ends_sentence(text: &str, at: usize, mark: char, last: Option<&Token>) -> bool {
@@ -80,6 +143,8 @@ fn ends_sentence(text: &str, at: usize, mark: char, last: Option<&Token>) -> boo
                 last.is_some_and(|t| t.span.end == at && ABBREVIATIONS.contains(&t.text));
             !in_number && !abbreviated
         }
+        // The rest of "?? edema".
+        '?' if before.ends_with('?') && last.is_some_and(|t| t.kind == Kind::Query) => false,
         '!' | '?' => true,
         '\n' => after
             .trim_start_matches([' ', '\t', '\r'])
@@ -92,10 +157,20 @@ fn ends_sentence(text: &str, at: usize, mark: char, last: Option<&Token>) -> boo
 mod tests {
     use super::*;
 
+    fn cut_with(text: &str, marks: QuestionMarks) -> Vec<(Vec<&str>, bool)> {
+        let words = |sentence: Sentence<'_>| {
+            let texts = sentence
+                .tokens
+                .iter()
+                .map(|token| &text[token.span.clone()]);
+            (texts.collect(), sentence.asked)
+        };
+        sentences(text, marks).into_iter().map(words).collect()
+    }
+
     fn cut(text: &str) -> Vec<Vec<&str>> {
-        let words = |tokens: Vec<Token<'static>>| tokens.iter().map(|t| t.text).collect();
-        let text: &'static str = Box::leak(text.to_owned().into_boxed_str());
-        sentences(text).into_iter().map(words).collect()
+        let sentences = cut_with(text, QuestionMarks::Stop);
+        sentences.into_iter().map(|(words, _)| words).collect()
     }
 
     #[test]
@@ -122,9 +197,35 @@ mod tests {
     }
 
     #[test]
+    fn question_marks_end_sentences_or_doubt_words() {
+        let asked = |words: &[&'static str]| (words.to_vec(), true);
+        let said = |words: &[&'static str]| (words.to_vec(), false);
+        let cut = |text: &'static str| cut_with(text, QuestionMarks::Doubt);
+        assert_eq!(cut("edema? clear."), [asked(&["edema"]), said(&["clear"])]);
+        assert_eq!(
+            cut("edema ?\nclear ? "),
+            [asked(&["edema"]), asked(&["clear"])]
+        );
+        assert_eq!(cut("edema ? none"), [asked(&["edema"]), said(&["none"])]);
+        assert_eq!(cut("edema??"), [asked(&["edema"])]);
+        assert_eq!(
+            cut("opacity, ?edema"),
+            [said(&["opacity", ",", "?", "edema"])]
+        );
+        assert_eq!(cut("?? edema."), [said(&["?", "edema"])]);
+        assert_eq!(cut("edema (?)."), [said(&["edema", "(", "?", ")"])]);
+        assert_eq!(cut("+/- edema"), [said(&["+", "edema"])]);
+        let plain = |text| cut_with(text, QuestionMarks::Stop);
+        assert_eq!(
+            plain("? edema? clear"),
+            [said(&["edema"]), said(&["clear"])]
+        );
+    }
+
+    #[test]
     fn spans_point_into_the_text() {
         let text = "café, no œdema";
-        let tokens = &sentences(text)[0];
+        let tokens = &sentences(text, QuestionMarks::Stop)[0].tokens;
         assert_eq!(&text[tokens[3].span.clone()], "œdema");
         assert_eq!(tokens[1].kind, Kind::Comma);
     }

@@ -1,14 +1,14 @@
-//! The alignment with the most matched words in the fewest pieces, by METEOR 1.5's beam search.
+//! The alignment with the most matched words in the fewest chunks, by METEOR 1.5's beam search.
 //!
-//! The beam is narrow enough to miss the best alignment now and then, so that equal scores need the original's
-//! order of candidates, its rounding, and the way it adds up distances.
+//! The beam can miss the best alignment, so parity needs the original's order of candidates, its rounding and
+//! its order of adding distances.
 
 use super::matches::{Candidates, Match, Module};
 
 /// Paths kept at each word of the reference.
 const BEAM: usize = 40;
 
-/// The matches chosen, in the order of the reference, and the number of pieces they form.
+/// The matches chosen, in the order of the reference, and the number of chunks they form.
 pub(super) struct Alignment {
     pub matches: Vec<Match>,
     pub chunks: u64,
@@ -37,7 +37,7 @@ pub(super) fn align(candidates: &Candidates) -> Alignment {
     Alignment { matches, chunks }
 }
 
-/// Matches that nothing competes with are chosen from the start.
+/// Matches that compete with no other are chosen from the start.
 fn unrivalled(candidates: &Candidates) -> Vec<Option<Match>> {
     let alone = |found: &Match| {
         let reference = &candidates.reference_cover[found.start..][..found.length];
@@ -52,7 +52,7 @@ fn unrivalled(candidates: &Candidates) -> Vec<Option<Match>> {
     candidates.by_start.iter().map(only).collect()
 }
 
-/// Pieces in which matched words follow each other in both reports.
+/// Number of chunks: runs of matched words that are adjacent in both reports.
 fn count_chunks(matches: &[Match]) -> u64 {
     let breaks = matches.windows(2).filter(|pair| {
         let [before, after] = pair else { return false };
@@ -68,14 +68,14 @@ fn count_chunks(matches: &[Match]) -> u64 {
 /// An alignment of the reference's first words.
 #[derive(Clone)]
 struct Path {
-    /// Weight of what is matched on both sides.
+    /// Weight of the matched words on both sides.
     weight: usize,
     chunks: usize,
     /// Sum of how far matches are moved.
     distance: usize,
     /// First word of the reference not decided on yet.
     next: usize,
-    /// End in the hypothesis of the piece that is still open.
+    /// End in the hypothesis of the open chunk.
     open_end: Option<usize>,
     /// Position in [`Search::chosen`].
     last_choice: Option<usize>,
@@ -151,7 +151,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Goes through the reference word by word and returns the best complete path.
+    /// Searches the reference word by word and returns the best complete path.
     fn run(&mut self, start: Path) -> Path {
         let mut paths = vec![start];
         for word in 0..self.candidates.by_start.len() {
@@ -174,7 +174,7 @@ impl Search<'_> {
         paths.swap_remove(0)
     }
 
-    /// Adds all ways in which a path can go on at a word of the reference.
+    /// Adds all continuations of a path at a word of the reference.
     fn advance(&mut self, mut path: Path, word: usize, following: &mut Vec<Path>) {
         if path.used_reference.meets(word, 1) {
             if word < path.next {

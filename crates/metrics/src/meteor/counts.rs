@@ -1,4 +1,4 @@
-//! What METEOR counts in a study, and the score those counts give.
+//! METEOR's counts of a study, and their score.
 
 use std::iter::Sum;
 
@@ -108,7 +108,7 @@ impl MeteorCounts {
         if score.is_nan() { 0.0 } else { score.max(0.0) }
     }
 
-    /// Whether every word is matched, in one piece.
+    /// Whether every word is matched in one chunk.
     fn is_perfect(&self) -> bool {
         self.chunks == 1
             && self.hypothesis.matched() == self.hypothesis.words
@@ -117,7 +117,7 @@ impl MeteorCounts {
 }
 
 impl<'a> Sum<&'a MeteorCounts> for MeteorCounts {
-    /// Adds up studies; the one chunk of a perfect study is not held against the corpus.
+    /// Adds up studies; a perfect study's single chunk does not count, as in METEOR.
     fn sum<I: Iterator<Item = &'a MeteorCounts>>(studies: I) -> Self {
         studies.fold(Self::default(), |mut total, study| {
             total.hypothesis.add(&study.hypothesis);

@@ -1,4 +1,4 @@
-//! METEOR's data files: where they are, and how to read them record by record.
+//! Finds METEOR's data files and reads them record by record.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -7,23 +7,23 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use zip::{ZipArchive, result::ZipError};
 
-/// Bytes that a file of the jar may have: thirty times what METEOR's have.
+/// Largest size of a file in the jar, in bytes: thirty times METEOR's own.
 const MAX_UNPACKED: u64 = 1 << 28;
 
-/// Bytes that a line may have.
+/// Longest line, in bytes.
 const MAX_LINE: u64 = 1 << 20;
 
 /// METEOR's data files could not be found or read.
 #[derive(Debug, thiserror::Error)]
 pub enum MeteorDataError {
-    /// A file is nowhere in the folder.
+    /// A file is missing from the folder.
     #[error(
         "{folder}: no {file} in it: give the folder that holds meteor-1.5.jar and data/paraphrase-en.gz (pycocoevalcap's `meteor` folder does)"
     )]
     Missing {
-        /// The folder looked through.
+        /// The folder searched.
         folder: PathBuf,
-        /// The file looked for.
+        /// The missing file.
         file: &'static str,
     },
     /// A file cannot be read.
@@ -31,7 +31,7 @@ pub enum MeteorDataError {
     Io {
         /// The file, or the archive and the file in it.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The jar is not a readable archive.
@@ -42,7 +42,7 @@ pub enum MeteorDataError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A line is not what METEOR's files hold.
+    /// A line is not in the format of METEOR's files.
     #[error("{path}, line {line}: {reason}")]
     Record {
         /// The file.

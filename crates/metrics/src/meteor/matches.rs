@@ -1,4 +1,4 @@
-//! Which words and phrases of two reports could be matched with each other.
+//! Candidate matches between words and phrases of two reports.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub(super) enum Module {
 
 const _: () = assert!(Module::Paraphrase as usize + 1 == MODULES);
 
-/// A phrase of the reference that may stand for a phrase of the hypothesis.
+/// A phrase of the reference that matches a phrase of the hypothesis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Match {
     pub module: Module,
@@ -102,7 +102,7 @@ impl Candidates {
         }
     }
 
-    /// Looks for paraphrases of the reference in the hypothesis, then the other way round.
+    /// Finds paraphrases of the reference in the hypothesis, then the other way round.
     fn add_phrases(
         &mut self,
         hypothesis: &[u32],
@@ -152,7 +152,7 @@ impl Candidates {
     }
 }
 
-/// Where each word stands in a report.
+/// Positions of each word in a report.
 struct Places<'a> {
     words: &'a [u32],
     of_word: HashMap<u32, Vec<usize>>,
@@ -167,7 +167,7 @@ impl<'a> Places<'a> {
         Self { words, of_word }
     }
 
-    /// Where a phrase begins, from left to right.
+    /// Positions at which a phrase begins, from left to right.
     fn of_phrase<'p>(&'p self, phrase: &'p [u32]) -> impl Iterator<Item = usize> + 'p {
         let places = phrase.first().and_then(|word| self.of_word.get(word));
         places

@@ -1,8 +1,8 @@
 //! METEOR 1.5 (Denkowski and Lavie, 2014) for English, as pycocoevalcap 1.2 runs it, without Java.
 //!
 //! Words are matched exactly, by stem, by synonym and by paraphrase; a beam search picks the matches with the most
-//! words in the fewest pieces; precision, recall and the number of pieces make the score. Synonyms and paraphrases
-//! need METEOR's data files. Without them the number is another one, and is called [`Meteor::name`] `METEOR-es`.
+//! words in the fewest chunks; precision, recall and the number of chunks make the score. Synonyms and paraphrases
+//! need METEOR's data files. Without them the score is another metric, [`Meteor::name`] `METEOR-es`.
 
 mod align;
 mod counts;
@@ -49,7 +49,7 @@ struct Modules {
     tables: Option<Tables>,
 }
 
-/// What METEOR's data files hold.
+/// Synonyms and paraphrases from METEOR's data files.
 #[derive(Debug)]
 struct Tables {
     synonyms: Synonyms,
@@ -104,12 +104,12 @@ impl Meteor {
         }
     }
 
-    /// Whether all four modules are there: only then is it METEOR.
+    /// Whether all four modules are available, which METEOR needs.
     pub fn is_full(&self) -> bool {
         self.modules.tables.is_some()
     }
 
-    /// What the score must be called: `METEOR`, or `METEOR-es` without data files.
+    /// Name to report the score under: `METEOR`, or `METEOR-es` without data files.
     pub fn name(&self) -> &'static str {
         if self.is_full() {
             "METEOR"
@@ -148,7 +148,7 @@ impl Meteor {
         if let Some(index) = pairs.iter().position(|pair| pair.references.is_empty()) {
             return Err(MetricsError::NoReference { index });
         }
-        // Studies do not depend on each other.
+        // Studies are independent.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let shares = pairs.chunks(pairs.len().div_ceil(threads));
         let count = |share: &[Pair<'a>]| -> Vec<MeteorCounts> {

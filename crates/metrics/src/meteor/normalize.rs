@@ -5,10 +5,10 @@
 
 use super::words::{Prefix, nonbreaking_prefix};
 
-/// Stands for the dots of an ellipsis until the words are cut; in Unicode's private use area.
+/// Placeholder for the dots of an ellipsis until the words are split; in Unicode's private use area.
 const ELLIPSIS_DOT: char = '\u{E000}';
 
-/// Cuts a report into METEOR's lower-case words; punctuation is kept as words.
+/// Splits a report into METEOR's lower-case words; punctuation marks are words.
 pub(super) fn words(text: &str) -> Vec<String> {
     let text = isolate_marks(text);
     let text = separate_commas(text);

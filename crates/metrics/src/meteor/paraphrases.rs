@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::data::{DataFile, MeteorDataError};
 
-/// Stands for a word that the table does not have.
+/// Id of a word that the table does not have.
 const UNKNOWN: u32 = u32::MAX;
 
-/// Phrases and what they may be replaced by; about 250 MB for the English table.
+/// Phrases and their paraphrases; about 250 MB for the English table.
 #[derive(Debug)]
 pub(super) struct Paraphrases {
     vocabulary: HashMap<String, u32>,

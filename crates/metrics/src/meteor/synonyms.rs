@@ -1,4 +1,4 @@
-//! WordNet's synonym sets, as METEOR 1.5 ships and looks them up.
+//! WordNet's synonym sets, as METEOR 1.5 ships and queries them.
 
 use std::collections::HashMap;
 

@@ -23,7 +23,7 @@ const ALWAYS: [&str; 64] = [
 /// Abbreviations only before a number.
 const BEFORE_NUMBER: [&str; 3] = ["No", "Art", "pp"];
 
-/// Where the full stop of an abbreviation belongs to it.
+/// When the full stop of an abbreviation belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Prefix {
     Always,
@@ -35,7 +35,7 @@ pub(super) fn is_function_word(word: &str) -> bool {
     FUNCTION_WORDS.contains(&word)
 }
 
-/// What a word with its full stop taken off is, in its original case.
+/// Kind of a word without its full stop, in its original case.
 pub(super) fn nonbreaking_prefix(word: &str) -> Option<Prefix> {
     let capital = matches!(word.as_bytes(), [letter] if letter.is_ascii_uppercase());
     if capital || ALWAYS.contains(&word) {

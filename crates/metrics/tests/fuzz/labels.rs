@@ -1,5 +1,5 @@
 use ithn_metrics::evaluation::{LabelFile, findings_of_tags, read_tagged_reports};
-use ithn_metrics::{FindingClass, label};
+use ithn_metrics::{FindingClass, LabelerVersion, label};
 
 use crate::target;
 
@@ -82,16 +82,31 @@ fn labeled_text() {
         "no evidence of ",
         "efusion",
         "?",
+        "no longer ",
+        "seen ",
+        "is gone",
+        ", if any",
+        "removal of ",
+        "tube ",
+        "has been removed",
+        "evaluate for ",
+        "history of ",
+        "indication: ",
+        "thyroid ",
+        " in the stomach",
+        ", likely a granuloma",
+        " less likely",
+        ": none",
+        "yes",
     ];
     let folder = tempfile::tempdir().unwrap();
     target("labeler", "report.txt", &seeds, &words).run(folder.path(), |_, bytes| {
         let text = String::from_utf8_lossy(bytes);
-        for mention in label(&text).mentions {
-            assert!(
-                text.get(mention.span.clone()).is_some(),
-                "{:?}",
-                mention.span
-            );
+        for version in LabelerVersion::ALL {
+            for mention in version.label(&text).mentions {
+                let words = text.get(mention.span.clone());
+                assert!(words.is_some(), "{version}: {:?}", mention.span);
+            }
         }
     });
 }

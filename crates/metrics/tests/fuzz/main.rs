@@ -1,6 +1,7 @@
 //! Whatever stands in a file from outside, reading and scoring it gives a result or an error: no
 //! panic, and no more memory than the file is worth. See `ithn_fuzzing` for what is tried.
 
+mod formats;
 mod labels;
 mod meteor;
 mod studies;

@@ -5,7 +5,7 @@ use ithn_metrics::evaluation::{
     EvaluationOptions, Protocol, ReportFiles, evaluate, rank, read_ranked, read_studies,
     read_untouched_studies,
 };
-use ithn_metrics::{Meteor, Uncertain};
+use ithn_metrics::{LabelerVersion, Meteor, Uncertain};
 
 use crate::target;
 
@@ -24,6 +24,9 @@ const JSON: [&str; 5] = [
 ];
 
 const WORDS: &[&str] = &[
+    "nan",
+    ";",
+    "sep=;\n",
     "id",
     "prediction",
     "reference",
@@ -53,6 +56,7 @@ fn score(files: ReportFiles<'_>, meteor: &Meteor) {
         protocol: Protocol::R2gen,
         uncertain: Uncertain::AsPositive,
         meteor,
+        labeler: LabelerVersion::LATEST,
         labels: None,
         draws: 2,
         seed: 0,

@@ -3,26 +3,30 @@ use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, assert_shape};
+use ithn_decoder::PatchFeatures;
 use ithn_generator::config::{ConfigError, LARGEST_WIDTH, NonNegative, check_count, check_dropout};
 use serde::{Deserialize, Serialize};
+
+/// Energy of a masked patch.
+const MASKED_ENERGY: f64 = -1e9;
 
 /// Sizes of a [`CnnLstm`](super::CnnLstm)'s language side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttentiveLstmConfig {
-    /// Width of word embeddings and of the hidden states that words are read from, at most 65,536
-    /// (512 as published).
+    /// Width of word embeddings and of the deep output before the vocabulary, at most 65,536 (512 as
+    /// published).
     pub embedding_width: usize,
     /// Width of the LSTM's state, at most 65,536.
     pub hidden_width: usize,
-    /// Width in which words and patches are compared, at most 65,536.
+    /// Width of the hidden layer of the attention, at most 65,536.
     pub attention_width: usize,
-    /// Whether a gate `β` weighs the image against the words, as published.
+    /// Whether a gate `β` scales the context vector, as published.
     pub gated: bool,
-    /// Weight in the loss of `mean_i (1 − Σ_t α_ti)²`, which asks that every patch be attended to
-    /// once; 0 switches it off. The paper sums over patches; a mean does not grow with the image.
+    /// Weight of the doubly stochastic penalty `mean_i (1 − Σ_t α_ti)²` in the loss; 0 switches it
+    /// off. The paper sums over patches; a mean does not grow with the image.
     pub doubly_stochastic: f64,
-    /// Dropout before the words are read, in [0, 1).
+    /// Dropout before the logits, in [0, 1).
     pub dropout: f64,
 }
 
@@ -56,18 +60,18 @@ pub struct AttentiveLstm {
     pub first_cell: Linear,
 }
 
-/// An image as the LSTM attends to it.
+/// Annotation vectors, prepared for attention.
 #[derive(Debug, Clone)]
 pub struct AnnotationVectors {
-    /// `a_i`, `[rows, patches, channels]`.
-    pub vectors: Tensor<3>,
+    /// `a_i`, `[rows, patches, channels]`, and the mask of missing views.
+    pub vectors: PatchFeatures,
     /// `W_a a_i`, computed once per image, `[rows, patches, attention_width]`.
     keys: Tensor<3>,
 }
 
-/// Reports in the making.
+/// Decoding state of partial reports.
 #[derive(Debug, Clone)]
-pub struct AttentiveState {
+pub struct AttentiveLstmState {
     annotations: AnnotationVectors,
     /// `[rows, hidden_width]`.
     hidden: Tensor<2>,
@@ -75,8 +79,8 @@ pub struct AttentiveState {
     cell: Tensor<2>,
 }
 
-/// What a step looked at.
-pub(super) struct Glimpse {
+/// Result of one step.
+pub(super) struct AttentiveStep {
     /// The new `h`, `[rows, hidden_width]`.
     pub(super) hidden: Tensor<2>,
     /// `ẑ`, `[rows, channels]`.
@@ -86,19 +90,22 @@ pub(super) struct Glimpse {
 }
 
 impl AnnotationVectors {
-    /// The rows named by `rows`, in that order.
+    /// The rows of the indices `rows`, in that order.
     fn select(self, rows: &Tensor<1, Int>) -> Self {
         AnnotationVectors {
-            vectors: self.vectors.select(0, rows.clone()),
+            vectors: PatchFeatures {
+                values: self.vectors.values.select(0, rows.clone()),
+                mask: self.vectors.mask.map(|mask| mask.select(0, rows.clone())),
+            },
             keys: self.keys.select(0, rows.clone()),
         }
     }
 }
 
-impl AttentiveState {
+impl AttentiveLstmState {
     /// The state whose row `i` is row `rows[i]` of this one.
     pub(super) fn select(self, rows: &Tensor<1, Int>) -> Self {
-        AttentiveState {
+        AttentiveLstmState {
             annotations: self.annotations.select(rows),
             hidden: self.hidden.select(0, rows.clone()),
             cell: self.cell.select(0, rows.clone()),
@@ -150,8 +157,8 @@ impl AttentiveLstmConfig {
         check_dropout("dropout", self.dropout)
     }
 
-    /// Creates the module for annotation vectors of `channels` channels; the forget gate starts
-    /// open.
+    /// Creates the module for annotation vectors of `channels` channels; the forget gate's bias
+    /// is 1.
     pub fn init(&self, channels: usize, device: &Device) -> AttentiveLstm {
         let linear = |from, to| LinearConfig::new(from, to).init(device);
         let hidden = self.hidden_width;
@@ -175,26 +182,27 @@ impl AttentiveLstmConfig {
 }
 
 impl AttentiveLstm {
-    /// Prepares annotation vectors, `[rows, patches, channels]`, for attention.
-    pub fn annotate(&self, vectors: Tensor<3>) -> AnnotationVectors {
+    /// Prepares patch features, `[rows, patches, channels]`, for attention.
+    pub fn annotate(&self, vectors: impl Into<PatchFeatures>) -> AnnotationVectors {
+        let vectors = vectors.into();
         AnnotationVectors {
-            keys: self.annotation_key.forward(vectors.clone()),
+            keys: self.annotation_key.forward(vectors.values.clone()),
             vectors,
         }
     }
 
-    /// The state before the first word: `h` and `c` from the mean annotation vector.
-    pub fn start(&self, annotations: AnnotationVectors) -> AttentiveState {
-        let mean: Tensor<2> = annotations.vectors.clone().mean_dim(1).squeeze_dim(1);
-        AttentiveState {
+    /// The state before the first word: `h` and `c` from the mean of the unmasked annotation vectors.
+    pub fn start(&self, annotations: AnnotationVectors) -> AttentiveLstmState {
+        let mean = annotations.vectors.mean();
+        AttentiveLstmState {
             hidden: self.first_hidden.forward(mean.clone()).tanh(),
             cell: self.first_cell.forward(mean).tanh(),
             annotations,
         }
     }
 
-    /// Looks, then hears a word, `[rows, embedding_width]`.
-    pub(super) fn step(&self, word: Tensor<2>, state: &mut AttentiveState) -> Glimpse {
+    /// Attends with the state, then updates it with a word, `[rows, embedding_width]`.
+    pub(super) fn step(&self, word: Tensor<2>, state: &mut AttentiveLstmState) -> AttentiveStep {
         let [rows, _] = word.dims();
         assert_shape!(state.hidden, [rows, _]);
         let (context, weights) = self.attend(state);
@@ -204,43 +212,50 @@ impl AttentiveLstm {
         let (input, forget, output, candidate) = (next(), next(), next(), next());
         state.cell = sigmoid(forget) * state.cell.clone() + sigmoid(input) * candidate.tanh();
         state.hidden = sigmoid(output) * state.cell.clone().tanh();
-        Glimpse {
+        AttentiveStep {
             hidden: state.hidden.clone(),
             context,
             weights,
         }
     }
 
-    fn attend(&self, state: &AttentiveState) -> (Tensor<2>, Tensor<2>) {
+    /// `ẑ`, `[rows, channels]`, and `α`, `[rows, patches]`, 0 at masked patches.
+    fn attend(&self, state: &AttentiveLstmState) -> (Tensor<2>, Tensor<2>) {
         let annotations = &state.annotations;
         let query = self.state_key.forward(state.hidden.clone());
         let energies = self
             .energy
             .forward((annotations.keys.clone() + query.unsqueeze_dim(1)).tanh());
-        let weights = softmax(energies.squeeze_dim::<2>(2), 1);
-        let seen: Tensor<2> = weights
+        let energies = energies.squeeze_dim::<2>(2);
+        let energies = match &annotations.vectors.mask {
+            Some(mask) => energies.mask_fill(mask.clone(), MASKED_ENERGY),
+            None => energies,
+        };
+        let weights = softmax(energies, 1);
+        let context: Tensor<2> = weights
             .clone()
             .unsqueeze_dim::<3>(1)
-            .matmul(annotations.vectors.clone())
+            .matmul(annotations.vectors.values.clone())
             .squeeze_dim(1);
-        let seen = match &self.gate {
-            Some(gate) => seen * sigmoid(gate.forward(state.hidden.clone())),
-            None => seen,
+        let context = match &self.gate {
+            Some(gate) => context * sigmoid(gate.forward(state.hidden.clone())),
+            None => context,
         };
-        (seen, weights)
+        (context, weights)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::Tolerance;
 
-    fn lstm(gated: bool, device: &Device) -> (AttentiveLstm, AttentiveState) {
-        let lstm = AttentiveLstmConfig::new(6, 5, 4)
-            .with_gated(gated)
-            .init(3, device);
-        let vectors = Tensor::random([2, 7, 3], Distribution::Normal(0.0, 1.0), device);
+    use crate::seeded::{seeded, values};
+
+    fn lstm(gated: bool, device: &Device) -> (AttentiveLstm, AttentiveLstmState) {
+        let config = AttentiveLstmConfig::new(6, 5, 4).with_gated(gated);
+        let lstm = seeded(config.init(3, device), 1);
+        let vectors: Tensor<3> = values([2, 7, 3], 2, device);
         let state = lstm.start(lstm.annotate(vectors));
         (lstm, state)
     }
@@ -249,43 +264,42 @@ mod tests {
     fn attention_is_a_distribution_over_patches() {
         let device = Device::default();
         let (lstm, mut state) = lstm(true, &device);
-        let glimpse = lstm.step(Tensor::ones([2, 6], &device), &mut state);
-        assert_eq!(glimpse.weights.dims(), [2, 7]);
-        glimpse
-            .weights
+        let step = lstm.step(Tensor::ones([2, 6], &device), &mut state);
+        assert_eq!(step.weights.dims(), [2, 7]);
+        step.weights
             .sum_dim(1)
             .into_data()
             .assert_approx_eq::<f32>(&[[1.0], [1.0]].into(), Tolerance::absolute(1e-6));
     }
 
     #[test]
-    fn one_patch_is_all_there_is_to_see_without_a_gate() {
+    fn without_a_gate_the_context_of_one_patch_is_the_patch() {
         let device = Device::default();
         let (lstm, _) = lstm(false, &device);
-        let only = Tensor::<3>::random([2, 1, 3], Distribution::Normal(0.0, 1.0), &device);
+        let only: Tensor<3> = values([2, 1, 3], 3, &device);
         let mut state = lstm.start(lstm.annotate(only.clone()));
-        let glimpse = lstm.step(Tensor::zeros([2, 6], &device), &mut state);
-        glimpse.context.into_data().assert_approx_eq::<f32>(
+        let step = lstm.step(Tensor::zeros([2, 6], &device), &mut state);
+        step.context.into_data().assert_approx_eq::<f32>(
             &only.squeeze_dim::<2>(1).into_data(),
             Tolerance::absolute(1e-6),
         );
     }
 
     #[test]
-    fn a_closed_gate_hides_the_image() {
+    fn a_closed_gate_zeroes_the_context() {
         let device = Device::default();
         let (mut lstm, mut state) = lstm(true, &device);
         let gate = lstm.gate.as_mut().expect("it is gated");
         gate.bias = Some(Param::from_tensor(Tensor::full([1], -100.0, &device)));
-        let glimpse = lstm.step(Tensor::ones([2, 6], &device), &mut state);
-        let largest: f32 = glimpse.context.abs().max().into_scalar();
+        let step = lstm.step(Tensor::ones([2, 6], &device), &mut state);
+        let largest: f32 = step.context.abs().max().into_scalar();
         assert!(largest < 1e-6, "{largest}");
     }
 
     #[test]
     fn the_forget_gate_starts_open() {
         let device = Device::default();
-        let (lstm, _) = lstm(true, &device);
+        let lstm = AttentiveLstmConfig::new(6, 5, 4).init(3, &device);
         let bias = lstm.gates.bias.expect("it has one").val();
         let forget: Vec<f32> = bias.narrow(0, 5, 5).into_data().iter().collect();
         assert_eq!(forget, [1.0; 5]);

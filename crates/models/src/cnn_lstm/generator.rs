@@ -2,8 +2,9 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Tensor};
-use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
+use burn::tensor::{Bool, Device, Tensor};
+use ithn_backbone::{ResNet, ResNetConfig};
+use ithn_decoder::PatchFeatures;
 use ithn_generator::{
     EncodedStudies, ForcedReports, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch,
     TokenBatch, row_indices, token_column,
@@ -12,10 +13,10 @@ use ithn_generator::{
 use serde::{Deserialize, Serialize};
 
 use super::attentive_lstm::{
-    AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveState, Glimpse,
+    AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveLstmState, AttentiveStep,
 };
 use crate::config::{ConfigError, LibraryConfig, within};
-use crate::views::join_views;
+use crate::views::{StudyFeatures, join_views};
 use crate::{LibraryGenerator, R2GenCmnConfig};
 
 /// Configuration of a [`CnnLstm`].
@@ -33,13 +34,13 @@ impl Config for CnnLstmConfig {}
 /// Show, Attend and Tell (Xu et al., ICML 2015) with soft attention: a convolutional backbone and an
 /// LSTM that attends to its patches.
 ///
-/// A *hidden state* is the paper's deep output before the vocabulary, `E y + L_h h + L_z ẑ`; words
-/// are `L_o` of it.
+/// Its hidden states are the paper's deep output before the vocabulary, `E y + L_h h + L_z ẑ`; logits
+/// are `L_o` of them.
 #[derive(Module, Debug)]
 pub struct CnnLstm {
-    /// Image to annotation vectors.
+    /// Images to annotation vectors.
     pub backbone: ResNet,
-    /// `E`, words to vectors.
+    /// `E`, token ids to vectors.
     pub token_embedding: Embedding,
     /// Attention and recurrence.
     pub lstm: AttentiveLstm,
@@ -48,14 +49,14 @@ pub struct CnnLstm {
     /// `L_z`.
     pub context_output: Linear,
     dropout: Dropout,
-    /// `L_o`, hidden states to words.
+    /// `L_o`, hidden states to logits.
     pub logits: Linear,
     views: usize,
     pooled_width: usize,
     doubly_stochastic: f64,
 }
 
-/// A teacher-forced pass: hidden states, and where each word looked.
+/// A teacher-forced pass.
 struct ForcedPass {
     /// `[batch, tokens, embedding_width]`.
     hidden: Tensor<3>,
@@ -128,23 +129,31 @@ impl LibraryGenerator for CnnLstm {
 }
 
 impl CnnLstm {
-    /// Backbone features of all views of a study; shapes as for
-    /// [`R2GenCmn::backbone_features`](crate::R2GenCmn::backbone_features).
-    pub fn backbone_features(&self, studies: StudyBatch) -> ImageFeatures {
+    /// Backbone features of all views of a study; images are `[batch, views, 3, height, width]`.
+    ///
+    /// # Panics
+    ///
+    /// If the studies have another number of views than the configuration.
+    pub fn backbone_features(&self, studies: StudyBatch) -> StudyFeatures {
         let [features] = join_views(&self.backbone, [studies], self.views);
         features
     }
 
-    fn encode_features(&self, features: ImageFeatures) -> EncodedStudies<AnnotationVectors> {
+    fn encode_features(&self, features: StudyFeatures) -> EncodedStudies<AnnotationVectors> {
         EncodedStudies {
             context: self.lstm.annotate(features.patches),
             pooled: features.pooled,
         }
     }
 
-    /// Looks and hears a word, and returns the deep output before the vocabulary.
-    fn hear(&self, word: Tensor<2>, state: &mut AttentiveState) -> (Tensor<2>, Tensor<2>) {
-        let Glimpse {
+    /// One step: the deep output before the vocabulary, `[rows, embedding_width]`, and `α`,
+    /// `[rows, patches]`.
+    fn deep_output(
+        &self,
+        word: Tensor<2>,
+        state: &mut AttentiveLstmState,
+    ) -> (Tensor<2>, Tensor<2>) {
+        let AttentiveStep {
             hidden,
             context,
             weights,
@@ -161,7 +170,7 @@ impl CnnLstm {
         let (hidden, weights) = (0..length)
             .map(|position| {
                 let word = words.clone().narrow(1, position, 1).squeeze_dim(1);
-                let (output, weights) = self.hear(word, &mut state);
+                let (output, weights) = self.deep_output(word, &mut state);
                 (output.unsqueeze_dim::<3>(1), weights.unsqueeze_dim::<3>(1))
             })
             .unzip();
@@ -173,15 +182,27 @@ impl CnnLstm {
 }
 
 /// Doubly stochastic attention (Xu et al., 2015, eq. 14): mean over batch and patches of
-/// `(1 − Σ_t α_ti)²` over the words of each report, `[1]`. Padding does not count.
+/// `(1 − Σ_t α_ti)²`, `[1]`. Padding does not enter the sum, patches of missing views do not enter the
+/// mean.
 ///
 /// # Shapes
 ///
 /// - weights: `α`, `[batch, length, patches]`
 /// - mask: `[batch, length]`, 0 at padding
-fn doubly_stochastic_penalty(weights: Tensor<3>, mask: &Tensor<2>) -> Tensor<1> {
+/// - missing: `[batch, patches]`, true at patches of missing views
+fn doubly_stochastic_penalty(
+    weights: Tensor<3>,
+    mask: &Tensor<2>,
+    missing: Option<&Tensor<2, Bool>>,
+) -> Tensor<1> {
     let total = (weights * mask.clone().unsqueeze_dim(2)).sum_dim(1);
-    (total.neg() + 1.0).square().mean()
+    let penalties = (total.neg() + 1.0).square();
+    let Some(missing) = missing else {
+        return penalties.mean();
+    };
+    let count = missing.clone().bool_not().float().sum();
+    let penalties = penalties.squeeze_dim::<2>(1);
+    penalties.mask_fill(missing.clone(), 0.0).sum() / count
 }
 
 impl ReportGenerator for CnnLstm {
@@ -204,8 +225,8 @@ impl ReportGenerator for CnnLstm {
     fn imageless_context(&self, batch: usize) -> AnnotationVectors {
         let weight = &self.lstm.annotation_key.weight;
         let [channels, _] = weight.dims();
-        self.lstm
-            .annotate(Tensor::zeros([batch, 1, channels], &weight.device()))
+        let vectors = Tensor::zeros([batch, 1, channels], &weight.device());
+        self.lstm.annotate(PatchFeatures::from(vectors))
     }
 
     fn hidden_states(&self, context: &AnnotationVectors, reports: &TokenBatch) -> Tensor<3> {
@@ -215,7 +236,9 @@ impl ReportGenerator for CnnLstm {
     fn force(&self, context: &AnnotationVectors, reports: &TokenBatch) -> ForcedReports {
         let pass = self.forced_pass(context, reports);
         let penalty = (self.doubly_stochastic != 0.0).then(|| {
-            doubly_stochastic_penalty(pass.weights, reports.mask()) * self.doubly_stochastic
+            let missing = context.vectors.mask.as_ref();
+            doubly_stochastic_penalty(pass.weights, reports.mask(), missing)
+                * self.doubly_stochastic
         });
         ForcedReports {
             hidden: pass.hidden,
@@ -237,21 +260,21 @@ impl ReportGenerator for CnnLstm {
 }
 
 impl StepDecoder for CnnLstm {
-    type State = AttentiveState;
+    type State = AttentiveLstmState;
 
-    fn start(&self, studies: StudyBatch) -> AttentiveState {
+    fn start(&self, studies: StudyBatch) -> AttentiveLstmState {
         let patches = self.backbone_features(studies).patches;
         self.lstm.start(self.lstm.annotate(patches))
     }
 
-    fn step(&self, tokens: &[u32], state: &mut AttentiveState) -> Tensor<2> {
+    fn step(&self, tokens: &[u32], state: &mut AttentiveLstmState) -> Tensor<2> {
         let tokens = token_column(tokens, &self.logits.weight.device());
         let word = self.token_embedding.forward(tokens).squeeze_dim(1);
-        let (output, _) = self.hear(word, state);
+        let (output, _) = self.deep_output(word, state);
         self.log_probs(output.unsqueeze_dim(1)).squeeze_dim(1)
     }
 
-    fn reorder(&self, state: AttentiveState, rows: &[usize]) -> AttentiveState {
+    fn reorder(&self, state: AttentiveLstmState, rows: &[usize]) -> AttentiveLstmState {
         state.select(&row_indices(rows, &self.logits.weight.device()))
     }
 
@@ -275,10 +298,23 @@ mod tests {
         let device = Device::default();
         let weights = Tensor::<3>::from_data([[[0.5, 0.5], [0.5, 0.5], [1.0, 0.0]]], &device);
         let penalty = |mask: [[f32; 3]; 1]| -> f32 {
-            doubly_stochastic_penalty(weights.clone(), &Tensor::from_data(mask, &device))
+            doubly_stochastic_penalty(weights.clone(), &Tensor::from_data(mask, &device), None)
                 .into_scalar()
         };
         assert_eq!(penalty([[1.0, 1.0, 0.0]]), 0.0);
         assert_eq!(penalty([[1.0, 1.0, 1.0]]), 0.5);
+    }
+
+    #[test]
+    fn patches_of_missing_views_do_not_enter_the_penalty() {
+        let device = Device::default();
+        let penalty = |weights: Tensor<3>, missing: Option<Tensor<2, Bool>>| -> f32 {
+            let mask = Tensor::from_data([[1.0f32, 1.0]], &device);
+            doubly_stochastic_penalty(weights, &mask, missing.as_ref()).into_scalar()
+        };
+        let weights = Tensor::<3>::from_data([[[0.5, 0.5, 0.0], [0.25, 0.75, 0.0]]], &device);
+        let missing = Tensor::from_data([[false, false, true]], &device);
+        let alone = penalty(weights.clone().narrow(2, 0, 2), None);
+        assert_eq!(penalty(weights, Some(missing)), alone);
     }
 }

@@ -1,7 +1,9 @@
-//! Show, Attend and Tell: an LSTM that looks at one part of the image for every word.
+//! Show, Attend and Tell: an LSTM with soft attention over patches.
 
 mod attentive_lstm;
 mod generator;
 
-pub use attentive_lstm::{AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveState};
+pub use attentive_lstm::{
+    AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveLstmState,
+};
 pub use generator::{CnnLstm, CnnLstmConfig};

@@ -5,11 +5,11 @@ use burn::tensor::{Device, Tensor, assert_shape};
 use ithn_decoder::{standardise, xavier_linear};
 use ithn_kernels::linear;
 
-/// Bias at which the released MLPs start.
+/// Initial bias of the official MLPs.
 const BIAS: f64 = 0.1;
 
-/// Memory-driven conditional layer norm (R2Gen, §3.3): scale and shift of the norm are moved, word
-/// by word, by what the relational memory holds.
+/// Memory-driven conditional layer norm (R2Gen, §3.3): the relational memory changes scale and shift
+/// of the norm at every token.
 ///
 /// `(γ + f_γ(m)) · (x − mean) / (std + ε) + (β + f_β(m))`, with `f` two-layer perceptrons and `m`
 /// the joined slots; mean and deviation as in [`DeviationNorm`](ithn_decoder::DeviationNorm).
@@ -25,7 +25,7 @@ pub struct ConditionalNorm {
     pub shift_change: MemoryPerceptron,
 }
 
-/// Two layers from joined slots to a change of the norm.
+/// Two layers from joined slots to a change of the norm's scale or shift.
 #[derive(Module, Debug)]
 pub struct MemoryPerceptron {
     /// `slots · d_model` to `d_model`.
@@ -79,8 +79,10 @@ impl ConditionalNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::Tolerance;
     use ithn_decoder::DeviationNorm;
+
+    use crate::seeded::{seeded, values};
 
     #[test]
     fn perceptrons_of_zero_leave_the_plain_norm() {
@@ -90,11 +92,9 @@ mod tests {
             change.outer.weight = Initializer::Zeros.init([4, 4], &device);
             change.outer.bias = Some(Initializer::Zeros.init([4], &device));
         }
-        let random =
-            |width| Tensor::<3>::random([2, 3, width], Distribution::Normal(0.0, 1.0), &device);
-        let input = random(4);
+        let input = values([2, 3, 4], 1, &device);
         let plain = DeviationNorm::init(4, &device).forward(input.clone());
-        norm.forward(input, random(8))
+        norm.forward(input, values([2, 3, 8], 2, &device))
             .into_data()
             .assert_approx_eq::<f32>(&plain.into_data(), Tolerance::absolute(1e-6));
     }
@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn another_memory_is_another_norm() {
         let device = Device::default();
-        let norm = ConditionalNorm::init(4, 2, &device);
-        let input = Tensor::<3>::random([1, 1, 4], Distribution::Normal(0.0, 1.0), &device);
+        let norm = seeded(ConditionalNorm::init(4, 2, &device), 1);
+        let input = values([1, 1, 4], 2, &device);
         let with =
             |value: f32| norm.forward(input.clone(), Tensor::full([1, 1, 8], value, &device));
         let change: f32 = (with(1.0) - with(-1.0)).abs().max().into_scalar();

@@ -3,19 +3,19 @@ use burn::nn::{Dropout, DropoutConfig};
 use burn::tensor::{Bool, Device, Tensor};
 use ithn_decoder::{
     DeviationNorm, FeedForward, LayerCache, MultiHeadAttention, MultiHeadAttentionConfig,
-    TransformerConfig,
+    PatchFeatures, TransformerConfig,
 };
 
 use super::conditional_norm::ConditionalNorm;
 
-/// A pre-norm decoder layer whose three norms follow the relational memory.
+/// A pre-norm decoder layer whose three norms are conditioned on the relational memory.
 #[derive(Module, Debug)]
 pub struct MemoryDecoderLayer {
-    /// Attention to the words before.
+    /// Self-attention over earlier tokens.
     pub self_attention: MultiHeadAttention,
     /// Norm before it.
     pub self_attention_norm: ConditionalNorm,
-    /// Attention to the encoded patches.
+    /// Cross-attention to the encoded patches.
     pub cross_attention: MultiHeadAttention,
     /// Norm before it.
     pub cross_attention_norm: ConditionalNorm,
@@ -35,7 +35,7 @@ pub struct MemoryDecoder {
     pub norm: DeviationNorm,
 }
 
-/// What earlier positions and the image left behind, layer by layer.
+/// Keys and values of earlier tokens and of the patches, layer by layer.
 #[derive(Debug, Clone)]
 pub(super) struct MemoryDecoderCache {
     layers: Vec<LayerCache>,
@@ -77,27 +77,28 @@ impl MemoryDecoderLayer {
         }
     }
 
-    /// Adds the weights of cross-attention to `seen` if asked; they are computed only then.
+    /// Appends the cross-attention weights to `weights` if given, and computes them only then.
     fn forward(
         &self,
         x: Tensor<3>,
         memory: &Tensor<3>,
         cache: &mut LayerCache,
-        hidden: Option<&Tensor<3, Bool>>,
-        seen: Option<&mut Vec<Tensor<4>>>,
+        mask: Option<&Tensor<3, Bool>>,
+        weights: Option<&mut Vec<Tensor<4>>>,
     ) -> Tensor<3> {
         let normed = self.self_attention_norm.forward(x.clone(), memory.clone());
         let newest = self.self_attention.project(normed.clone());
         let words = cache.append(newest);
-        let attended = self.self_attention.forward(normed, words, hidden);
+        let attended = self.self_attention.forward(normed, words, mask);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.cross_attention_norm.forward(x.clone(), memory.clone());
-        if let Some(seen) = seen {
-            let patches = cache.patches();
-            seen.push(self.cross_attention.weights(normed.clone(), patches, None));
+        let (patches, patch_mask) = (cache.patches(), cache.patch_mask());
+        if let Some(weights) = weights {
+            let attention = &self.cross_attention;
+            weights.push(attention.weights(normed.clone(), patches, patch_mask));
         }
-        let attended = self.cross_attention.forward(normed, cache.patches(), None);
+        let attended = self.cross_attention.forward(normed, patches, patch_mask);
         let x = x + self.dropout.forward(attended);
 
         let normed = self.feed_forward_norm.forward(x.clone(), memory.clone());
@@ -106,7 +107,7 @@ impl MemoryDecoderLayer {
 }
 
 impl MemoryDecoder {
-    /// Creates `config.layers` layers that follow a memory of `slots` slots.
+    /// Creates `config.layers` layers, conditioned on a memory of `slots` slots.
     pub fn init(config: &TransformerConfig, slots: usize, device: &Device) -> Self {
         MemoryDecoder {
             layers: (0..config.layers)
@@ -116,10 +117,12 @@ impl MemoryDecoder {
         }
     }
 
-    /// A cache that has seen the encoded patches, `[batch, patches, d_model]`, and no word.
-    pub(super) fn start(&self, encoded: Tensor<3>) -> MemoryDecoderCache {
+    /// A cache without tokens over encoded patches, `[batch, patches, d_model]`; cross-attention
+    /// leaves out masked ones.
+    pub(super) fn start(&self, encoded: PatchFeatures) -> MemoryDecoderCache {
         let start = |layer: &MemoryDecoderLayer| {
-            LayerCache::new(layer.cross_attention.project(encoded.clone()))
+            let patches = layer.cross_attention.project(encoded.values.clone());
+            LayerCache::new(patches, encoded.attention_mask())
         };
         MemoryDecoderCache {
             layers: self.layers.iter().map(start).collect(),
@@ -127,19 +130,19 @@ impl MemoryDecoder {
         }
     }
 
-    /// Decodes the next positions and adds them to `cache`.
+    /// Hidden states of the next positions, whose keys and values are appended to `cache`.
     ///
     /// # Shapes
     ///
-    /// - words and output: `[batch, length, d_model]`
-    /// - memory: `[batch, length, slots · d_model]`, the slots after each word
-    /// - hidden: `[batch, length, cache.length() + length]`, true where a position must not be seen
+    /// - words and output: `[batch, length, d_model]`, embedded tokens and hidden states
+    /// - memory: `[batch, length, slots · d_model]`, the slots after each token
+    /// - mask: `[batch, length, cache.length() + length]`, true where self-attention is masked
     pub(super) fn forward(
         &self,
         words: Tensor<3>,
         memory: &Tensor<3>,
         cache: &mut MemoryDecoderCache,
-        hidden: Option<&Tensor<3, Bool>>,
+        mask: Option<&Tensor<3, Bool>>,
     ) -> Tensor<3> {
         let [_, length, _] = words.dims();
         let decoded = self
@@ -147,30 +150,30 @@ impl MemoryDecoder {
             .iter()
             .zip(&mut cache.layers)
             .fold(words, |x, (layer, cache)| {
-                layer.forward(x, memory, cache, hidden, None)
+                layer.forward(x, memory, cache, mask, None)
             });
         cache.length += length;
         self.norm.forward(decoded)
     }
 
-    /// Where each word looks: cross-attention weights of every layer, first to last, each
-    /// `[batch, heads, length, patches]`; arguments as for [`forward`](Self::forward).
+    /// Cross-attention weights of every layer, first to last, each `[batch, heads, length, patches]`,
+    /// 0 at masked patches; arguments as for [`forward`](Self::forward).
     pub(super) fn cross_attention(
         &self,
         words: Tensor<3>,
         memory: &Tensor<3>,
         cache: &mut MemoryDecoderCache,
-        hidden: Option<&Tensor<3, Bool>>,
+        mask: Option<&Tensor<3, Bool>>,
     ) -> Vec<Tensor<4>> {
         let [_, length, _] = words.dims();
-        let mut seen = Vec::with_capacity(self.layers.len());
+        let mut weights = Vec::with_capacity(self.layers.len());
         self.layers
             .iter()
             .zip(&mut cache.layers)
             .fold(words, |x, (layer, cache)| {
-                layer.forward(x, memory, cache, hidden, Some(&mut seen))
+                layer.forward(x, memory, cache, mask, Some(&mut weights))
             });
         cache.length += length;
-        seen
+        weights
     }
 }

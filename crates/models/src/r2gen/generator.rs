@@ -3,9 +3,10 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Bool, Device, Int, Tensor};
-use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
+use ithn_backbone::{ResNet, ResNetConfig};
 use ithn_decoder::{
-    Encoder, SinusoidalPosition, TokenEmbedding, TransformerConfig, teacher_forcing_mask,
+    Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding, TransformerConfig,
+    teacher_forcing_mask,
 };
 use ithn_generator::config::check_dropout;
 use ithn_generator::{
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::decoder::{MemoryDecoder, MemoryDecoderCache};
 use super::relational_memory::{RelationalMemory, RelationalMemoryConfig};
 use crate::config::{ConfigError, LibraryConfig, check_one_width, within};
-use crate::views::join_views;
+use crate::views::{StudyFeatures, join_views};
 use crate::{LibraryGenerator, R2GenCmnConfig};
 
 /// Configuration of an [`R2Gen`].
@@ -42,29 +43,29 @@ impl Config for R2GenConfig {}
 /// a relational memory of the words so far.
 #[derive(Module, Debug)]
 pub struct R2Gen {
-    /// Image to patch features.
+    /// Images to patch features.
     pub backbone: ResNet,
-    /// Patch features to the model's width.
+    /// Patch features to `d_model`.
     pub visual_embedding: Linear,
     visual_dropout: Dropout,
-    /// Among patches, which carry no position.
+    /// Self-attention among patches, without position encoding.
     pub encoder: Encoder,
-    /// Words to vectors.
+    /// Token ids to `d_model`.
     pub token_embedding: TokenEmbedding,
     position: SinusoidalPosition,
-    /// What the report has said so far.
+    /// Relational memory of the words so far.
     pub memory: RelationalMemory,
-    /// Words attending to patches, under the memory's norms.
+    /// Causal self-attention among words, cross-attention to patches; its norms follow the memory.
     pub decoder: MemoryDecoder,
-    /// Hidden states to words.
+    /// Hidden states to logits.
     pub logits: Linear,
     views: usize,
     pooled_width: usize,
 }
 
-/// Reports in the making.
+/// Decoding state of partial reports: the decoder's cache and the memory's slots.
 #[derive(Debug, Clone)]
-pub struct MemoryState {
+pub struct R2GenState {
     cache: MemoryDecoderCache,
     /// `[rows, slots, d_model]`.
     slots: Tensor<3>,
@@ -159,38 +160,49 @@ impl LibraryGenerator for R2Gen {
 }
 
 impl R2Gen {
-    /// Backbone features of all views of a study; shapes as for
-    /// [`R2GenCmn::backbone_features`](crate::R2GenCmn::backbone_features).
-    pub fn backbone_features(&self, studies: StudyBatch) -> ImageFeatures {
+    /// Backbone features of all views of a study; images are `[batch, views, 3, height, width]`.
+    ///
+    /// # Panics
+    ///
+    /// If the studies have another number of views than the configuration.
+    pub fn backbone_features(&self, studies: StudyBatch) -> StudyFeatures {
         let [features] = join_views(&self.backbone, [studies], self.views);
         features
     }
 
-    fn encode_features(&self, features: ImageFeatures) -> EncodedStudies<Tensor<3>> {
+    fn encode_features(&self, features: StudyFeatures) -> EncodedStudies<PatchFeatures> {
         EncodedStudies {
             context: self.encode_patches(features.patches),
             pooled: features.pooled,
         }
     }
 
-    /// Encodes backbone patches, `[batch, patches, channels]` to `[batch, patches, d_model]`.
-    pub fn encode_patches(&self, patches: Tensor<3>) -> Tensor<3> {
-        let embedded = relu(linear(&self.visual_embedding, patches));
-        self.encoder.forward(self.visual_dropout.forward(embedded))
+    /// Encodes backbone patch features, `[batch, patches, channels]` to `[batch, patches, d_model]`.
+    pub fn encode_patches(&self, patches: impl Into<PatchFeatures>) -> PatchFeatures {
+        let embedded = patches.into().map(|patches| {
+            let embedded = relu(linear(&self.visual_embedding, patches));
+            self.visual_dropout.forward(embedded)
+        });
+        self.encoder.forward(embedded)
     }
 
-    /// A state that has seen encoded patches, `[batch, patches, d_model]`, and no word.
-    pub fn start_from(&self, encoded: Tensor<3>) -> MemoryState {
-        let ([rows, _, _], device) = (encoded.dims(), encoded.device());
-        MemoryState {
+    /// State before the first token, one row per study of encoded patches,
+    /// `[batch, patches, d_model]`.
+    pub fn start_from(&self, encoded: PatchFeatures) -> R2GenState {
+        let ([rows, _, _], device) = (encoded.values.dims(), encoded.values.device());
+        R2GenState {
             cache: self.decoder.start(encoded),
             slots: self.memory.start(rows, &device),
         }
     }
 
-    /// Embeds the next words and lets the memory hear them one by one: words, and the slots after
-    /// each.
-    fn hear(&self, tokens: Tensor<2, Int>, state: &mut MemoryState) -> (Tensor<3>, Tensor<3>) {
+    /// Embeds the next tokens, `[batch, length]`, and updates the memory with each. Returns the
+    /// words, `[batch, length, d_model]`, and the slots after each, `[batch, length, slots · d_model]`.
+    fn embed_words(
+        &self,
+        tokens: Tensor<2, Int>,
+        state: &mut R2GenState,
+    ) -> (Tensor<3>, Tensor<3>) {
         let embedded = self.token_embedding.forward(tokens);
         let words = self.position.forward(embedded, state.cache.length());
         let (slots, memory) = self.memory.forward(words.clone(), state.slots.clone());
@@ -198,28 +210,27 @@ impl R2Gen {
         (words, memory)
     }
 
-    /// Embeds the next words, lets the memory hear them, and decodes them all.
+    /// Hidden states of the next tokens, `[batch, length, d_model]`.
     fn decode(
         &self,
         tokens: Tensor<2, Int>,
-        state: &mut MemoryState,
-        hidden: Option<&Tensor<3, Bool>>,
+        state: &mut R2GenState,
+        mask: Option<&Tensor<3, Bool>>,
     ) -> Tensor<3> {
-        let (words, memory) = self.hear(tokens, state);
-        self.decoder
-            .forward(words, &memory, &mut state.cache, hidden)
+        let (words, memory) = self.embed_words(tokens, state);
+        self.decoder.forward(words, &memory, &mut state.cache, mask)
     }
 }
 
 impl ReportGenerator for R2Gen {
-    /// Encoder output, `[batch, views · patches, d_model]`.
-    type Context = Tensor<3>;
+    /// Encoder output, `[batch, views · patches, d_model]`, and the mask of missing views.
+    type Context = PatchFeatures;
 
-    fn encode(&self, studies: StudyBatch) -> EncodedStudies<Tensor<3>> {
+    fn encode(&self, studies: StudyBatch) -> EncodedStudies<PatchFeatures> {
         self.encode_features(self.backbone_features(studies))
     }
 
-    fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<Tensor<3>>; 2] {
+    fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<PatchFeatures>; 2] {
         join_views(&self.backbone, batches, self.views)
             .map(|features| self.encode_features(features))
     }
@@ -228,13 +239,13 @@ impl ReportGenerator for R2Gen {
         self.backbone_features(studies).pooled
     }
 
-    /// One patch of zeros per row: cross-attention adds the same to every word.
-    fn imageless_context(&self, batch: usize) -> Tensor<3> {
+    /// One patch of zeros per row: cross-attention adds the same vector to every word.
+    fn imageless_context(&self, batch: usize) -> PatchFeatures {
         let device = self.logits.weight.device();
-        Tensor::zeros([batch, 1, self.hidden_width()], &device)
+        Tensor::zeros([batch, 1, self.hidden_width()], &device).into()
     }
 
-    fn hidden_states(&self, context: &Tensor<3>, reports: &TokenBatch) -> Tensor<3> {
+    fn hidden_states(&self, context: &PatchFeatures, reports: &TokenBatch) -> Tensor<3> {
         let mask = teacher_forcing_mask(reports);
         let mut state = self.start_from(context.clone());
         self.decode(reports.inputs().clone(), &mut state, Some(&mask))
@@ -254,31 +265,31 @@ impl ReportGenerator for R2Gen {
 }
 
 impl StepDecoder for R2Gen {
-    type State = MemoryState;
+    type State = R2GenState;
 
-    fn start(&self, studies: StudyBatch) -> MemoryState {
+    fn start(&self, studies: StudyBatch) -> R2GenState {
         self.start_from(self.encode_patches(self.backbone_features(studies).patches))
     }
 
-    fn step(&self, tokens: &[u32], state: &mut MemoryState) -> Tensor<2> {
+    fn step(&self, tokens: &[u32], state: &mut R2GenState) -> Tensor<2> {
         let tokens = token_column(tokens, &self.logits.weight.device());
         let hidden = self.decode(tokens, state, None);
         self.log_probs(hidden).squeeze_dim(1)
     }
 
-    fn reorder(&self, state: MemoryState, rows: &[usize]) -> MemoryState {
+    fn reorder(&self, state: R2GenState, rows: &[usize]) -> R2GenState {
         let indices = row_indices(rows, &self.logits.weight.device());
-        MemoryState {
+        R2GenState {
             cache: state.cache.select(rows),
             slots: state.slots.select(0, indices),
         }
     }
 
-    /// Its memory is a few slots rewritten at every word, no matrix with rows to look up.
+    /// Without memory rows: the relational memory is a few slots, rewritten at every token.
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
         let mut state = self.start(studies);
         let mask = teacher_forcing_mask(reports);
-        let (words, memory) = self.hear(reports.inputs().clone(), &mut state);
+        let (words, memory) = self.embed_words(reports.inputs().clone(), &mut state);
         let attention = self
             .decoder
             .cross_attention(words, &memory, &mut state.cache, Some(&mask));

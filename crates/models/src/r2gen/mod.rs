@@ -7,5 +7,5 @@ mod relational_memory;
 
 pub use conditional_norm::ConditionalNorm;
 pub use decoder::{MemoryDecoder, MemoryDecoderLayer};
-pub use generator::{MemoryState, R2Gen, R2GenConfig};
+pub use generator::{R2Gen, R2GenConfig, R2GenState};
 pub use relational_memory::{RelationalMemory, RelationalMemoryConfig};

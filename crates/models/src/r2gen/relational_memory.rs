@@ -24,7 +24,7 @@ pub struct RelationalMemoryConfig {
 
 impl Config for RelationalMemoryConfig {}
 
-/// A matrix of slots that every word updates: what a report has said so far (R2Gen, §3.2).
+/// A matrix of slots that every token updates, a memory of the report so far (R2Gen, §3.2).
 ///
 /// For a word `y` and slots `M`: queries are `M`, keys and values `[M; y]`;
 ///
@@ -123,10 +123,9 @@ impl RelationalMemory {
     pub fn step(&self, word: Tensor<3>, slots: Tensor<3>) -> Tensor<3> {
         let [batch, _, width] = word.dims();
         assert_shape!(slots, [batch, self.slots, width]);
-        let seen = self
-            .attention
-            .project(Tensor::cat(vec![slots.clone(), word.clone()], 1));
-        let related = slots.clone() + self.attention.forward(slots.clone(), &seen, None);
+        let attended = Tensor::cat(vec![slots.clone(), word.clone()], 1);
+        let attended = self.attention.project(attended);
+        let related = slots.clone() + self.attention.forward(slots.clone(), &attended, None);
         let changed =
             related.clone() + relu(linear(&self.outer, relu(linear(&self.inner, related))));
 
@@ -159,13 +158,15 @@ impl RelationalMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::Tolerance;
+
+    use crate::seeded::{seeded, values};
 
     #[test]
     fn one_word_at_a_time_equals_all_at_once() {
         let device = Device::default();
-        let memory = RelationalMemoryConfig::new(8, 2).init(&device);
-        let words = Tensor::random([2, 4, 8], Distribution::Normal(0.0, 1.0), &device);
+        let memory = seeded(RelationalMemoryConfig::new(8, 2).init(&device), 1);
+        let words = values([2, 4, 8], 2, &device);
         let (last, history) = memory.forward(words.clone(), memory.start(2, &device));
         assert_eq!(history.dims(), [2, 4, 24]);
         let mut slots = memory.start(2, &device);
@@ -180,15 +181,15 @@ mod tests {
     #[test]
     fn slots_start_apart_and_stay_bounded() {
         let device = Device::default();
-        let memory = RelationalMemoryConfig::new(4, 2).init(&device);
+        let memory = seeded(RelationalMemoryConfig::new(4, 2).init(&device), 1);
         let start = memory.start(1, &device);
         start.clone().into_data().assert_approx_eq::<f32>(
             &[[[1., 0., 0., 0.], [0., 1., 0., 0.], [0., 0., 1., 0.]]].into(),
             Tolerance::absolute(0.0),
         );
         // Each step adds less than 1 to what the forget gate keeps of a slot.
-        let loud = Tensor::random([1, 20, 4], Distribution::Normal(0.0, 50.0), &device);
-        let (last, _) = memory.forward(loud, start);
+        let words = values([1, 20, 4], 2, &device) * 100.0;
+        let (last, _) = memory.forward(words, start);
         let largest: f32 = last.abs().max().into_scalar();
         assert!(largest <= 21.0, "{largest}");
     }

@@ -1,7 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ithn_negatives::{AscentConfig, HardnessSchedule, MaxStep};
+use ithn_generator::config::NonNegative;
+use ithn_negatives::{Ascent, Hardening, HardnessSchedule};
 use serde::{Deserialize, Serialize};
 
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorConfig, Negatives};
@@ -48,18 +49,20 @@ impl Arm {
             Arm::Ours => config.negatives = Negatives::Ithn,
             Arm::Released => {
                 config.negatives = Negatives::Ithn;
-                config.hardness = HardnessSchedule::PerEpoch { alpha: 0.01 };
+                config.hardness = HardnessSchedule::PerEpoch {
+                    alpha: NonNegative::literal(0.01),
+                };
                 if let GeneratorConfig::R2GenCmn(sizes) = &mut config.model.generator {
                     sizes.image_feature = ImageFeature::Backbone;
                 }
                 config.ithn = IthnConfig {
                     projection_width: base.ithn.projection_width,
-                    ..IthnConfig::released()
+                    ..IthnConfig::official()
                 };
             }
             Arm::Ascent => {
                 config.negatives = Negatives::Ithn;
-                config.ithn.hardening.max_step = MaxStep::Ascent(AscentConfig::default());
+                config.ithn.hardening = Hardening::Ascent(Ascent::default());
             }
         }
         config

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use ithn_checkpoint::config::{ExperimentConfig, Negatives};
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn_data::{
-    Annotation, BatchMember, DataError, EncodedStudy, Exclusions, ImageCheck, MimicOptions,
-    OnBadStudy, Split, Study, Tokenizer, read_mimic, screen_images,
+    Annotation, BatchMember, DataError, Exclusions, ImageCheck, MimicOptions, OnBadStudy, Split,
+    Study, TokenizedStudy, Tokenizer, read_mimic, screen_images,
 };
 use ithn_inference::FindingsReader;
 use ithn_mining::{MiningStudy, TfIdfConfig, mine};
@@ -198,7 +198,7 @@ pub struct PreparedData {
     /// Cleaning rules and vocabulary.
     pub tokenizer: Tokenizer,
     /// Training studies, then the negatives that the dataset brought along.
-    pub training: Arc<Vec<EncodedStudy>>,
+    pub training: Arc<Vec<TokenizedStudy>>,
     /// Training studies and their first negatives, as indices into [`training`](Self::training).
     pub members: Vec<BatchMember>,
     /// What an epoch sees, before it is shuffled: indices into [`members`](Self::members).
@@ -217,7 +217,7 @@ pub struct EvaluationSplit {
     /// `val` or `test`.
     pub name: &'static str,
     /// Studies.
-    pub studies: Arc<Vec<EncodedStudy>>,
+    pub studies: Arc<Vec<TokenizedStudy>>,
     /// Their reports as R2Gen compares them: cleaned, cut to the model's length, rare words `<unk>`.
     pub references: Vec<String>,
     /// Their reports as they stand, on one line.
@@ -253,7 +253,7 @@ impl PreparedData {
             )?,
         };
         let encode = |study: &Study| encode_study(study, &tokenizer, config.text.max_tokens);
-        let mut training: Vec<EncodedStudy> = train
+        let mut training: Vec<TokenizedStudy> = train
             .iter()
             .map(|study| encode(study))
             .collect::<Result<_, _>>()?;
@@ -283,7 +283,7 @@ impl PreparedData {
             .flat_map(|(member, times)| std::iter::repeat_n(member, times))
             .collect();
         let evaluation = |split: Split| -> Result<EvaluationSplit, TrainError> {
-            let studies: Vec<EncodedStudy> =
+            let studies: Vec<TokenizedStudy> =
                 dataset.split(split).map(encode).collect::<Result<_, _>>()?;
             Ok(EvaluationSplit {
                 name: split.name(),
@@ -318,8 +318,8 @@ fn encode_study(
     study: &Study,
     tokenizer: &Tokenizer,
     max_tokens: usize,
-) -> Result<EncodedStudy, DataError> {
-    Ok(EncodedStudy {
+) -> Result<TokenizedStudy, DataError> {
+    Ok(TokenizedStudy {
         id: study.id.clone(),
         images: study.images.clone(),
         tokens: tokenizer.encode_study(&study.id, &study.report, max_tokens)?,
@@ -333,7 +333,7 @@ fn first_negatives(
     train: &[&Study],
     tokenizer: &Tokenizer,
     config: &ExperimentConfig,
-    training: &mut Vec<EncodedStudy>,
+    training: &mut Vec<TokenizedStudy>,
 ) -> Result<Vec<usize>, TrainError> {
     let cleaned: Vec<String> = train
         .iter()
@@ -350,7 +350,7 @@ fn first_negatives(
             None => mined[index].unwrap_or(index),
             Some(negative) => {
                 let id = format!("{} (negative)", study.id);
-                training.push(EncodedStudy {
+                training.push(TokenizedStudy {
                     tokens: tokenizer.encode_study(
                         &id,
                         &negative.report,

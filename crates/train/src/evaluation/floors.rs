@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ithn_data::{EncodedStudy, ImageLoader};
+use ithn_data::{ImageLoader, TokenizedStudy};
 
 use crate::dataset::{EvaluationSplit, PreparedData};
 use crate::error::TrainError;
@@ -36,7 +36,7 @@ pub fn nearest_image_report(
     split: &EvaluationSplit,
     images: &ImageLoader,
 ) -> Result<Vec<String>, TrainError> {
-    let grids = |studies: &mut dyn Iterator<Item = &EncodedStudy>| {
+    let grids = |studies: &mut dyn Iterator<Item = &TokenizedStudy>| {
         studies
             .map(|study| grid(study, images))
             .collect::<Result<Vec<_>, _>>()
@@ -70,8 +70,9 @@ pub fn nearest_image_report(
         .collect())
 }
 
-/// Mean brightness of the first view's cells, standardised.
-fn grid(study: &EncodedStudy, images: &ImageLoader) -> Result<Vec<f32>, TrainError> {
+/// Mean brightness of the first view's cells, standardised. Every study has its first view: missing
+/// ones come last.
+fn grid(study: &TokenizedStudy, images: &ImageLoader) -> Result<Vec<f32>, TrainError> {
     let block = images.load(&[study], 0)?;
     let [_, _, _, height, width] = block.dims;
     let plane = &block.pixels[..height * width];

@@ -7,7 +7,7 @@
 //! plug-in.
 
 use burn::tensor::{Device, Tensor};
-use ithn_data::{EncodedStudy, ImageLoader, pad_tokens, shuffled_order};
+use ithn_data::{ImageLoader, TokenizedStudy, pad_tokens, shuffled_order};
 use ithn_generator::{EncodedStudies, ReportGenerator, TokenBatch};
 use ithn_metrics::evaluation::{RankedStudy, Ranking, RankingTask, rank};
 use serde::{Deserialize, Serialize};
@@ -124,7 +124,7 @@ pub fn rank_split<G: ReportGenerator>(
 
 struct Ranker<'a, G> {
     model: &'a Ithn<G>,
-    studies: &'a [EncodedStudy],
+    studies: &'a [TokenizedStudy],
     images: &'a ImageLoader,
     device: &'a Device,
     batch_size: usize,
@@ -213,7 +213,7 @@ impl<G: ReportGenerator> Ranker<'_, G> {
             .collect()
     }
 
-    fn reports(&self, studies: &[usize]) -> Vec<&EncodedStudy> {
+    fn reports(&self, studies: &[usize]) -> Vec<&TokenizedStudy> {
         studies.iter().map(|&study| &self.studies[study]).collect()
     }
 
@@ -251,7 +251,7 @@ impl<G: ReportGenerator> Ranker<'_, G> {
         reports: &Tensor<2>,
         columns: &[Vec<usize>],
     ) -> Vec<Vec<f32>> {
-        let images = self.model.heads.embed_images(encoded.pooled.clone());
+        let images = self.model.alignment.embed_images(encoded.pooled.clone());
         let all = numbers::<2>(images.matmul(reports.clone().transpose()));
         columns
             .iter()
@@ -271,7 +271,7 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// Other studies of the split with another report, at random and without repetition.
-fn draw_candidates(studies: &[EncodedStudy], own: usize, config: &RankingConfig) -> Vec<usize> {
+fn draw_candidates(studies: &[TokenizedStudy], own: usize, config: &RankingConfig) -> Vec<usize> {
     shuffled_order(studies.len(), config.seed, own)
         .into_iter()
         .filter(|&other| studies[other].tokens != studies[own].tokens)
@@ -349,8 +349,8 @@ impl std::fmt::Display for RankingScores {
 mod tests {
     use super::*;
 
-    fn study(tokens: &[u32]) -> EncodedStudy {
-        EncodedStudy {
+    fn study(tokens: &[u32]) -> TokenizedStudy {
+        TokenizedStudy {
             id: String::new(),
             images: Vec::new(),
             tokens: tokens.to_vec(),
@@ -359,7 +359,8 @@ mod tests {
 
     #[test]
     fn candidates_never_have_the_same_report_and_a_seed_is_a_draw() {
-        let studies: Vec<EncodedStudy> = [1, 2, 1, 3, 1, 4].map(|word| study(&[0, word, 0])).into();
+        let studies: Vec<TokenizedStudy> =
+            [1, 2, 1, 3, 1, 4].map(|word| study(&[0, word, 0])).into();
         let config = RankingConfig {
             candidates: 2,
             ..RankingConfig::default()

@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use ithn_data::{BatchMember, EncodedStudy, ImageLoader, LoadedBatch, pad_tokens};
+use ithn_data::{BatchMember, ImageLoader, LoadedBatch, TokenizedStudy, pad_tokens};
 use ithn_generator::ReportGenerator;
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +77,7 @@ fn batch_of_one(
     let Some(negative) = member.negative else {
         return Ok(None);
     };
-    let load = |study: &EncodedStudy| -> Result<_, TrainError> {
+    let load = |study: &TokenizedStudy| -> Result<_, TrainError> {
         Ok((images.load(&[study], 0)?, pad_tokens(&[study])))
     };
     let (image, tokens) = load(&data.training[member.study])?;

@@ -190,7 +190,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             learning_rates: training.optimizer.learning_rates(self.last_point(epoch)),
             losses: MeanLosses::of(&sums),
             alignment: self.uses_negatives().then(|| {
-                let temperatures = &self.model().temperatures;
+                let temperatures = &self.model().alignment.temperatures;
                 let tau_1 = temperatures.pairs.val().into_scalar();
                 MeanAlignment::of(&sums, tau_1, temperatures.hardened.val().into_scalar())
             }),

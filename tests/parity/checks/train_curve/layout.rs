@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ithn::config::{LearningRateSchedule, OptimizerConfig};
+use ithn_generator::config::NonNegative;
 use serde::Deserialize;
 
 use super::super::model::{BackboneOptions, ModelOptions, NormOptions};
@@ -10,7 +11,7 @@ use super::super::model::{BackboneOptions, ModelOptions, NormOptions};
 #[derive(Deserialize)]
 pub struct Json {
     pub config: Options,
-    pub alpha: f64,
+    pub alpha: NonNegative,
     pub resnet: BackboneOptions,
     pub logits: usize,
     pub proj_dim: usize,

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use ithn::import::{collect_released, load_released, released_name};
 use ithn::models::R2GenCmn;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, LossWeights, NegativeBatch, TrainingBatch};
+use ithn_generator::config::NonNegative;
 use ithn_generator::{ReportGenerator, StudyBatch, TokenBatch};
 use ithn_negatives::{HardnessSchedule, TrainingPoint};
 
@@ -111,8 +112,9 @@ impl Curve {
     fn model(&self) -> Result<Ithn<R2GenCmn>, FixtureError> {
         let generator = self.json.config.model.generator(self.json.resnet.config());
         let weight = |term| {
-            loss_weight(&self.json.training.loss, term)
-                .map_err(|reason| self.fixture.layout(reason))
+            let number = loss_weight(&self.json.training.loss, term)
+                .map_err(|reason| self.fixture.layout(reason))?;
+            NonNegative::new(number).map_err(|error| self.fixture.layout(error.to_string()))
         };
         let config = IthnConfig {
             projection_width: self.json.proj_dim,
@@ -121,7 +123,7 @@ impl Curve {
                 contrastive: weight("l_cp")?,
                 separation: weight("l_cs")?,
             },
-            ..IthnConfig::released()
+            ..IthnConfig::official()
         };
         let ithn = config.init(
             generator.init(self.json.logits, 1, &self.device),

@@ -1,0 +1,126 @@
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::Laws;
+use crate::{BOUNDARY_TOKEN, StudyBatch, TokenBatch, ViewMask, row_indices};
+
+/// Studies of a batch.
+pub(super) const STUDIES: usize = 3;
+
+/// Words of each report; the longest is of none of the outer studies.
+const LENGTHS: [usize; STUDIES] = [2, 4, 3];
+
+impl Laws {
+    /// A batch of studies with all their views; other pixels for another `seed`.
+    pub(super) fn studies(&self, seed: u64) -> StudyBatch {
+        let dims = [STUDIES, self.views, 3, self.image_size, self.image_size];
+        StudyBatch::new(values(dims, seed, &self.device))
+    }
+
+    /// Which views [`incomplete`](Self::incomplete) studies have: all, then all but one, in turn.
+    pub(super) fn view_mask(&self) -> ViewMask {
+        let row = |study: usize| {
+            let views = 0..self.views;
+            let missing = (study > 0).then(|| (self.views - study % self.views) % self.views);
+            views.map(|view| Some(view) != missing).collect()
+        };
+        let rows: Vec<Vec<bool>> = (0..STUDIES).map(row).collect();
+        ViewMask::new(&rows)
+    }
+
+    /// Studies of which some lack a view, whose pixels are those of `seed` in the first batch and
+    /// not numbers in the second.
+    pub(super) fn incomplete(&self, seed: u64) -> [StudyBatch; 2] {
+        let mask = self.view_mask();
+        let studies = self.studies(seed);
+        let mut images = studies.images.clone();
+        for study in 0..STUDIES {
+            for view in (0..self.views).filter(|&view| !mask.has(study, view)) {
+                let ranges = [study..study + 1, view..view + 1];
+                images = images.slice_fill(ranges, f32::NAN);
+            }
+        }
+        [studies, StudyBatch::new(images)].map(|batch| batch.with_views(mask.clone()))
+    }
+
+    /// Batches that the laws hold for, with what they are: whole studies, and incomplete ones if
+    /// there are several views.
+    pub(super) fn batches(&self) -> Vec<(&'static str, StudyBatch)> {
+        let mut batches = vec![("", self.studies(1))];
+        if self.views > 1 {
+            let [noise, _] = self.incomplete(2);
+            batches.push((" with a missing view", noise));
+        }
+        batches
+    }
+
+    /// A word of the vocabulary.
+    pub(super) fn word(&self, index: usize) -> u32 {
+        (1 + index % (self.vocabulary - 1)) as u32
+    }
+
+    /// A report per study, of different lengths, as token ids with both boundary tokens.
+    pub(super) fn report_ids(&self) -> Vec<Vec<u32>> {
+        LENGTHS
+            .iter()
+            .enumerate()
+            .map(|(study, &length)| {
+                let words = (0..length).map(|position| self.word(3 * study + position));
+                let mut report = vec![BOUNDARY_TOKEN];
+                report.extend(words);
+                report.push(BOUNDARY_TOKEN);
+                report
+            })
+            .collect()
+    }
+
+    /// Reports padded to `length` tokens, the closing one included.
+    pub(super) fn padded(&self, reports: &[Vec<u32>], length: usize) -> TokenBatch {
+        let mut ids = Vec::with_capacity(reports.len() * length);
+        let mut mask = Vec::with_capacity(reports.len() * length);
+        for report in reports {
+            for position in 0..length {
+                let token = report.get(position).copied();
+                ids.push(i64::from(token.unwrap_or(BOUNDARY_TOKEN)));
+                mask.push(f32::from(token.is_some()));
+            }
+        }
+        let dims = [reports.len(), length];
+        TokenBatch::new(
+            Tensor::from_data(TensorData::new(ids, dims), &self.device),
+            Tensor::from_data(TensorData::new(mask, dims), &self.device),
+        )
+    }
+}
+
+/// The studies of the indices `rows`, in that order.
+pub(super) fn select_studies(studies: &StudyBatch, rows: &[usize]) -> StudyBatch {
+    let indices = row_indices(rows, &studies.images.device());
+    let selected = StudyBatch::new(studies.images.clone().select(0, indices));
+    let Some(mask) = &studies.present else {
+        return selected;
+    };
+    let row = |&study: &usize| {
+        (0..mask.views())
+            .map(|view| mask.has(study, view))
+            .collect()
+    };
+    let rows: Vec<Vec<bool>> = rows.iter().map(row).collect();
+    selected.with_views(ViewMask::new(&rows))
+}
+
+/// Values of mean 0 and variance 1, drawn on the host, so that they are the same on every device.
+pub(super) fn values<const D: usize>(dims: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+    let count = dims.iter().product::<usize>() as u64;
+    let unit = |index| (split_mix(split_mix(seed) ^ index) >> 40) as f32 / (1 << 23) as f32 - 1.0;
+    // Uniform in ±√3.
+    let values: Vec<f32> = (0..count).map(|at| unit(at) * 3.0_f32.sqrt()).collect();
+    Tensor::from_data(TensorData::new(values, dims), device)
+}
+
+/// SplitMix64.
+fn split_mix(key: u64) -> u64 {
+    let key = key.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let key = (key ^ (key >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let key = (key ^ (key >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    key ^ (key >> 31)
+}

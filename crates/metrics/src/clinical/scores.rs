@@ -1,0 +1,443 @@
+//! Scores that other tools gave to studies, with intervals and tests: whatever a CSV file holds in
+//! columns of numbers keyed by study.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::MetricsError;
+use crate::evaluation::EvaluationError;
+use crate::evaluation::formats::{column, csv_rows, read_text};
+use crate::significance::{Comparison, Interval, bootstrap_interval, compare_studies};
+
+/// Names that the column of studies may have.
+const ID: &[&str] = &[
+    "id",
+    "study_id",
+    "uid",
+    "image_id",
+    "dicom_id",
+    "question_id",
+];
+
+/// Cells that hold no score.
+const MISSING: &[&str] = &["", "nan", "na", "null", "none"];
+
+/// Columns of scores by study.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreTable {
+    path: PathBuf,
+    ids: Vec<String>,
+    columns: Vec<ScoreColumn>,
+    /// Columns that hold texts.
+    pub left_out: Vec<String>,
+}
+
+/// A column of scores.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreColumn {
+    /// Its header.
+    pub name: String,
+    /// A score for every study of the table, `None` where the cell is empty or NaN.
+    pub scores: Vec<Option<f64>>,
+}
+
+/// Mean of a column, and how sure it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScoreSummary {
+    /// The column.
+    pub score: String,
+    /// Studies with a score.
+    pub studies: usize,
+    /// Studies without one, which the mean leaves out.
+    pub missing: usize,
+    /// Mean over the former.
+    pub mean: f64,
+    /// 95 % bootstrap interval of the mean.
+    pub interval: Interval,
+}
+
+/// Two systems compared on a column.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScoreComparison {
+    /// The column.
+    pub score: String,
+    /// The system subtracted.
+    pub other: String,
+    /// The system it is subtracted from.
+    pub this: String,
+    /// Studies for which both have a score.
+    pub studies: usize,
+    /// Mean of the other system over these.
+    pub other_mean: f64,
+    /// Mean of this system over these.
+    pub this_mean: f64,
+    /// This minus other, p-value of paired randomisation and 95 % bootstrap interval.
+    #[serde(flatten)]
+    pub comparison: Comparison,
+    /// The p-value after Holm's correction over all pairs of systems on this column.
+    pub holm_p_value: f64,
+}
+
+impl ScoreTable {
+    /// Reads a CSV file with a column of study ids and any others; those whose first cell is a number
+    /// are scores.
+    ///
+    /// # Errors
+    ///
+    /// [`EvaluationError`] if there is no column of ids or of numbers, an id is empty or stands twice,
+    /// or a column of numbers holds something else.
+    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+        let rows = csv_rows(path, &read_text(path)?)?;
+        let [(_, header), body @ ..] = rows.as_slice() else {
+            return Err(empty(path));
+        };
+        if body.is_empty() {
+            return Err(empty(path));
+        }
+        let missing_column = |what: &'static str, expected: String| EvaluationError::Column {
+            path: path.to_owned(),
+            what,
+            expected,
+            found: header.join(", ").chars().take(200).collect(),
+        };
+        let key = column(header, ID).ok_or_else(|| missing_column("study ids", ID.join(", ")))?;
+        let mut table = Self {
+            path: path.to_owned(),
+            ids: ids(path, key, body)?,
+            columns: Vec::new(),
+            left_out: Vec::new(),
+        };
+        for (at, name) in header.iter().enumerate().filter(|(at, _)| *at != key) {
+            let name = name.trim().to_owned();
+            if is_numeric(body.iter().map(|(_, fields)| fields[at].as_str())) {
+                let scores = scores(path, &name, at, body)?;
+                table.columns.push(ScoreColumn { name, scores });
+            } else {
+                table.left_out.push(name);
+            }
+        }
+        if table.columns.is_empty() {
+            return Err(missing_column(
+                "scores",
+                "any name, with numbers below it".to_owned(),
+            ));
+        }
+        Ok(table)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Studies, in the order of the file.
+    pub fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// Columns of scores, in the order of the file.
+    pub fn columns(&self) -> &[ScoreColumn] {
+        &self.columns
+    }
+
+    /// The scores of a column by name, without case; NaN where there is none.
+    pub fn column(&self, name: &str) -> Option<Vec<f64>> {
+        let column = self.find(name)?;
+        let scores = column.scores.iter();
+        Some(scores.map(|score| score.unwrap_or(f64::NAN)).collect())
+    }
+
+    fn find(&self, name: &str) -> Option<&ScoreColumn> {
+        let columns = self.columns.iter();
+        let mut named = columns.filter(|column| column.name.eq_ignore_ascii_case(name));
+        named.next()
+    }
+
+    /// Mean and interval of every column that has a score.
+    ///
+    /// # Errors
+    ///
+    /// [`MetricsError::Empty`] if `draws` is 0.
+    pub fn summaries(&self, draws: usize, seed: u64) -> Result<Vec<ScoreSummary>, MetricsError> {
+        let summaries = self.columns.iter().filter_map(|column| {
+            let scores: Vec<f64> = column.scores.iter().flatten().copied().collect();
+            if scores.is_empty() {
+                return None;
+            }
+            let drawn = |positions: &[usize]| {
+                positions.iter().map(|&at| scores[at]).sum::<f64>() / positions.len() as f64
+            };
+            let interval = bootstrap_interval(scores.len(), drawn, draws, seed);
+            Some(interval.map(|interval| ScoreSummary {
+                score: column.name.clone(),
+                studies: scores.len(),
+                missing: column.scores.len() - scores.len(),
+                mean: scores.iter().sum::<f64>() / scores.len() as f64,
+                interval,
+            }))
+        });
+        summaries.collect()
+    }
+}
+
+fn empty(path: &Path) -> EvaluationError {
+    EvaluationError::Empty {
+        path: path.to_owned(),
+    }
+}
+
+type Row = (usize, Vec<String>);
+
+fn ids(path: &Path, key: usize, body: &[Row]) -> Result<Vec<String>, EvaluationError> {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    let mut ids = Vec::with_capacity(body.len());
+    for (row, fields) in body {
+        let id = fields[key].trim();
+        if id.is_empty() {
+            return Err(EvaluationError::Row {
+                path: path.to_owned(),
+                row: *row,
+                reason: "the id is empty".to_owned(),
+            });
+        }
+        if let Some(first) = first.insert(id, *row) {
+            return Err(EvaluationError::DuplicateId {
+                path: path.to_owned(),
+                row: *row,
+                first,
+                id: id.to_owned(),
+            });
+        }
+        ids.push(id.to_owned());
+    }
+    Ok(ids)
+}
+
+fn is_missing(cell: &str) -> bool {
+    MISSING
+        .iter()
+        .any(|missing| cell.eq_ignore_ascii_case(missing))
+}
+
+/// Whether the first cell that holds something holds a number.
+fn is_numeric<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
+    let mut filled = cells.map(str::trim).filter(|cell| !is_missing(cell));
+    filled
+        .next()
+        .is_some_and(|cell| cell.parse::<f64>().is_ok())
+}
+
+fn scores(
+    path: &Path,
+    name: &str,
+    at: usize,
+    body: &[Row],
+) -> Result<Vec<Option<f64>>, EvaluationError> {
+    body.iter()
+        .map(|(row, fields)| match fields[at].trim() {
+            cell if is_missing(cell) => Ok(None),
+            cell => match cell.parse::<f64>() {
+                Ok(score) if score.is_finite() => Ok(Some(score)),
+                _ => Err(EvaluationError::Row {
+                    path: path.to_owned(),
+                    row: *row,
+                    reason: format!(
+                        "column '{name}' holds '{}', which is no finite number",
+                        cell.chars().take(40).collect::<String>()
+                    ),
+                }),
+            },
+        })
+        .collect()
+}
+
+/// Compares every pair of systems on every column that all have, over the studies for which both
+/// have a score; p-values corrected by Holm over the pairs of a column.
+///
+/// `systems` are names and tables; the first of a pair is the one subtracted.
+///
+/// # Errors
+///
+/// [`EvaluationError`] if no column is common to all, or a pair shares no study in one.
+pub fn compare_scores(
+    systems: &[(&str, &ScoreTable)],
+    draws: usize,
+    seed: u64,
+) -> Result<Vec<ScoreComparison>, EvaluationError> {
+    let Some(((_, first), others)) = systems.split_first() else {
+        return Ok(Vec::new());
+    };
+    let common: Vec<&str> = first
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .filter(|name| others.iter().all(|(_, table)| table.find(name).is_some()))
+        .collect();
+    if common.is_empty() {
+        return Err(EvaluationError::Layout {
+            path: first.path.clone(),
+            reason: "no column of scores that the other files have as well".to_owned(),
+        });
+    }
+    let mut all = Vec::new();
+    for name in common {
+        let mut of_column = Vec::new();
+        for (at, other) in systems.iter().enumerate() {
+            for this in &systems[at + 1..] {
+                of_column.push(compare_pair(name, *other, *this, draws, seed)?);
+            }
+        }
+        let p_values: Vec<f64> = of_column
+            .iter()
+            .map(|pair: &ScoreComparison| pair.comparison.test.p_value)
+            .collect();
+        for (pair, corrected) in of_column.iter_mut().zip(holm(&p_values)) {
+            pair.holm_p_value = corrected;
+        }
+        all.append(&mut of_column);
+    }
+    Ok(all)
+}
+
+fn compare_pair(
+    name: &str,
+    (other_name, other): (&str, &ScoreTable),
+    (this_name, this): (&str, &ScoreTable),
+    draws: usize,
+    seed: u64,
+) -> Result<ScoreComparison, EvaluationError> {
+    let by_id = |table: &ScoreTable| -> HashMap<String, f64> {
+        let scores = table.find(name).map_or(&[][..], |column| &column.scores);
+        let scored = table.ids.iter().zip(scores);
+        scored
+            .filter_map(|(id, score)| Some((id.clone(), (*score)?)))
+            .collect()
+    };
+    let (others, theirs) = (by_id(other), by_id(this));
+    let (a, b): (Vec<f64>, Vec<f64>) = other
+        .ids
+        .iter()
+        .filter_map(|id| Some((*others.get(id)?, *theirs.get(id)?)))
+        .unzip();
+    if a.is_empty() {
+        return Err(EvaluationError::Layout {
+            path: this.path.clone(),
+            reason: format!(
+                "no study has a score '{name}' both here and in {}",
+                other.path.display()
+            ),
+        });
+    }
+    let mean = |scores: &[&f64]| scores.iter().copied().sum::<f64>() / scores.len() as f64;
+    let comparison = compare_studies(&a, &b, mean, draws, seed)?;
+    let mean_of = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
+    Ok(ScoreComparison {
+        score: name.to_owned(),
+        other: other_name.to_owned(),
+        this: this_name.to_owned(),
+        studies: a.len(),
+        other_mean: mean_of(&a),
+        this_mean: mean_of(&b),
+        holm_p_value: comparison.test.p_value,
+        comparison,
+    })
+}
+
+/// Holm's step-down correction (1979): p-values, in the order given, that hold the probability of any
+/// false rejection to the level they are compared with.
+///
+/// # Example
+/// ```
+/// use ithn_metrics::clinical::scores::holm;
+///
+/// assert_eq!(holm(&[0.01, 0.04, 0.03]), [0.03, 0.06, 0.06]);
+/// ```
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
+    let mut corrected = vec![0.0; p_values.len()];
+    let mut highest: f64 = 0.0;
+    for (rank, at) in order.into_iter().enumerate() {
+        let factor = (p_values.len() - rank) as f64;
+        highest = highest.max((factor * p_values[at]).min(1.0));
+        corrected[at] = highest;
+    }
+    corrected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> Result<ScoreTable, EvaluationError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.csv");
+        std::fs::write(&path, text).unwrap();
+        ScoreTable::read(&path)
+    }
+
+    #[test]
+    fn columns_of_numbers_are_scores() {
+        let table =
+            table("study_id,report,green,bertscore\n1,clear,0.5,\n2,,1e-1,nan\n3,x,-2,0.25\n")
+                .unwrap();
+        assert_eq!(table.ids(), ["1", "2", "3"]);
+        assert_eq!(table.left_out, ["report"]);
+        assert_eq!(
+            table.columns()[0].scores,
+            [Some(0.5), Some(0.1), Some(-2.0)]
+        );
+        assert_eq!(table.columns()[1].scores, [None, None, Some(0.25)]);
+        let summaries = table.summaries(100, 0).unwrap();
+        assert_eq!((summaries[1].studies, summaries[1].missing), (1, 2));
+        assert!((summaries[0].mean + 1.4 / 3.0).abs() < 1e-12);
+        assert_eq!(
+            summaries[1].interval,
+            Interval {
+                low: 0.25,
+                high: 0.25
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_no_table_of_scores_is_named() {
+        let message = |text: &str| table(text).unwrap_err().to_string();
+        assert!(
+            message("study_id,green\n1,0.5\n2,half\n")
+                .contains("row 3: column 'green' holds 'half'")
+        );
+        assert!(message("study_id,green\n1,0.5\n2,inf\n").contains("no finite number"));
+        assert!(message("study_id,green\n1,0.5\n1,0.5\n").contains("already in row 2"));
+        assert!(message("green\n0.5\n").contains("study ids"));
+        assert!(message("id,report\n1,clear\n").contains("scores"));
+        assert!(message("").contains("no reports"));
+    }
+
+    #[test]
+    fn systems_are_compared_on_common_studies() {
+        let a = table("id,green\n1,0.1\n2,0.4\n3,0.3\n4,0.2\n5,\n").unwrap();
+        let b = table("id,extra,GREEN\n4,1,0.4\n3,1,0.3\n2,1,0.5\n1,1,0.2\n6,1,9\n").unwrap();
+        let c = table("id,green\n1,0.9\n2,0.9\n3,0.9\n4,0.9\n").unwrap();
+        let pairs = compare_scores(&[("a", &a), ("b", &b), ("c", &c)], 2_000, 1).unwrap();
+        assert_eq!(pairs.len(), 3);
+        assert_eq!((pairs[0].score.as_str(), pairs[0].studies), ("green", 4));
+        assert!((pairs[0].comparison.test.difference - 0.1).abs() < 1e-12);
+        let raw: Vec<f64> = pairs
+            .iter()
+            .map(|pair| pair.comparison.test.p_value)
+            .collect();
+        let corrected: Vec<f64> = pairs.iter().map(|pair| pair.holm_p_value).collect();
+        assert_eq!(corrected, holm(&raw));
+        let apart = table("id,green\n9,0.9\n").unwrap();
+        assert!(compare_scores(&[("a", &a), ("apart", &apart)], 10, 1).is_err());
+    }
+
+    #[test]
+    fn holm_by_hand() {
+        assert_eq!(holm(&[0.5, 0.6]), [1.0, 1.0]);
+        assert_eq!(holm(&[]), [0.0; 0]);
+    }
+}

@@ -1,0 +1,229 @@
+//! Scores of studies, and comparisons of two systems.
+
+use super::*;
+use ithn_metrics::evaluation::*;
+use ithn_metrics::{FindingClass, LabelerVersion, Meteor, Uncertain, score_corpus};
+
+fn studies(pairs: &[(&str, &str)]) -> Vec<ScoredStudy> {
+    let study = |(at, (prediction, reference)): (usize, &(&str, &str))| ScoredStudy {
+        id: at.to_string(),
+        prediction: (*prediction).to_owned(),
+        references: vec![(*reference).to_owned()],
+        full_reference: None,
+    };
+    pairs.iter().enumerate().map(study).collect()
+}
+
+const PAIRS: [(&str, &str); 4] = [
+    (
+        "the heart is enlarged .",
+        "heart is enlarged . small left effusion .",
+    ),
+    (
+        "no effusion or pneumothorax .",
+        "no pneumothorax or effusion .",
+    ),
+    ("possible edema .", "there is pulmonary edema ."),
+    ("lungs are clear .", "the lungs are clear ."),
+];
+
+fn scored(studies: &[ScoredStudy]) -> Evaluation {
+    let meteor = Meteor::exact_and_stem();
+    evaluate(studies, &options(&meteor)).unwrap()
+}
+
+fn options(meteor: &Meteor) -> EvaluationOptions<'_> {
+    EvaluationOptions {
+        protocol: Protocol::R2gen,
+        uncertain: Uncertain::AsPositive,
+        meteor,
+        labeler: LabelerVersion::LATEST,
+        labels: None,
+        draws: 100,
+        seed: 1,
+    }
+}
+
+#[test]
+fn numbers_are_those_of_the_metrics() {
+    let evaluation = scored(&studies(&PAIRS));
+    let overlap = score_corpus(PAIRS).unwrap().corpus;
+    assert_eq!(evaluation.overlap.bleu_4, overlap.bleu[3]);
+    assert_eq!(evaluation.overlap.cider, overlap.cider);
+    let meteor = Meteor::exact_and_stem().score(PAIRS).unwrap();
+    assert_eq!(evaluation.overlap.meteor_es, Some(meteor.corpus));
+    assert_eq!(evaluation.overlap.meteor, None);
+    // Effusion is missed; cardiomegaly and (possible) edema are found, as is nothing in the other two.
+    assert_eq!(evaluation.findings.micro_5.precision, 1.0);
+    assert_eq!(evaluation.findings.micro_5.recall, 2.0 / 3.0);
+    assert_eq!(evaluation.diversity.distinct, 4);
+    let text = evaluation.to_string();
+    assert!(
+        text.contains("METEOR-es") && text.contains("rules-14 v2, uncertain as positive"),
+        "{text}"
+    );
+}
+
+#[test]
+fn uncertain_findings_follow_the_policy() {
+    let meteor = Meteor::exact_and_stem();
+    let negative = EvaluationOptions {
+        uncertain: Uncertain::AsNegative,
+        ..options(&meteor)
+    };
+    let evaluation = evaluate(&studies(&PAIRS), &negative).unwrap();
+    assert_eq!(evaluation.findings.micro_5.recall, 1.0 / 3.0);
+}
+
+#[test]
+fn untouched_references_make_the_second_protocol_and_the_truth() {
+    let mut studies = studies(&PAIRS);
+    for study in &mut studies {
+        study.full_reference = Some(study.references[0].clone());
+        study.references[0] = "<unk>".to_owned();
+    }
+    let evaluation = scored(&studies);
+    assert_eq!(
+        evaluation.full.unwrap().bleu_4,
+        score_corpus(PAIRS).unwrap().corpus.bleu[3]
+    );
+    assert!(evaluation.overlap.bleu_1 < 0.01);
+    assert_eq!(evaluation.findings.micro_5.precision, 1.0);
+}
+
+#[test]
+fn labels_made_elsewhere_replace_the_labeler() {
+    let folder = Folder::new();
+    let names = FindingClass::all().map(FindingClass::name).join(",");
+    let row = |label: &str| format!("{label},{}", vec![""; 13].join(","));
+    let truth = folder.file(
+        "truth.csv",
+        format!("id,{names}\n1,{}\n0,{}\n", row("1.0"), row("-1")),
+    );
+    let named = folder.file(
+        "named.csv",
+        format!("{names}\n{}\n{}\n", row("1"), row("0")),
+    );
+    let read = |path: &Path| {
+        LabelFile::read(path)
+            .unwrap()
+            .of(path, ["0", "1"].into_iter())
+            .unwrap()
+    };
+    let (references, predictions) = (read(&truth), read(&named));
+    let meteor = Meteor::exact_and_stem();
+    let labels = ExternalLabels {
+        labeler: "CheXbert",
+        references: &references,
+        predictions: &predictions,
+    };
+    let options = EvaluationOptions {
+        labels: Some(labels),
+        ..options(&meteor)
+    };
+    let findings = evaluate(&studies(&PAIRS[..2]), &options).unwrap().findings;
+    assert_eq!(
+        (findings.labeler.as_str(), findings.per_class[0].support),
+        ("CheXbert", 2)
+    );
+    assert_eq!(findings.micro_14.recall, 0.5);
+    assert!(evaluate(&studies(&PAIRS), &options).is_err());
+
+    let error = |path: PathBuf| LabelFile::read(&path).unwrap_err().to_string();
+    let message = error(folder.file("value.csv", format!("{names}\n{}\n", row("yes"))));
+    assert!(
+        message.contains("row 2: No Finding: label 'yes'"),
+        "{message}"
+    );
+    let message = error(folder.file("class.csv", "id,Edema\n1,1\n"));
+    assert!(message.contains("No Finding"), "{message}");
+    let message = error(folder.file(
+        "twice.csv",
+        format!("id,{names}\n1,{}\n1,{}\n", row("1"), row("1")),
+    ));
+    assert!(
+        message.contains("row 3: id '1' is already in row 2"),
+        "{message}"
+    );
+    assert!(
+        LabelFile::read(&named)
+            .unwrap()
+            .of(&named, ["0"].into_iter())
+            .is_err()
+    );
+    assert!(
+        LabelFile::read(&truth)
+            .unwrap()
+            .of(&truth, ["7"].into_iter())
+            .is_err()
+    );
+}
+
+#[test]
+fn comparisons_are_antisymmetric_and_see_no_difference_in_nothing() {
+    let this = scored(&studies(&PAIRS));
+    let mut worse = PAIRS;
+    worse[0].0 = "no acute findings .";
+    let other = scored(&studies(&worse));
+    let forth = compare_evaluations(&this, &other, 200, 3).unwrap();
+    let back = compare_evaluations(&other, &this, 200, 3).unwrap();
+    assert_eq!(forth.metrics.len(), 9);
+    for (forth, back) in forth.metrics.iter().zip(&back.metrics) {
+        assert_eq!(
+            (forth.difference, forth.p_value),
+            (-back.difference, back.p_value),
+            "{}",
+            forth.metric
+        );
+        assert!(forth.difference >= 0.0, "{}", forth.metric);
+        assert_eq!(forth.difference, forth.this - forth.other);
+    }
+    let none = compare_evaluations(&this, &this, 200, 3).unwrap();
+    assert!(
+        none.metrics
+            .iter()
+            .all(|metric| metric.p_value == 1.0 && metric.difference == 0.0)
+    );
+}
+
+#[test]
+fn only_the_same_studies_are_compared() {
+    let this = studies(&PAIRS);
+    let path = Path::new("other.csv");
+    let mut turned = studies(&PAIRS);
+    turned.reverse();
+    assert_eq!(align_studies(&this, turned, path).unwrap(), this);
+    assert!(align_studies(&this, studies(&PAIRS[..3]), path).is_err());
+    let mut other = studies(&PAIRS);
+    other[2].references[0].push('x');
+    let error = align_studies(&this, other, path).unwrap_err().to_string();
+    assert!(
+        error.contains("other.csv: study '2' has another reference"),
+        "{error}"
+    );
+}
+
+#[test]
+fn results_are_written_and_read_back() {
+    let folder = Folder::new();
+    let studies = studies(&PAIRS);
+    let evaluation = scored(&studies);
+    let (json, csv) = (
+        folder.0.path().join("x.json"),
+        folder.0.path().join("x.csv"),
+    );
+    write_json(&json, &evaluation).unwrap();
+    let value: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let close =
+        |read: &serde_json::Value, written: f64| (read.as_f64().unwrap() - written).abs() < 1e-12;
+    assert!(close(&value["bleu_4"], evaluation.overlap.bleu_4));
+    assert!(close(
+        &value["findings"]["micro_14"]["f1"],
+        evaluation.findings.micro_14.f1
+    ));
+    assert!(value["meteor_es"].is_number() && value.get("meteor").is_none());
+    write_study_scores(&csv, &studies, &evaluation).unwrap();
+    assert_eq!(read_studies(alone(&csv)).unwrap(), studies);
+    assert!(write_json(&folder.0.path().join("no/x.json"), &evaluation).is_err());
+}

@@ -1,0 +1,34 @@
+//! Deterministic test data, drawn on the host: tests in parallel share Burn's global generator.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// Values in [−1, 1), a function of `seed`.
+pub(crate) fn values<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+    let count = shape.iter().product::<usize>() as u64;
+    let unit = |index| (split_mix(split_mix(seed) ^ index) >> 40) as f32 / (1 << 23) as f32 - 1.0;
+    let values: Vec<f32> = (0..count).map(unit).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The module with every float parameter replaced by seeded values.
+pub(crate) fn seeded<M: Module>(module: M, seed: u64) -> M {
+    module.map(&mut Seeded(seed))
+}
+
+struct Seeded(u64);
+
+impl ModuleMapper for Seeded {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        self.0 += 1000;
+        param.map(|tensor| values(tensor.dims(), self.0, &tensor.device()))
+    }
+}
+
+/// SplitMix64.
+fn split_mix(key: u64) -> u64 {
+    let key = key.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let key = (key ^ (key >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let key = (key ^ (key >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    key ^ (key >> 31)
+}

@@ -1,0 +1,6 @@
+//! Hardening in double precision against loops written from the equations.
+
+mod ascent;
+mod closed_form;
+mod data;
+mod json;

@@ -1,0 +1,31 @@
+use ithn_alignment::EqualReports;
+use ithn_generator::{StudyBatch, TokenBatch};
+
+/// A batch of studies to learn from.
+#[derive(Debug, Clone)]
+pub struct TrainingBatch {
+    /// Films.
+    pub studies: StudyBatch,
+    /// Their reports, row by row.
+    pub reports: TokenBatch,
+    /// The first negative of each study, row by row, if training uses negatives.
+    pub negatives: Option<NegativeBatch>,
+}
+
+/// The first negatives of a batch, row by row.
+#[derive(Debug, Clone)]
+pub struct NegativeBatch {
+    /// Films of the negatives.
+    pub studies: StudyBatch,
+    /// Reports of the negatives.
+    pub reports: TokenBatch,
+}
+
+/// Compares all reports of a batch and of its negatives word for word.
+pub(crate) fn equal_reports(reports: &TokenBatch, negatives: &TokenBatch) -> EqualReports {
+    EqualReports {
+        studies: reports.same_report(),
+        negatives: negatives.same_report(),
+        own_negative: reports.same_report_as(negatives),
+    }
+}

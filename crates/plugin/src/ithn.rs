@@ -1,0 +1,238 @@
+use burn::tensor::{Device, Tensor};
+use ithn_alignment::{Alignment, AlignmentTerms, Embeddings};
+use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
+
+use crate::batch::{NegativeBatch, TrainingBatch, equal_reports};
+use crate::config::{IthnConfig, LossWeights, TextPath};
+use crate::language::{language_loss, target_log_probs};
+
+/// Loss terms of a batch, each `[1]`.
+#[derive(Debug, Clone)]
+pub struct LossTerms {
+    /// The weighted sum that training minimises. Without negatives, the language loss and the penalty
+    /// at their weight.
+    pub total: Tensor<1>,
+    /// Token cross-entropy of the studies' own reports.
+    pub language: Tensor<1>,
+    /// The generator's own penalty, if it has one; it has the weight of the language loss.
+    pub penalty: Option<Tensor<1>>,
+    /// Alignment, if the batch has negatives.
+    pub alignment: Option<AlignmentTerms>,
+}
+
+/// A report generator with ITHN's alignment around it.
+///
+/// Writing reports needs [`generator`](Ithn::generator) only. Parameter paths are `generator.…`,
+/// `heads.…` and `temperatures.…`.
+#[derive(Debug, Clone)]
+pub struct Ithn<G> {
+    /// The generator, unchanged.
+    pub generator: G,
+    /// Heads, temperatures, hardening and placement; training only.
+    pub alignment: Alignment,
+    pub(crate) text_path: TextPath,
+    pub(crate) hold_report_states: bool,
+    pub(crate) mask_equal_reports: bool,
+    pub(crate) weights: LossWeights,
+}
+
+/// What alignment compares before its heads: pooled images, and hidden states of reports.
+struct Features {
+    images: Tensor<2>,
+    reports: Tensor<3>,
+    negative_images: Option<Tensor<2>>,
+    negative_reports: Tensor<3>,
+}
+
+impl IthnConfig {
+    /// Puts the plug-in around a generator. The configuration must be [valid](Self::validate).
+    pub fn init<G: ReportGenerator>(&self, generator: G, device: &Device) -> Ithn<G> {
+        let widths = [generator.pooled_width(), generator.hidden_width()];
+        let [image_width, report_width] = widths;
+        Ithn {
+            generator,
+            alignment: self.alignment().init(image_width, report_width, device),
+            text_path: self.text_path,
+            hold_report_states: self.hold_report_states,
+            mask_equal_reports: self.mask_equal_reports,
+            weights: self.weights,
+        }
+    }
+}
+
+impl<G: ReportGenerator> Ithn<G> {
+    /// Losses of a batch. `lambda` lies in `[0, 1]`; 1 keeps the first negatives.
+    ///
+    /// # Panics
+    ///
+    /// If `lambda` lies outside `[0, 1]`.
+    pub fn losses(&self, batch: TrainingBatch, lambda: f64) -> LossTerms {
+        let (encoded, negative) = self.encode(batch.studies, batch.negatives.as_ref());
+        let forced = self.generator.force(&encoded.context, &batch.reports);
+        let hidden = forced.hidden;
+        let log_probs = self.generator.log_probs(hidden.clone());
+        let language = language_loss(log_probs, &batch.reports);
+        let learnt = match &forced.penalty {
+            Some(penalty) => language.clone() + penalty.clone(),
+            None => language.clone(),
+        };
+
+        let mut total = learnt * self.weights.language.get();
+        let alignment = batch.negatives.map(|negatives| {
+            let equal = self
+                .mask_equal_reports
+                .then(|| equal_reports(&batch.reports, &negatives.reports));
+            let masks = [&batch.reports, &negatives.reports].map(|tokens| tokens.mask().clone());
+            let features = self.features(encoded, negative, hidden, &batch.reports, negatives);
+            let embeddings = self.embed(features, masks);
+            self.alignment.loss(&embeddings, equal.as_ref(), lambda)
+        });
+        if let Some(terms) = &alignment {
+            total = total
+                + terms.contrastive.clone() * self.weights.contrastive.get()
+                + terms.separation.clone() * self.weights.separation.get();
+        }
+        LossTerms {
+            total,
+            language,
+            penalty: forced.penalty,
+            alignment,
+        }
+    }
+
+    /// Encodes a batch, and its negatives if their reports are embedded with their own images.
+    fn encode(
+        &self,
+        studies: StudyBatch,
+        negatives: Option<&NegativeBatch>,
+    ) -> (
+        EncodedStudies<G::Context>,
+        Option<EncodedStudies<G::Context>>,
+    ) {
+        match negatives {
+            Some(negatives) if self.text_path == TextPath::WithImage => {
+                let both = [studies, negatives.studies.clone()];
+                let [encoded, negative] = self.generator.encode_both(both);
+                (encoded, Some(negative))
+            }
+            _ => (self.generator.encode(studies), None),
+        }
+    }
+
+    fn features(
+        &self,
+        encoded: EncodedStudies<G::Context>,
+        negative: Option<EncodedStudies<G::Context>>,
+        hidden: Tensor<3>,
+        reports: &TokenBatch,
+        negatives: NegativeBatch,
+    ) -> Features {
+        let states =
+            |context: &G::Context| self.generator.hidden_states(context, &negatives.reports);
+        let pooled = |studies: StudyBatch| {
+            let needed = self.compares_negative_images();
+            needed.then(|| self.generator.pooled(studies))
+        };
+        let (reports, negative_reports, negative_images) = match (self.text_path, negative) {
+            (_, Some(negative)) => (hidden, states(&negative.context), Some(negative.pooled)),
+            (TextPath::ReportAlone, None) => {
+                let [own, negative] = self.states_alone(reports, &negatives.reports);
+                (own, negative, pooled(negatives.studies))
+            }
+            (TextPath::SameImage | TextPath::WithImage, None) => {
+                let negative_hidden = states(&encoded.context);
+                (hidden, negative_hidden, pooled(negatives.studies))
+            }
+        };
+        Features {
+            images: encoded.pooled,
+            reports,
+            negative_images,
+            negative_reports,
+        }
+    }
+
+    /// Embeds features; `masks` are those of the studies' and the negatives' reports.
+    fn embed(&self, features: Features, masks: [Tensor<2>; 2]) -> Embeddings {
+        let [mask, negative_mask] = masks;
+        let reports = |hidden: Tensor<3>, mask: &Tensor<2>| {
+            let hidden = if self.hold_report_states {
+                hidden.detach()
+            } else {
+                hidden
+            };
+            self.alignment.embed_reports(hidden, mask)
+        };
+        Embeddings {
+            images: self.alignment.embed_images(features.images),
+            reports: reports(features.reports, &mask),
+            negative_images: features
+                .negative_images
+                .map(|pooled| self.alignment.embed_images(pooled)),
+            negative_reports: reports(features.negative_reports, &negative_mask),
+        }
+    }
+
+    /// Whether a loss term uses the negatives' own images.
+    fn compares_negative_images(&self) -> bool {
+        self.weights.separation.get() != 0.0
+            || self.alignment.placement().compares_negative_images()
+    }
+
+    /// Hidden states of two batches of reports in the imageless context, in one pass. Batching both
+    /// changes only the padding, not the states.
+    fn states_alone(&self, first: &TokenBatch, second: &TokenBatch) -> [Tensor<3>; 2] {
+        let [[batch, length], [others, other_length]] = [first.dims(), second.dims()];
+        let context = self.generator.imageless_context(batch + others);
+        let states = self
+            .generator
+            .hidden_states(&context, &first.concat(second));
+        [
+            states.clone().narrow(0, 0, batch).narrow(1, 0, length),
+            states.narrow(0, batch, others).narrow(1, 0, other_length),
+        ]
+    }
+
+    /// The image that report embeddings depend on.
+    pub fn text_path(&self) -> TextPath {
+        self.text_path
+    }
+
+    /// Score of each report for the study in its row, `z_i · u(i, r_i)`, `[batch]`.
+    pub fn alignment_scores(
+        &self,
+        encoded: &EncodedStudies<G::Context>,
+        reports: &TokenBatch,
+    ) -> Tensor<1> {
+        let images = self.alignment.embed_images(encoded.pooled.clone());
+        let embedded = match self.text_path {
+            TextPath::ReportAlone => self.embed_reports_alone(reports),
+            TextPath::WithImage | TextPath::SameImage => {
+                let hidden = self.generator.hidden_states(&encoded.context, reports);
+                self.alignment.embed_reports(hidden, reports.mask())
+            }
+        };
+        (images * embedded).sum_dim(1).squeeze_dim(1)
+    }
+
+    /// Unit embeddings of reports in the imageless context, `[batch, projection_width]`.
+    pub fn embed_reports_alone(&self, reports: &TokenBatch) -> Tensor<2> {
+        let [batch, _] = reports.dims();
+        let context = self.generator.imageless_context(batch);
+        let hidden = self.generator.hidden_states(&context, reports);
+        self.alignment.embed_reports(hidden, reports.mask())
+    }
+
+    /// Mean log-probability per token, in nats, of each report given the study in its row, `[batch]`.
+    /// Needs the generator only.
+    pub fn log_likelihoods(
+        &self,
+        encoded: &EncodedStudies<G::Context>,
+        reports: &TokenBatch,
+    ) -> Tensor<1> {
+        let hidden = self.generator.hidden_states(&encoded.context, reports);
+        let chosen = target_log_probs(self.generator.log_probs(hidden), reports);
+        let mask = reports.mask().clone();
+        ((chosen * mask.clone()).sum_dim(1) / mask.sum_dim(1)).squeeze_dim(1)
+    }
+}

@@ -1,0 +1,103 @@
+//! [`Ithn`] as a Burn module whose parameter paths are those of every checkpoint.
+//!
+//! `#[derive(Module)]` would call the alignment's parameters `alignment.heads.…` and
+//! `alignment.temperatures.…`. Checkpoints and the table of official names have them at the top:
+//! `heads.…`, `temperatures.…`, beside `generator.…`.
+
+use std::fmt;
+
+use burn::module::{
+    Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
+};
+use burn::tensor::Device;
+
+use crate::ithn::Ithn;
+
+/// How Burn's visitors call the container of `generator`.
+const CONTAINER: &str = "Struct:Ithn";
+
+impl<G> Ithn<G> {
+    /// The same plug-in around modules that `generator` and `alignment` are mapped to.
+    fn map_parts(
+        self,
+        generator: impl FnOnce(G) -> G,
+        alignment: impl FnOnce(ithn_alignment::Alignment) -> ithn_alignment::Alignment,
+    ) -> Self {
+        Ithn {
+            generator: generator(self.generator),
+            alignment: alignment(self.alignment),
+            ..self
+        }
+    }
+}
+
+impl<G: Module> Module for Ithn<G> {
+    fn visit<Visitor: ModuleVisitor>(&self, visitor: &mut Visitor) {
+        visitor.enter_module("generator", CONTAINER);
+        self.generator.visit(visitor);
+        visitor.exit_module("generator", CONTAINER);
+        self.alignment.visit(visitor);
+    }
+
+    fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
+        mapper.enter_module("generator", CONTAINER);
+        let generator = self.generator.map(mapper);
+        mapper.exit_module("generator", CONTAINER);
+        Ithn {
+            generator,
+            alignment: self.alignment.map(mapper),
+            ..self
+        }
+    }
+
+    fn collect_devices(&self, devices: Devices) -> Devices {
+        let devices = self.generator.collect_devices(devices);
+        self.alignment.collect_devices(devices)
+    }
+
+    fn to_device(self, device: &Device) -> Self {
+        self.map_parts(|part| part.to_device(device), |part| part.to_device(device))
+    }
+
+    fn fork(self, device: &Device) -> Self {
+        self.map_parts(|part| part.fork(device), |part| part.fork(device))
+    }
+
+    fn valid(&self) -> Self {
+        Ithn {
+            generator: self.generator.valid(),
+            alignment: self.alignment.valid(),
+            ..*self
+        }
+    }
+
+    fn train(self) -> Self {
+        self.map_parts(Module::train, Module::train)
+    }
+
+    fn materialize(self) -> Self {
+        self.map_parts(Module::materialize, Module::materialize)
+    }
+}
+
+impl<G: Module + ModuleDisplay> fmt::Display for Ithn<G> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.format(Default::default()))
+    }
+}
+
+impl<G: Module + ModuleDisplay> ModuleDisplayDefault for Ithn<G> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content
+            .set_top_level_type("Ithn")
+            .add("generator", &self.generator)
+            .add("alignment", &self.alignment)
+            .optional()
+    }
+
+    fn num_params(&self) -> usize {
+        Module::num_params(self)
+    }
+}
+
+impl<G: Module + ModuleDisplay> ModuleDisplay for Ithn<G> {}

@@ -1,0 +1,143 @@
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use ithn_alignment::HardNegativePlacement;
+
+use super::support::{NEGATIVES, REPORTS, batch, model, number};
+use crate::{IthnConfig, LossTerms, LossWeights};
+
+const WEIGHTS: LossWeights = LossWeights::literal(0.25, 0.5, 2.0);
+
+#[test]
+fn the_total_is_the_weighted_sum() {
+    let device = Device::default();
+    let config = IthnConfig {
+        weights: WEIGHTS,
+        ..IthnConfig::official()
+    };
+    let LossTerms {
+        total,
+        language,
+        alignment,
+        ..
+    } = model(&config, &device).losses(batch(&REPORTS, &NEGATIVES, &device), 0.5);
+    let alignment = alignment.expect("negatives");
+    let expected = 0.25 * number(&language)
+        + 0.5 * number(&alignment.contrastive)
+        + 2.0 * number(&alignment.separation);
+    assert!((number(&total) - expected).abs() <= 1e-6 * expected);
+}
+
+#[test]
+fn the_language_loss_has_its_weight_without_negatives_too() {
+    let device = Device::default();
+    let config = IthnConfig {
+        weights: WEIGHTS,
+        ..IthnConfig::default()
+    };
+    let mut batch = batch(&REPORTS, &NEGATIVES, &device);
+    batch.negatives = None;
+    let terms = model(&config, &device).losses(batch, 1.0);
+    assert!(terms.alignment.is_none());
+    assert_eq!(number(&terms.total), 0.25 * number(&terms.language));
+}
+
+#[test]
+fn equal_reports_are_masked_where_the_option_is_on() {
+    let device = Device::default();
+    let contrastive = |reports: &[[u32; 4]], negatives: &[[u32; 4]], mask_equal_reports| {
+        let config = IthnConfig {
+            mask_equal_reports,
+            ..IthnConfig::default()
+        };
+        let terms = model(&config, &device).losses(batch(reports, negatives, &device), 0.5);
+        number(&terms.alignment.expect("negatives").contrastive)
+    };
+    let same = [REPORTS[0]; 3];
+    assert_eq!(contrastive(&same, &same, true), 0.0);
+    assert!(contrastive(&same, &same, false) > 0.1);
+    let twins = [REPORTS[0], REPORTS[1], REPORTS[0]];
+    let [masked, plain] = [true, false].map(|mask| contrastive(&twins, &NEGATIVES, mask));
+    assert!(masked < plain - 0.01, "{masked}, {plain}");
+    assert_eq!(
+        contrastive(&REPORTS, &NEGATIVES, true),
+        contrastive(&REPORTS, &NEGATIVES, false)
+    );
+}
+
+#[test]
+fn ascent_respects_the_mask() {
+    let device = Device::default().autodiff();
+    let config = IthnConfig {
+        hardening: ithn_negatives::Hardening::Ascent(Default::default()),
+        placement: HardNegativePlacement::Pair,
+        ..IthnConfig::default()
+    };
+    let terms = model(&config, &device).losses(batch(&REPORTS, &REPORTS, &device), 0.0);
+    let terms = terms.alignment.expect("negatives");
+    assert_eq!(number(&terms.contrastive), 0.0);
+    assert_eq!(
+        number(&terms.hardened_similarity),
+        number(&terms.negative_similarity)
+    );
+}
+
+#[derive(Default)]
+struct Paths {
+    path: Vec<String>,
+    found: Vec<String>,
+}
+
+impl ModuleVisitor for Paths {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
+        self.found.push(self.path.join("."));
+    }
+}
+
+#[test]
+fn parameters_have_the_paths_of_every_checkpoint() {
+    let device = Device::default();
+    let model = model(&IthnConfig::default(), &device);
+    let mut paths = Paths::default();
+    model.visit(&mut paths);
+    let own: Vec<&str> = (paths.found.iter().map(String::as_str))
+        .filter(|path| !path.starts_with("generator."))
+        .collect();
+    assert_eq!(
+        own,
+        [
+            "heads.image.weight",
+            "heads.report.weight",
+            "temperatures.pairs",
+            "temperatures.hardened"
+        ]
+    );
+    let weights = Module::num_params(&model.generator);
+    assert_eq!(
+        Module::num_params(&model),
+        weights + 4 * (model.alignment.heads.image.weight.dims()[0] + 8) + 2
+    );
+}
+
+#[test]
+fn a_record_fills_a_model_of_other_weights() {
+    let device = Device::default();
+    let model = model(&IthnConfig::default(), &device);
+    let other = super::support::model(&IthnConfig::default(), &device);
+    let zero = |weight: Tensor<2>| weight.zeros_like();
+    let mut other = other;
+    let heads = &mut other.alignment.heads;
+    heads.image.weight = heads.image.weight.clone().map(zero);
+    let restored = other.load_record(model.clone().into_record());
+    let weight = |model: &crate::Ithn<ithn_models::R2GenCmn>| {
+        model.alignment.heads.image.weight.val().into_data()
+    };
+    weight(&restored).assert_eq(&weight(&model), true);
+}

@@ -1,0 +1,7 @@
+//! The plug-in around a small generator with seeded weights.
+
+mod batches;
+mod config;
+mod gradients;
+mod losses;
+mod support;
