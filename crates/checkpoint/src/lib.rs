@@ -1,4 +1,6 @@
-#![doc = include_str!("../README.md")]
+//! What a run is made of and what it leaves: configurations and presets ([`config`]), checkpoints
+//! (one file for weights, optimizer state, vocabulary and position), and weights from PyTorch files
+//! and back ([`import`]).
 
 pub mod config;
 mod file;
@@ -8,3 +10,8 @@ pub use file::{
     BestEpoch, Checkpoint, CheckpointError, CheckpointHeader, EpochSums, Exact, FORMAT_VERSION,
     SavedModel, TrainingProgress,
 };
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

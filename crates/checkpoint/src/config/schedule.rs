@@ -1,4 +1,4 @@
-use ithn_generator::config::{ConfigError, Fraction, check_count};
+use ithn_generator::config::{ConfigError, Fraction, Positive, check_count};
 use ithn_negatives::TrainingPoint;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub enum LearningRateSchedule {
     Step {
         /// Epochs between two drops, at least 1.
         every_epochs: usize,
-        /// Factor of a drop, in `(0, 1]`.
+        /// Factor of a drop, finite and above 0.
         factor: f64,
     },
     /// From 1 down to `floor` along half a cosine, from the end of warm-up to the last step
@@ -66,13 +66,9 @@ impl LearningRateSchedule {
                 factor,
             } => {
                 check_count("every_epochs", every_epochs, MOST_EPOCHS)?;
-                match factor {
-                    factor if factor > 0.0 && factor <= 1.0 => Ok(()),
-                    _ => Err(ConfigError::new(
-                        "factor",
-                        format!("must lie in (0, 1], got {factor}"),
-                    )),
-                }
+                Positive::new(factor)
+                    .map(|_| ())
+                    .map_err(ConfigError::at("factor"))
             }
             LearningRateSchedule::Cosine { floor } => Fraction::new(floor)
                 .map(|_| ())

@@ -29,7 +29,7 @@ impl ExperimentConfig {
     /// [`ConfigError`] naming the key, such as `training.optimizer.betas`, its value and what it must
     /// be.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        within("model", self.model.validate())?;
+        self.validate_sizes()?;
         within("training", self.training.validate())?;
         within("text", self.text.validate())?;
         within("images", self.images.validate())?;
@@ -47,13 +47,15 @@ impl ExperimentConfig {
         })
     }
 
+    /// Checks what a model is built of.
+    pub(crate) fn validate_sizes(&self) -> Result<(), ConfigError> {
+        within("model", self.model.validate())?;
+        let width = self.ithn.projection_width;
+        check_count("ithn.projection_width", width, LARGEST_WIDTH)
+    }
+
     fn validate_method(&self) -> Result<(), ConfigError> {
         let ithn = &self.ithn;
-        check_count(
-            "ithn.projection_width",
-            ithn.projection_width,
-            LARGEST_WIDTH,
-        )?;
         ithn.hardening
             .validate()
             .map_err(ConfigError::at("ithn.hardening"))?;

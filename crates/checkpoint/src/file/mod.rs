@@ -25,6 +25,7 @@ use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use ithn_data::write_all_names;
+use ithn_models::config::from_value;
 use thiserror::Error;
 
 use layout::LayoutError;
@@ -242,10 +243,15 @@ fn parse_header(
     version: u32,
     header: &[u8],
 ) -> Result<CheckpointHeader, CheckpointError> {
-    let damaged = |error: serde_json::Error| CheckpointError::Damaged {
+    let damaged = |error: &dyn std::fmt::Display| CheckpointError::Damaged {
         path: path.to_owned(),
         reason: format!("its header: {error}"),
     };
-    let header = serde_json::from_slice(header).map_err(damaged)?;
-    serde_json::from_value(migrate::to_present(header, version)).map_err(damaged)
+    let header = serde_json::from_slice(header).map_err(|error| damaged(&error))?;
+    let header: CheckpointHeader =
+        from_value(migrate::to_present(header, version)).map_err(|error| damaged(&error))?;
+    // Whoever reads the weights builds a model of these sizes first.
+    let sizes = header.config.validate_sizes();
+    sizes.map_err(|error| damaged(&error.within("config")))?;
+    Ok(header)
 }

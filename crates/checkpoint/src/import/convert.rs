@@ -72,6 +72,7 @@ pub fn checkpoint_of_backbone(
 }
 
 fn untrained(config: &ExperimentConfig, logits: usize) -> Result<Ithn<R2GenCmn>, ConfigError> {
+    config.validate_sizes()?;
     let device = Device::default();
     let model = &config.model;
     let generator = model.r2gen_cmn()?.init(logits, model.views, &device);

@@ -5,9 +5,6 @@ use serde_json::Value;
 
 use super::ConfigError;
 
-/// Begins the message of an error whose path goes on within a value that serde buffers.
-const WITHIN: &str = "\u{1}";
-
 /// Reads a configuration from the text of a JSON file.
 ///
 /// # Errors
@@ -34,17 +31,19 @@ fn key_and_reason(error: serde_path_to_error::Error<serde_json::Error>) -> Confi
     // An unknown key has no name there; the message gives it.
     let path = path.trim_end_matches('?').trim_matches('.');
     let message = error.inner().to_string();
-    let parts: Vec<&str> = message.split(WITHIN).collect();
-    match parts[..] {
-        [_, key, reason] => ConfigError::new(key, reason),
-        _ => ConfigError::new("", message),
+    let within = message.strip_prefix("in `");
+    match within.and_then(|rest| rest.split_once("`: ")) {
+        Some((key, reason)) => ConfigError::new(key, reason),
+        None => ConfigError::new("", message),
     }
     .within(path)
 }
 
-/// Reads part of a configuration in an implementation of `Deserialize`: the path of a wrong key
-/// reaches [`from_json`] through serde's own error.
+/// Reads part of a configuration in an implementation of `Deserialize`. The path of a wrong key
+/// reaches [`from_json`] through the message of serde's error, as "in `key`: reason".
 pub(super) fn part<T: DeserializeOwned, E: serde::de::Error>(value: Value) -> Result<T, E> {
-    from_value(value)
-        .map_err(|error| E::custom(format!("{WITHIN}{}{WITHIN}{}", error.key(), error.reason())))
+    from_value(value).map_err(|error| match error.key() {
+        "" => E::custom(error.reason()),
+        key => E::custom(format!("in `{key}`: {}", error.reason())),
+    })
 }
