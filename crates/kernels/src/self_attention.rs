@@ -242,12 +242,12 @@ mod fused {
     #[inline(always)]
     fn exp(x: f32) -> f32 {
         const COEFFICIENTS: [f32; 7] = [
-            0.000_154_614_447,
-            0.001_340_042_818,
-            0.009_618_056_679,
-            0.055_503_272_27,
-            0.240_226_509_2,
-            0.693_147_206_7,
+            0.000_154_614_45,
+            0.001_340_042_8,
+            0.009_618_057,
+            0.055_503_27,
+            0.240_226_5,
+            0.693_147_2,
             1.0,
         ];
         /// Adding 1.5 · 2²³ leaves the nearest whole number in the lowest bits.
@@ -256,7 +256,7 @@ mod fused {
         let shifted = f32::mul_add(x, std::f32::consts::LOG2_E, ROUND);
         let whole = shifted - ROUND;
         // log₂e in two parts, so that the fraction keeps its digits.
-        const HIGH: f32 = 1.442_687_988_281_25;
+        const HIGH: f32 = 47_274.0 / 32_768.0;
         const LOW: f32 = (std::f64::consts::LOG2_E - HIGH as f64) as f32;
         let fraction = f32::mul_add(x, LOW, f32::mul_add(x, HIGH, -whole));
         let mut power = COEFFICIENTS[0];
