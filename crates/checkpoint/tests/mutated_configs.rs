@@ -258,7 +258,7 @@ fn nonsense_is_refused_by_its_key() {
         ),
         (
             "/model/generator/backbone/width",
-            json!(1 << 40),
+            json!(1_u64 << 40),
             "model.generator.backbone.width",
         ),
         ("/model/views", json!(65), "model.views"),

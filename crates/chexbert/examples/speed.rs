@@ -157,7 +157,7 @@ fn write_weights(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     for (key, (name, shape)) in tensors.iter().enumerate() {
         archive.start_file(format!("archive/data/{key}"), options)?;
         let is_scale = name.ends_with("LayerNorm.weight");
-        for _ in 0..shape.iter().product() {
+        for _ in 0..shape.iter().product::<usize>() {
             let value = if is_scale { 1.0 } else { random.weight() };
             archive.write_all(&value.to_le_bytes())?;
         }

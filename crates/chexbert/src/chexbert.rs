@@ -8,7 +8,7 @@ use crate::checkpoint::Checkpoint;
 use crate::cleaning::Cleaning;
 use crate::encoder::{Encoded, Encoder, logits_of};
 use crate::error::CheXbertError;
-use crate::labels::{Label, Labels, OBSERVATIONS};
+use crate::labels::{Label, Labels};
 use crate::sizes::Sizes;
 use crate::tokenizer::Tokenizer;
 
@@ -28,7 +28,7 @@ pub struct CheXbert {
 /// What CheXbert says about one report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// Labels, in the order of [`OBSERVATIONS`]: the class of the largest logit, the first of equals.
+    /// Labels, in the order of [`OBSERVATIONS`](crate::OBSERVATIONS): the class of the largest logit, the first of equals.
     pub labels: Labels,
     /// State of `[CLS]` after the last layer, `hidden` values.
     pub embedding: Vec<f32>,
@@ -168,8 +168,6 @@ fn readings_of(encoded: Encoded) -> Vec<Reading> {
     })
     .collect()
 }
-
-const _: () = assert!(OBSERVATIONS.len() == 14, "Labels has one label for each");
 
 /// The label of the largest logit; the first of equals.
 fn largest(logits: &[f32]) -> Label {

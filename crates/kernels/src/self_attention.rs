@@ -256,7 +256,7 @@ mod fused {
         let shifted = f32::mul_add(x, std::f32::consts::LOG2_E, ROUND);
         let whole = shifted - ROUND;
         // log₂e in two parts, so that the fraction keeps its digits.
-        const HIGH: f32 = 1.442_688;
+        const HIGH: f32 = 47_274.0 / 32_768.0;
         const LOW: f32 = (std::f64::consts::LOG2_E - HIGH as f64) as f32;
         let fraction = f32::mul_add(x, LOW, f32::mul_add(x, HIGH, -whole));
         let mut power = COEFFICIENTS[0];
