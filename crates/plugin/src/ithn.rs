@@ -36,21 +36,6 @@ pub struct Ithn<G> {
     pub(crate) weights: LossWeights,
 }
 
-impl IthnConfig {
-    /// Puts the plug-in around a generator. The configuration must be [valid](Self::validate).
-    pub fn init<G: ReportGenerator>(&self, generator: G, device: &Device) -> Ithn<G> {
-        let (image_width, report_width) = (generator.pooled_width(), generator.hidden_width());
-        Ithn {
-            generator,
-            alignment: self.alignment().init(image_width, report_width, device),
-            text_path: self.text_path,
-            hold_report_states: self.hold_report_states,
-            mask_equal_reports: self.mask_equal_reports,
-            weights: self.weights,
-        }
-    }
-}
-
 /// What alignment compares before its heads: pooled images, and hidden states of reports.
 struct Features {
     images: Tensor<2>,
