@@ -120,7 +120,7 @@ fn intermediate(fixture: &Fixture, inputs: &Inputs) -> Result<Vec<Check>, Fixtur
     )?);
     let mut x = position.forward(x + responses, 0);
     for (index, layer) in generator.encoder.layers.iter().enumerate() {
-        x = layer.forward(x);
+        x = layer.forward(x, None);
         checks.push(compare(
             fixture,
             &format!("inter.enc_layer{index}"),
@@ -142,7 +142,7 @@ fn intermediate(fixture: &Fixture, inputs: &Inputs) -> Result<Vec<Check>, Fixtur
     let mut y = y + responses;
     let mask = teacher_forcing_mask(&inputs.reports);
     for (index, layer) in generator.decoder.layers.iter().enumerate() {
-        y = layer.forward(y, &mut layer.start(encoded.clone()), Some(&mask));
+        y = layer.forward(y, &mut layer.start(encoded.clone().into()), Some(&mask));
         checks.push(compare(
             fixture,
             &format!("inter.dec_layer{index}"),
