@@ -21,7 +21,10 @@ struct Seeded(u64);
 impl ModuleMapper for Seeded {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         self.0 += 1000;
-        param.map(|tensor| values(tensor.dims(), self.0, &tensor.device()))
+        param.map(|tensor| {
+            let tracked = tensor.is_require_grad();
+            values(tensor.dims(), self.0, &tensor.device()).set_require_grad(tracked)
+        })
     }
 }
 

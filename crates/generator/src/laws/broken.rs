@@ -145,7 +145,7 @@ pub(super) fn check_close<const D: usize>(
             };
             (excess, at, difference, found, expected)
         })
-        .max_by(|a, b| a.0.total_cmp(&b.0));
+        .reduce(|worst, next| if next.0 > worst.0 { next } else { worst });
     match worst {
         Some((excess, at, difference, found, expected)) if excess > tolerance => {
             Err(LawBroken::Values {
