@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 use ithn::alignment::TemperatureTraining;
 use ithn::backbone::ResNetConfig;
 use ithn::checkpoint::CheckpointHeader;
-use ithn::config::{Augmentation, ExperimentConfig, GeneratorConfig};
+use ithn::config::{
+    Augmentation, ExperimentConfig, GeneratorConfig, LearningRateSchedule, NonFinite,
+};
 use ithn::decoder::TransformerConfig;
 use ithn::decoder::search::{BeamTemperature, LengthPenalty, Repetition, SearchConfig, Strategy};
 use ithn::device::DeviceName;
+use ithn::inference::{ReportWriter, WrittenReport};
 use ithn::negatives::{FeasibleSet, Hardening, HardnessSchedule, Projection};
-use ithn::train::{
-    Console, DataSource, ExperimentOptions, LearningRateSchedule, NonFinite, TrainError, Verbosity,
-    run_experiment,
-};
-use ithn::writer::{ReportWriter, WrittenReport};
+use ithn::train::{Console, DataSource, ExperimentOptions, TrainError, Verbosity, run_experiment};
 use serde_json::{Map, Value, json};
 
 /// Loads and validates a `config.json`; returns its values.

@@ -126,11 +126,11 @@ fn ascent_reaches_the_end_of_its_line_and_the_rim_of_its_ball() {
                     FeasibleSet::Line { range } => case.line(range, 0.4),
                     FeasibleSet::Ball { .. } => case.ball(0.4),
                 };
-                for i in 0..case.batch() {
+                for (i, hardened) in expected.iter_mut().enumerate() {
                     let is_own = same.as_ref().is_some_and(|same| same.own_negative[i]);
                     // The loss does not depend on these hard negatives.
                     if is_own || placement == HardNegativePlacement::Absent {
-                        expected[i].clone_from(&case.0[3][i]);
+                        hardened.clone_from(&case.0[3][i]);
                     }
                 }
                 assert_close(&numbers(found), &expected.concat(), 1e-9);
