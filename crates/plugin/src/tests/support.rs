@@ -24,10 +24,9 @@ pub fn model(config: &IthnConfig, device: &Device) -> Ithn<R2GenCmn> {
         ResNetConfig::narrow(4, vec![1]),
         CrossModalMemoryConfig::new(6, 8, 2, 3).with_dropout(0.0),
         transformer,
-        9,
     )
     .with_visual_dropout(0.0)
-    .init(device);
+    .init(9, 1, device);
     let model = config.init(generator, device).materialize();
     model.map(&mut Seeded::default())
 }
