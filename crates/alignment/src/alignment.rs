@@ -1,6 +1,6 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use ithn_generator::config::ConfigError;
+use ithn_generator::config::{ConfigError, LARGEST_WIDTH, check_count};
 use ithn_negatives::Hardening;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::temperature::{TemperatureConfig, Temperatures};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AlignmentConfig {
-    /// Width of the shared space of images and reports, at least 1 (512 as published).
+    /// Width of the shared space of images and reports, 1 to 65,536 (512 as published).
     pub projection_width: usize,
     /// Hidden states that are averaged into a report embedding.
     pub pooling: Pooling,
@@ -45,9 +45,7 @@ impl AlignmentConfig {
     ///
     /// [`ConfigError`] naming the key.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.projection_width == 0 {
-            return Err(ConfigError::new("projection_width", "must be at least 1"));
-        }
+        check_count("projection_width", self.projection_width, LARGEST_WIDTH)?;
         let hardening = self.hardening.validate();
         hardening.map_err(|error| error.within("hardening"))?;
         let temperatures = self.temperatures.validate();

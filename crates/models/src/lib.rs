@@ -3,9 +3,9 @@
 //! # Adding a generator
 //!
 //! One file with the generator, its configuration, and [`LibraryGenerator`] and
-//! [`config::LibraryConfig`] for them; its `mod` and `pub use` lines below; and one line of
-//! `generators!` in `config/generators.rs`: kinds, JSON, presets' sizes, building and validation
-//! follow.
+//! [`config::LibraryConfig`] for them; its `mod` and `pub use` lines below, and a row of the table
+//! above; and one line of `generators!` in `config/generators.rs`: its name in `config.json` and its
+//! configuration. Kinds, JSON, presets' sizes, building and validation follow.
 
 mod cnn_lstm;
 mod r2gen;

@@ -35,7 +35,7 @@ pub struct R2GenCmnConfig {
     /// Dropout after the visual embedding, in [0, 1).
     pub visual_dropout: f64,
     /// Feature that a study is embedded by, [`EncodedStudies::pooled`]. The published model uses
-    /// [`ImageFeature::Backbone`], which a file without the key means.
+    /// [`ImageFeature::Backbone`], which a file without the key means, too.
     #[serde(default = "ImageFeature::of_older_files")]
     pub image_feature: ImageFeature,
 }

@@ -66,7 +66,7 @@ pub enum TextPath {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IthnConfig {
-    /// Width of the shared space of images and reports, at least 1.
+    /// Width of the shared space of images and reports, 1 to 65,536.
     pub projection_width: usize,
     /// The image that report embeddings depend on.
     pub text_path: TextPath,

@@ -1,7 +1,6 @@
 //! Numbers that no experiment can have, found before anything is read or built.
 
-use ithn_alignment::TemperatureTraining;
-use ithn_generator::config::{LARGEST_WIDTH, check_count};
+use ithn_generator::config::check_count;
 use ithn_search::SearchError;
 
 use super::{
@@ -33,10 +32,7 @@ impl ExperimentConfig {
         within("training", self.training.validate())?;
         within("text", self.text.validate())?;
         within("images", self.images.validate())?;
-        self.hardness
-            .validate()
-            .map_err(ConfigError::at("hardness"))?;
-        self.validate_method()?;
+        within("hardness", self.hardness.validate())?;
         self.decoding.validate().map_err(|error| {
             let option = match error {
                 SearchError::OutOfRange { option, .. }
@@ -47,27 +43,10 @@ impl ExperimentConfig {
         })
     }
 
-    /// Checks what a model is built of.
+    /// Checks what a model, the plug-in included, is built of.
     pub(crate) fn validate_sizes(&self) -> Result<(), ConfigError> {
         within("model", self.model.validate())?;
-        let width = self.ithn.projection_width;
-        check_count("ithn.projection_width", width, LARGEST_WIDTH)
-    }
-
-    fn validate_method(&self) -> Result<(), ConfigError> {
-        let ithn = &self.ithn;
-        ithn.hardening
-            .validate()
-            .map_err(ConfigError::at("ithn.hardening"))?;
-        if let TemperatureTraining::Clamped { lowest, highest } = ithn.temperatures.training
-            && lowest > highest
-        {
-            return Err(ConfigError::new(
-                "ithn.temperatures.training.highest",
-                format!("must be at least lowest ({lowest}), got {highest}"),
-            ));
-        }
-        Ok(())
+        within("ithn", self.ithn.validate())
     }
 }
 
