@@ -81,8 +81,8 @@ fn is_long(kind: &[u8; 2]) -> bool {
 mod tests {
     use super::*;
 
-    const EXPLICIT: &[u8] = b"\x08\0\x16\0UI\x04\0abcd\x08\0\x18\0UI\x02\01\0";
-    const IMPLICIT: &[u8] = b"\x08\0\x16\0\x04\0\0\0abcd\x08\0\x18\0\x02\0\0\01\0";
+    const EXPLICIT: &[u8] = b"\x08\0\x16\0UI\x04\0abcd\x08\0\x18\0UI\x02\x001\0";
+    const IMPLICIT: &[u8] = b"\x08\0\x16\0\x04\0\0\0abcd\x08\0\x18\0\x02\0\0\x001\0";
 
     #[test]
     fn a_film_without_its_preamble_is_known_by_its_elements() {
