@@ -74,6 +74,6 @@ mod tests {
 
     #[test]
     fn a_number_loses_its_last_digit_only() {
-        assert_eq!(Cleaning::ReportList.apply("12.34. x 3 ."), "14 x 3 .");
+        assert_eq!(Cleaning::ReportList.apply("12.34. x 3 ."), "13 x 3 .");
     }
 }

@@ -306,7 +306,7 @@ mod tests {
                     .slice([index..index + 1, 0..length, 0..width])
                     .into_data()
             };
-            rows(&fused).assert_approx_eq::<f32>(&rows(&composed), Tolerance::absolute(1e-5));
+            rows(&fused).assert_approx_eq::<f32>(&rows(&composed), Tolerance::rel_abs(1e-5, 1e-5));
         }
     }
 

@@ -29,11 +29,16 @@ fn parse_json(path: &Path, text: &str) -> Result<Value, EvaluationError> {
     parse(text).map_err(|error| EvaluationError::Row {
         path: path.to_owned(),
         row: error.line(),
-        reason: match error.is_eof() {
-            true => format!("not JSON: {error}: the file may be cut short"),
-            false => format!("not JSON: {error}"),
-        },
+        reason: not_json(&error),
     })
+}
+
+/// Why a text is not JSON.
+fn not_json(error: &serde_json::Error) -> String {
+    match error.is_eof() {
+        true => format!("not JSON: {error}: the file may be cut short"),
+        false => format!("not JSON: {error}"),
+    }
 }
 
 /// Reads a JSON file into a type.
@@ -92,7 +97,7 @@ pub(super) fn read(path: &Path, text: &str, section: Section) -> Result<Content,
                 None => Err(EvaluationError::Row {
                     path: path.to_owned(),
                     row: error.line(),
-                    reason: format!("not JSON: {error}"),
+                    reason: not_json(&error),
                 }),
             };
         }
@@ -218,7 +223,7 @@ fn json_lines(
         let value = match parse(text) {
             Ok(value) => value,
             Err(_) if rows.is_empty() => return Ok(None),
-            Err(error) => return Err(row_error(path, at + 1, format!("not JSON: {error}"))),
+            Err(error) => return Err(row_error(path, at + 1, not_json(&error))),
         };
         let record = match value {
             Value::Object(map) => line(map, section).and_then(record),
