@@ -17,12 +17,12 @@ use ithn::import::{
 use ithn::train::TrainError;
 use ithn_data::{Annotation, Tokenizer};
 
-/// Converts a released checkpoint (.pth, .safetensors) or torchvision's ResNet weights into a
-/// checkpoint of this library. Sizes are read off the tensors.
+/// Converts an official checkpoint (PyTorch or safetensors, whatever its ending) or torchvision's
+/// ResNet weights into a checkpoint of this library. Sizes are read off the tensors.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// model_best.pth or current_checkpoint.pth of the released trainer, a ResNet of torchvision,
-    /// or either as .safetensors
+    /// model_best.pth or current_checkpoint.pth of the official trainer, a ResNet of torchvision,
+    /// or either as safetensors; prefixes of DataParallel, torch.compile and Lightning are stripped
     weights: PathBuf,
 
     /// The checkpoint to write

@@ -61,23 +61,3 @@ fn both_formats_hold_the_same() {
         assert_eq!(tensors.tensors["count"].dtype(), DType::I64);
     }
 }
-
-#[test]
-fn the_wrapper_for_several_devices_leaves_no_trace() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let wrapped = [
-        Entry::float("module.a", "0", &[1], &[1.0]),
-        Entry::float("module.b", "1", &[1], &[2.0]),
-    ];
-    let path = write(folder.path(), "wrapped.pth", &zip_file(&wrapped));
-    let tensors = NamedTensors::read(&path).expect("readable");
-    assert_eq!(tensors.tensors.keys().collect::<Vec<_>>(), ["a", "b"]);
-
-    let mixed = [wrapped[0].clone(), Entry::float("b", "1", &[1], &[2.0])];
-    let path = write(folder.path(), "mixed.pth", &zip_file(&mixed));
-    let tensors = NamedTensors::read(&path).expect("readable");
-    assert_eq!(
-        tensors.tensors.keys().collect::<Vec<_>>(),
-        ["b", "module.a"]
-    );
-}

@@ -3,5 +3,7 @@
 
 mod files;
 mod hostile;
+mod kinds;
 mod released;
 mod torch_file;
+mod wrappers;

@@ -9,7 +9,7 @@ use zip::{CompressionMethod, ZipWriter};
 /// A tensor as a pickle describes it; its bytes need not keep what the numbers promise.
 #[derive(Clone)]
 pub struct Entry {
-    pub name: &'static str,
+    pub name: String,
     /// `Float`, `Half`, `BFloat16`, `Double`, `Long`.
     pub storage: &'static str,
     /// Key of its storage; tensors with the same key share it.
@@ -23,7 +23,7 @@ pub struct Entry {
 
 impl Entry {
     /// Single-precision values in rows.
-    pub fn float(name: &'static str, key: &'static str, shape: &[u64], values: &[f32]) -> Self {
+    pub fn float(name: &str, key: &'static str, shape: &[u64], values: &[f32]) -> Self {
         let bytes = values
             .iter()
             .flat_map(|value| value.to_le_bytes())
@@ -32,7 +32,7 @@ impl Entry {
     }
 
     pub fn of(
-        name: &'static str,
+        name: &str,
         storage: &'static str,
         key: &'static str,
         shape: &[u64],
@@ -44,7 +44,7 @@ impl Entry {
             strides[axis - 1] = strides[axis] * shape[axis];
         }
         Entry {
-            name,
+            name: name.to_owned(),
             storage,
             key,
             shape: shape.to_vec(),
@@ -112,22 +112,24 @@ impl Pickle {
             .op(b")RtR")
     }
 
-    fn state(entries: &[Entry], legacy: bool) -> Self {
-        let state = Pickle::new()
-            .op(b"}(")
-            .text("epoch")
-            .int(60)
-            .text("state_dict")
-            .op(b"}(");
-        entries
-            .iter()
-            .fold(state, |pickle, entry| {
-                pickle.text(entry.name).tensor(entry, legacy)
+    /// Dictionaries in one another under the keys `path`, the tensors in the innermost and those of
+    /// `beside` in the outermost.
+    fn state(path: &[&str], entries: &[Entry], beside: &[Entry], legacy: bool) -> Self {
+        let add = |pickle: Pickle, entries: &[Entry]| {
+            entries.iter().fold(pickle, |pickle, entry| {
+                pickle.text(&entry.name).tensor(entry, legacy)
             })
-            .op(b"u")
-            .text("monitor_best")
-            .op(b"G")
-            .op(&0.25f64.to_be_bytes())
+        };
+        let opened = path
+            .iter()
+            .fold(add(Pickle::new().op(b"}("), beside), |pickle, key| {
+                pickle.text("epoch").int(60).text(key).op(b"}(")
+            });
+        path.iter()
+            .fold(add(opened, entries), |pickle, _| {
+                let score = 0.25f64.to_be_bytes();
+                pickle.op(b"u").text("monitor_best").op(b"G").op(&score)
+            })
             .op(b"u.")
     }
 
@@ -154,8 +156,14 @@ pub fn archive(pickle: &[u8], storages: &[(&str, &[u8])], method: CompressionMet
 
 /// What `torch.save` writes since 1.6.
 pub fn zip_file(entries: &[Entry]) -> Vec<u8> {
-    let pickle = Pickle::state(entries, false).bytes();
-    archive(&pickle, &storages(entries), CompressionMethod::Stored)
+    zip_file_under(&["state_dict"], entries, &[])
+}
+
+/// The same with the state under other keys, or none, and more tensors at the root.
+pub fn zip_file_under(path: &[&str], entries: &[Entry], beside: &[Entry]) -> Vec<u8> {
+    let pickle = Pickle::state(path, entries, beside, false).bytes();
+    let all = [entries, beside].concat();
+    archive(&pickle, &storages(&all), CompressionMethod::Stored)
 }
 
 /// What it wrote before, and writes with `_use_new_zipfile_serialization=False`.
@@ -169,7 +177,7 @@ pub fn legacy_file(entries: &[Entry]) -> Vec<u8> {
     file.extend(Pickle::new().op(b"M\xe9\x03.").bytes());
     let system = Pickle::new().op(b"}(").text("little_endian").op(&[0x88]);
     file.extend(system.op(b"u.").bytes());
-    file.extend(Pickle::state(entries, true).bytes());
+    file.extend(Pickle::state(&["state_dict"], entries, &[], true).bytes());
     let storages = storages(entries);
     let keys = storages
         .iter()

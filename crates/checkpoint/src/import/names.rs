@@ -54,6 +54,35 @@ pub fn torchvision_name(path: &str) -> Option<String> {
     backbone_name(path, TorchvisionStem)
 }
 
+/// Whether the official code's model has a part of this name.
+pub(super) fn is_released(name: &str) -> bool {
+    match name.split_once('.') {
+        Some((part, _)) => [
+            "visual_extractor",
+            "encoder_decoder",
+            "img_projection",
+            "text_projection",
+        ]
+        .contains(&part),
+        None => ["temp_1", "temp_3"].contains(&name),
+    }
+}
+
+/// Whether torchvision's ResNets have a weight of this name. Their head is left out: any network may
+/// have an `fc`.
+pub(super) fn is_torchvision_weight(name: &str) -> bool {
+    let parts: Vec<&str> = name.splitn(4, '.').collect();
+    match parts.as_slice() {
+        ["conv1", "weight"] | ["bn1", _] => true,
+        ["layer1" | "layer2" | "layer3" | "layer4", block, part, _] => {
+            let is_part =
+                ["conv1", "conv2", "conv3", "bn1", "bn2", "bn3", "downsample"].contains(part);
+            is_part && block.parse::<usize>().is_ok()
+        }
+        _ => false,
+    }
+}
+
 /// How a checkpoint calls the stem and the stages.
 trait StemNames {
     fn stem(&self, part: &str) -> &'static str;

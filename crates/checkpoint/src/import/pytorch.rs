@@ -1,4 +1,4 @@
-//! `.pth` files, as data and never as programs.
+//! Files of `torch.save`, as data and never as programs.
 //!
 //! The reader builds tensors out of the calls that `torch.save` writes and leaves every other call
 //! in a pickle uninterpreted. What it does not bound is how much a small file may claim to hold, so
@@ -10,10 +10,11 @@ use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use burn::tensor::{DType, TensorData};
-use pytorch_reader::{PytorchError, PytorchReader};
+use pytorch_reader::PytorchReader;
 use zip::ZipArchive;
 
 use super::tensors::{ImportError, single};
+use super::wrappers::model_entry;
 
 /// How many times its size a file may hold. `torch.save` does not compress, but half precision
 /// doubles when it is read, and tensors may share their storage.
@@ -59,12 +60,10 @@ pub(super) fn read_pytorch(path: &Path) -> Result<BTreeMap<String, TensorData>, 
             )));
         }
     }
-    let reader = match PytorchReader::with_top_level_key(path, "state_dict") {
-        Err(PytorchError::KeyNotFound(_)) => PytorchReader::new(path),
-        other => other,
-    }
-    .map_err(|error| malformed(error.to_string()))?;
-    let named = reader.into_tensors();
+    let reader = PytorchReader::new(path).map_err(|error| malformed(error.to_string()))?;
+    let named = model_entry(reader.into_tensors(), || {
+        PytorchReader::with_top_level_key(path, "model").is_ok()
+    });
     let bytes = named.values().map(|tensor| {
         let widest = tensor.dtype().size().max(size_of::<f32>());
         (tensor.num_elements() as u64).saturating_mul(widest as u64)

@@ -6,10 +6,9 @@ use burn::tensor::{DType, TensorData};
 use safetensors::SafeTensors;
 use thiserror::Error;
 
+use super::kind::{FileKind, kind_of};
 use super::pytorch::read_pytorch;
-
-/// What PyTorch's wrapper for several devices puts before every name.
-const DATA_PARALLEL: &str = "module.";
+use super::wrappers::unwrapped;
 
 /// Why weights could not be imported.
 #[derive(Debug, Error)]
@@ -22,7 +21,7 @@ pub enum ImportError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file is not what its name says, is cut short, or asks for something unknown.
+    /// The file is damaged, cut short, or asks for something unknown.
     #[error("{path} is not a readable {format} file: {reason}")]
     Format {
         /// The file.
@@ -32,9 +31,14 @@ pub enum ImportError {
         /// What is wrong.
         reason: String,
     },
-    /// Neither `.pth`, `.pt`, `.bin` nor `.safetensors`.
-    #[error("{0}: weights are read from .pth, .pt, .bin and .safetensors files")]
-    UnknownExtension(PathBuf),
+    /// The file begins neither as PyTorch's nor as safetensors.
+    #[error("{path} is not a readable PyTorch or safetensors file: it {found}")]
+    UnknownKind {
+        /// The file.
+        path: PathBuf,
+        /// What the file is instead, as a predicate.
+        found: String,
+    },
     /// The tensors do not tell the sizes of a model.
     #[error("{path} is not a released checkpoint: {reason}")]
     Unrecognised {
@@ -126,29 +130,41 @@ pub struct NamedTensors {
 impl NamedTensors {
     /// Reads every tensor of a file; half and double precision become single.
     ///
-    /// Of a `.pth` saved by a trainer the entry `state_dict` is read and the optimiser's left alone.
-    /// The `module.` that PyTorch's wrapper for several devices puts before every name is dropped.
+    /// - **Files**: `torch.save`'s (zip, legacy, tar, a plain pickle) and safetensors. The first
+    ///   bytes decide; the file's ending does not matter.
+    /// - **Entries**: of a trainer's file, `state_dict`, `model_state_dict` or `model` is read, the
+    ///   first one present, also inside one another; the rest (optimizer state) is left out.
+    /// - **Prefixes**: `module.` (`DataParallel`) and `_orig_mod.` (`torch.compile`) are stripped in
+    ///   any order if every name has them. They and `model.` (Lightning) are also stripped if most
+    ///   names under them are then the official code's or torchvision's, provided that every such
+    ///   name has the same prefixes. Other names stay as they are, and no two tensors ever get one
+    ///   name: nothing is then stripped.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is malformed, has an unknown extension, or holds tensors that
-    /// are no plain arrays of numbers (sparse, quantised, complex). Nothing that a pickle asks for
-    /// is ever executed, and no more memory is taken than a few times the file's size.
+    /// [`ImportError::Read`] if the file cannot be read; [`ImportError::UnknownKind`] if it is
+    /// neither PyTorch's nor safetensors; [`ImportError::Format`] if it is malformed or holds
+    /// tensors that are no plain arrays of numbers (sparse, quantised, complex). Nothing that a
+    /// pickle asks for is ever executed, and no more memory is taken than a few times the file's
+    /// size.
     pub fn read(path: &Path) -> Result<Self, ImportError> {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let tensors = match extension {
-            Some("pth" | "pt" | "bin") => read_pytorch(path)?,
-            Some("safetensors") => read_safetensors(path)?,
-            _ => return Err(ImportError::UnknownExtension(path.to_owned())),
-        };
-        let wrapped = tensors.keys().all(|name| name.starts_with(DATA_PARALLEL));
-        let bare = |(name, data): (String, TensorData)| match name.strip_prefix(DATA_PARALLEL) {
-            Some(rest) if wrapped => (rest.to_owned(), data),
-            _ => (name, data),
+        let kind = kind_of(path).map_err(|source| ImportError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let tensors = match kind {
+            FileKind::PyTorch => read_pytorch(path)?,
+            FileKind::Safetensors => read_safetensors(path)?,
+            FileKind::Other(found) => {
+                return Err(ImportError::UnknownKind {
+                    path: path.to_owned(),
+                    found,
+                });
+            }
         };
         Ok(NamedTensors {
             path: path.to_owned(),
-            tensors: tensors.into_iter().map(bare).collect(),
+            tensors: unwrapped(tensors),
         })
     }
 
