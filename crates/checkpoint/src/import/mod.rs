@@ -1,9 +1,9 @@
-//! Weights from elsewhere: checkpoints of the released PyTorch code and torchvision's ResNets.
+//! Weights from elsewhere: checkpoints of the official PyTorch code and torchvision's ResNets.
 //!
 //! [`NamedTensors`] reads `.pth` (zip and legacy) and `.safetensors` files without ever executing
-//! what a pickle asks for; [`released_name`] is the table of names; [`infer_released`] reads the
-//! sizes of a model off its tensors; [`load_released`] and [`load_torchvision`] put the tensors
-//! into modules and refuse files that do not fit; [`checkpoint_of_released`] and
+//! what a pickle asks for; [`released_name`] is the table of names; [`infer_released`] infers the
+//! sizes of a model from its tensors; [`load_released`] and [`load_torchvision`] load the tensors
+//! into modules and reject files that do not fit; [`checkpoint_of_released`] and
 //! [`export_released`] convert whole files, there and back.
 
 mod apply;

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::pytorch::read_pytorch;
 
-/// What PyTorch's wrapper for several devices puts before every name.
+/// Prefix that PyTorch's `DataParallel` adds to every parameter name.
 const DATA_PARALLEL: &str = "module.";
 
 /// Why weights could not be imported.
@@ -19,10 +19,11 @@ pub enum ImportError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// The file is not what its name says, is cut short, or asks for something unknown.
+    /// The file has another format than its extension, is truncated, or uses an unsupported
+    /// feature.
     #[error("{path} is not a readable {format} file: {reason}")]
     Format {
         /// The file.
@@ -35,7 +36,7 @@ pub enum ImportError {
     /// Neither `.pth`, `.pt`, `.bin` nor `.safetensors`.
     #[error("{0}: weights are read from .pth, .pt, .bin and .safetensors files")]
     UnknownExtension(PathBuf),
-    /// The tensors do not tell the sizes of a model.
+    /// The sizes of a model cannot be inferred from the tensors.
     #[error("{path} is not a released checkpoint: {reason}")]
     Unrecognised {
         /// The file.
@@ -117,7 +118,7 @@ impl std::fmt::Display for Mismatch<'_> {
 /// Tensors by name, as a file holds them.
 #[derive(Debug, Clone)]
 pub struct NamedTensors {
-    /// Where they come from.
+    /// The file that they were read from.
     pub path: PathBuf,
     /// Name to values: floating-point ones as f32, others as they are.
     pub tensors: BTreeMap<String, TensorData>,
@@ -127,7 +128,7 @@ impl NamedTensors {
     /// Reads every tensor of a file; half and double precision become single.
     ///
     /// Of a `.pth` saved by a trainer the entry `state_dict` is read and the optimiser's left alone.
-    /// The `module.` that PyTorch's wrapper for several devices puts before every name is dropped.
+    /// The prefix `module.` that PyTorch's `DataParallel` adds to every name is removed.
     ///
     /// # Errors
     ///

@@ -23,8 +23,8 @@ pub struct AttentiveLstmConfig {
     pub attention_width: usize,
     /// Whether a gate `β` scales the context vector, as published.
     pub gated: bool,
-    /// Weight of the doubly stochastic penalty `mean_i (1 − Σ_t α_ti)²` in the loss; 0 switches it
-    /// off. The paper sums over patches; a mean does not grow with the image.
+    /// Weight of the doubly stochastic penalty `mean_i (1 − Σ_t α_ti)²` in the loss; 0 disables it.
+    /// The paper sums over patches; the mean does not depend on their number.
     pub doubly_stochastic: f64,
     /// Dropout before the logits, in [0, 1).
     pub dropout: f64,
