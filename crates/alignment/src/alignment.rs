@@ -26,7 +26,8 @@ pub struct AlignmentConfig {
 }
 
 impl Default for AlignmentConfig {
-    /// Width 512, report tokens, closed form, [`HardNegativePlacement::Candidate`].
+    /// Projection width 512, pooling over report tokens, closed-form hardening,
+    /// [`HardNegativePlacement::Candidate`].
     fn default() -> Self {
         AlignmentConfig {
             projection_width: 512,
@@ -156,8 +157,8 @@ impl Alignment {
         }
     }
 
-    /// Hard negatives `ũ`, `[batch, projection_width]`. Ascent maximises the contrastive loss with all
-    /// else in it constant; the closed form does not evaluate that loss.
+    /// Hard negatives `ũ`, `[batch, projection_width]`. Ascent maximises the contrastive loss over
+    /// the negatives alone. The closed form does not evaluate that loss.
     ///
     /// # Panics
     ///

@@ -22,9 +22,9 @@ pub struct AlignmentHeadsConfig {
 /// Training only: a generator writes reports without them.
 #[derive(Module, Debug)]
 pub struct AlignmentHeads {
-    /// `W_img`.
+    /// Projection head of the images, `W_img`.
     pub image: Linear,
-    /// `W_txt`.
+    /// Projection head of the reports, `W_txt`.
     pub report: Linear,
 }
 

@@ -19,7 +19,7 @@ pub enum BlockKind {
 }
 
 impl BlockKind {
-    /// Output channels per plane.
+    /// Output channels as a multiple of the block's inner channels (torchvision's `expansion`).
     pub fn expansion(self) -> usize {
         match self {
             BlockKind::Basic => 1,
@@ -43,7 +43,7 @@ pub(crate) enum Layout {
 pub struct NormedConvolution {
     /// The convolution, `[out, in, kernel, kernel]`.
     pub conv: Conv2d,
-    /// Its normalisation.
+    /// Batch norm of the convolution's output.
     pub norm: BatchNorm,
 }
 
@@ -96,7 +96,7 @@ impl NormedConvolution {
         }
     }
 
-    /// `relu(norm(conv(x)))` beside `x` itself, for a shortcut around it.
+    /// Returns `relu(norm(conv(x)))` and `x`; the block's shortcut takes the returned `x`.
     fn forward_beside(&self, input: Tensor<4>, layout: Layout) -> (Tensor<4>, Tensor<4>) {
         if let Layout::ChannelsLast { batches } = layout {
             let weights = self.conv.weight.val();

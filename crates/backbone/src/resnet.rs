@@ -42,10 +42,11 @@ pub struct ResNet {
     pub stages: Vec<Vec<ResidualBlock>>,
 }
 
-/// What the backbone sees in a batch of images.
+/// Features of a batch of images.
 #[derive(Debug, Clone)]
 pub struct ImageFeatures {
-    /// One feature per cell of the last map, row by row: `[batch, patches, channels]`.
+    /// Patch features, one per cell of the last feature map, row by row:
+    /// `[batch, patches, channels]`.
     pub patches: Tensor<3>,
     /// Their mean, `[batch, channels]`.
     pub pooled: Tensor<2>,
@@ -235,7 +236,8 @@ impl ResNet {
         }
     }
 
-    /// What the first stage sees: convolution, norm, ReLU and 3×3 maximum of the images.
+    /// Input of the first stage: the images after convolution, batch norm, ReLU and 3×3 max
+    /// pooling.
     ///
     /// # Shapes
     ///

@@ -101,7 +101,7 @@ impl Random {
         value ^ (value >> 31)
     }
 
-    /// Roughly normal, with a standard deviation of 0.02 as BERT's weights begin.
+    /// Roughly normal, with a standard deviation of 0.02 as in BERT's initialisation.
     fn weight(&mut self) -> f32 {
         let sum: f32 = (0..4)
             .map(|_| (self.next() >> 40) as f32 / (1 << 24) as f32)

@@ -19,7 +19,7 @@ use crate::error::CheXbertError;
 /// Where CheXbert's trainer keeps the weights.
 const STATE: &str = "model_state_dict";
 
-/// What PyTorch's wrapper for several devices puts before every name.
+/// Prefix that PyTorch's `DataParallel` adds to every parameter name.
 const DATA_PARALLEL: &str = "module.";
 
 /// How many times its size a file may hold: half precision doubles when it is read, and tensors may

@@ -12,11 +12,11 @@ use crate::labels::{Label, Labels};
 use crate::sizes::Sizes;
 use crate::tokenizer::Tokenizer;
 
-/// Reads the labels and the embedding of a radiology report off its text (Smit et al., 2020).
+/// Predicts the labels and the embedding of a radiology report from its text (Smit et al., 2020).
 ///
-/// Reports of similar length are encoded together, padding masked; memory beside the weights does
-/// not grow with the number of reports, their results aside. The same report gives the same numbers
-/// up to rounding (1e-5) whatever it is encoded with.
+/// Reports of similar length share a batch, with the padding masked. Apart from the results, memory
+/// use does not grow with the number of reports. The results for a report do not depend on its
+/// batch, up to rounding (1e-5).
 #[derive(Debug)]
 pub struct CheXbert {
     tokenizer: Tokenizer,
@@ -25,7 +25,7 @@ pub struct CheXbert {
     cleaning: Cleaning,
 }
 
-/// What CheXbert says about one report.
+/// CheXbert's output for one report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Labels, in the order of [`OBSERVATIONS`](crate::OBSERVATIONS): the class of the largest logit, the first of equals.
@@ -53,8 +53,8 @@ impl CheXbert {
         Self::load_with_heads(weights, vocabulary, None, device)
     }
 
-    /// Like [`load`](Self::load) for a model of another size, whose number of attention heads the
-    /// weights do not tell; [`heads_of_config`] reads it from a `config.json`.
+    /// Like [`load`](Self::load) for a model of another size. The number of attention heads cannot
+    /// be inferred from the weights; [`heads_of_config`] reads it from a `config.json`.
     ///
     /// # Errors
     ///

@@ -18,7 +18,8 @@ pub enum Cleaning {
     ReportList,
     /// Nothing, as RadEval does.
     Raw,
-    /// As CXRMate-2 does, whose patterns are plain strings: a backslash followed by `n` becomes a blank.
+    /// As CXRMate-2 does: a literal backslash followed by `n` becomes a blank. Its pattern is a
+    /// plain string, not a regular expression, so line breaks stay.
     CxrMate2,
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Encoder {
     heads: Linear,
 }
 
-/// What the encoder says about a batch.
+/// The encoder's output for a batch.
 pub(crate) struct Encoded {
     /// States of `[CLS]` after the last layer, `[batch, hidden]`.
     pub(crate) cls: Tensor<2>,

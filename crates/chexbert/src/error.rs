@@ -10,7 +10,7 @@ pub enum CheXbertError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         source: io::Error,
     },
     /// The weights are cut short or no PyTorch checkpoint.
@@ -26,7 +26,7 @@ pub enum CheXbertError {
         /// What is wrong.
         reason: String,
     },
-    /// The tensors do not tell the sizes of a BERT.
+    /// The sizes of a BERT cannot be inferred from the tensors.
     #[error("{path} does not hold CheXbert's weights: {reason}")]
     Unrecognised {
         /// The file.

@@ -1,5 +1,5 @@
-//! How much cheaper an image cache makes an epoch's loading, and how fast a tree of phantom studies in
-//! MIMIC-CXR-JPG's layout is prepared.
+//! Measures how much an image cache speeds up loading an epoch, and how fast `prepare_mimic` runs
+//! on phantom studies in MIMIC-CXR-JPG's layout.
 //!
 //! ```text
 //! cargo run --release -p ithn-data --example measure_loading -- cache 200

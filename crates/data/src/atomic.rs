@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 ///
-/// Whatever the system says; `path` then is as it was.
+/// Any I/O error; `path` then is unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_all_names(&[path], |file| file.write_all(bytes))
 }
@@ -17,7 +17,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Whatever the system says; names not yet reached are as they were.
+/// Any I/O error; names not yet reached are unchanged.
 pub fn write_all_names(
     names: &[&Path],
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

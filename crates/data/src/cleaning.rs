@@ -66,7 +66,7 @@ fn is_dropped(character: char) -> bool {
     )
 }
 
-/// White space as Python's `str.split` and `str.strip` see it.
+/// White space as defined by Python's `str.split` and `str.strip`.
 pub(crate) fn is_blank(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\x1c'..='\x1f')
 }

@@ -201,7 +201,7 @@ impl Drop for BatchLoader {
     fn drop(&mut self) {
         self.queues.clear();
         for worker in self.workers.drain(..) {
-            // A worker that panicked has said so on standard error.
+            // A worker that panicked has printed its message to standard error.
             drop(worker.join());
         }
     }

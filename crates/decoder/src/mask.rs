@@ -5,8 +5,8 @@ use ithn_generator::TokenBatch;
 ///
 /// # Shapes
 ///
-/// - output: `[batch, length, length]`, true where query `i` must not see position `j`: the future,
-///   and padding
+/// - output: `[batch, length, length]`, true where query `i` must not attend to position `j`:
+///   future positions and padding
 pub fn teacher_forcing_mask(reports: &TokenBatch) -> Tensor<3, Bool> {
     let [batch, length] = reports.dims();
     let padding = reports.mask().clone().equal_elem(0.0);

@@ -13,8 +13,7 @@ pub const LARGEST_WIDTH: usize = 65_536;
 /// Most layers, blocks of a stage or slots.
 pub const MOST_LAYERS: usize = 1_000;
 
-/// A value that a configuration cannot have, the key that it stands under, and the file if there is
-/// one.
+/// An invalid value in a configuration: its key, the reason, and the file if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub struct ConfigError {
     key: String,
@@ -33,12 +32,12 @@ impl ConfigError {
         }
     }
 
-    /// [`new`](Self::new) for `map_err`: the reason comes from the error.
+    /// [`new`](Self::new) for `map_err`: the mapped error becomes the reason.
     pub fn at<E: fmt::Display>(key: &str) -> impl FnOnce(E) -> Self + '_ {
         move |reason| ConfigError::new(key, reason)
     }
 
-    /// The same error seen from outside: its key below `parent`.
+    /// Prefixes the error's key with `parent`.
     #[must_use]
     pub fn within(mut self, parent: &str) -> Self {
         self.key = match (parent, self.key.as_str()) {
@@ -49,7 +48,7 @@ impl ConfigError {
         self
     }
 
-    /// The same error of a configuration that was read from `file`.
+    /// Adds the file that the configuration was read from.
     #[must_use]
     pub fn in_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
@@ -61,7 +60,7 @@ impl ConfigError {
         &self.key
     }
 
-    /// What is wrong with its value, and what it must be.
+    /// Why the value is invalid, and which values are valid.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -205,7 +204,7 @@ bounded! {
 }
 
 bounded! {
-    /// A share, in `[0, 1]`.
+    /// A fraction in `[0, 1]`.
     Fraction, "[0, 1]", value => value >= 0.0 && value <= 1.0
 }
 

@@ -1,6 +1,6 @@
 use burn::tensor::{Int, Tensor};
 
-/// Attention and memory lookups behind the words of reports.
+/// Cross-attention weights and memory rows for every token of a batch of reports.
 ///
 /// Position `i` belongs to the token predicted from the `i`-th input: position 0, whose input is BOS, to
 /// the first word.
@@ -14,7 +14,7 @@ pub struct ReportEvidence {
     pub memory: Option<MemoryEvidence>,
 }
 
-/// Memory rows that input tokens looked up, and their attention weights.
+/// Memory rows that input tokens attended to, and their attention weights.
 #[derive(Debug, Clone)]
 pub struct MemoryEvidence {
     /// Indices into the memory matrix, `[batch, heads, length, kept]`.

@@ -39,11 +39,11 @@ pub struct ForcedReports {
 ///
 /// [`laws::check`] tests an implementation.
 pub trait ReportGenerator {
-    /// Encoded studies as the decoder needs them: patch features, and whatever belongs to them.
+    /// Encoded studies, the input of the decoder: patch features and, for example, their mask.
     type Context: Clone;
 
-    /// Encodes a batch of studies. A generator that takes several views leaves out those that
-    /// [`StudyBatch::present`] says are missing: of batch statistics, of attention and of pooling.
+    /// Encodes a batch of studies. A generator that takes several views excludes the views that are
+    /// missing in [`StudyBatch::present`] from batch statistics, attention and pooling.
     fn encode(&self, studies: StudyBatch) -> EncodedStudies<Self::Context>;
 
     /// Encodes two batches of the same number of studies; equal to [`encode`](Self::encode) of each in
@@ -108,9 +108,9 @@ pub trait StepDecoder: Sync {
     /// `state`.
     fn reorder(&self, state: Self::State, rows: &[usize]) -> Self::State;
 
-    /// Attention behind the words of finished reports, in a separate teacher-forced pass on a device
-    /// without autodiff, so that generation costs nothing more. `None` unless overridden; run pages
-    /// then show no attention.
+    /// Cross-attention and memory rows of finished reports. Computes them in a separate
+    /// teacher-forced pass on a device without autodiff, so generation costs nothing more. Returns
+    /// `None` unless overridden; run pages then show no attention.
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
         let _ = (studies, reports);
         None

@@ -1,4 +1,4 @@
-//! Choosing where tensors live: `cpu`, `cuda:N`, `wgpu` or `ndarray`, by name, at run time.
+//! Chooses the device of tensors: `cpu`, `cuda:N`, `wgpu` or `ndarray`, by name, at run time.
 
 use std::str::FromStr;
 
@@ -6,14 +6,14 @@ use burn::tensor::Device;
 pub use ithn_kernels::{join_workers, keep_freed_memory};
 use thiserror::Error;
 
-/// Settles the process for training or writing on the CPU: [`join_workers`] and
-/// [`keep_freed_memory`]. To be called once, at the beginning of `main`; results are the same without.
+/// Prepares the process for training or inference on the CPU: [`join_workers`] and
+/// [`keep_freed_memory`]. Call it once, at the beginning of `main`. It affects speed, not results.
 pub fn prepare_process() {
     // Either may not apply to a system or a build, which then works as it would have.
     let _ = (join_workers(), keep_freed_memory());
 }
 
-/// A device by name. Which ones a binary knows depends on its cargo features.
+/// A device by name. The cargo features of a binary decide which devices it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceName {
     /// The processor, through Burn's `flex` backend (feature `flex`).
@@ -26,18 +26,18 @@ pub enum DeviceName {
     NdArray,
 }
 
-/// Why a device name leads nowhere.
+/// Why a device name cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum DeviceError {
-    /// No such name.
+    /// The name is unknown.
     #[error("unknown device '{0}': use cpu, cuda:N (N the GPU's index), wgpu or ndarray")]
     Unknown(String),
-    /// The binary was built without it.
+    /// The binary was built without the device's backend.
     #[error("device '{device}' is not in this build: enable the cargo feature `{feature}` of ithn")]
     NotBuilt {
         /// The device asked for.
         device: &'static str,
-        /// The cargo feature that brings it.
+        /// The cargo feature that enables it.
         feature: &'static str,
     },
 }

@@ -1,7 +1,8 @@
-//! From a trained checkpoint and radiographs to reports, and to what stands behind each word.
+//! Generates reports of radiographs from a trained checkpoint, with the attention of every word.
 //!
-//! [`ReportWriter`] loads a checkpoint and writes reports of image files; [`device`] says where. A
-//! [`StudySheet`] shows one study: its images, its report, where every word looked.
+//! [`ReportWriter`] loads a checkpoint and writes reports of image files; [`device`] chooses the
+//! device. A [`StudySheet`] shows one study: its images, its report, and the cross-attention of
+//! every word.
 
 pub mod device;
 mod error;

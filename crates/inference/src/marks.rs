@@ -6,21 +6,21 @@ use serde::Serialize;
 
 use crate::findings::FindingsReader;
 
-/// How a statement of a prediction stands to the reference.
+/// Agreement of a statement of a prediction with the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {
-    /// It speaks of no finding.
+    /// The statement mentions no finding.
     Silent,
-    /// The reference says the same.
+    /// The reference agrees.
     Agrees,
-    /// The finding is there, its side, size or place is another.
+    /// The reference has the finding, but with another side, size or place.
     Partly,
     /// The reference states otherwise, or does not have the finding.
     Contradicts,
 }
 
-/// A prediction, sentence by sentence, held against its reference.
+/// A prediction compared with its reference, sentence by sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MarkedReport {
     /// Words of every sentence, its full stop included, and its mark.
@@ -29,7 +29,8 @@ pub struct MarkedReport {
     pub missed: Vec<String>,
 }
 
-/// Holds a prediction against its reference; both are cleaned text, words between single spaces.
+/// Compares a prediction with its reference. Both are cleaned text with single spaces between
+/// words.
 ///
 /// A sentence takes the worst mark of its statements. Phantom reports are read exactly, real ones by
 /// the rule-based labeler, uncertain findings counting as present: a mark is as good as its reader.

@@ -20,12 +20,12 @@ const SHOWN_ROWS: usize = 6;
 /// JPEG quality of embedded images, of 100.
 const QUALITY: u8 = 85;
 
-/// One study to look at: what the model saw, what it wrote and where it looked.
+/// One study for inspection: the input images, the generated report and its cross-attention.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StudySheet {
     /// Study.
     pub id: String,
-    /// Views that the study has, as the model saw them, as `data:` URLs.
+    /// Views of the study after the model's image transform, as `data:` URLs.
     pub images: Vec<String>,
     /// What the radiologist wrote, if known.
     pub reference: Option<String>,
@@ -35,9 +35,9 @@ pub struct StudySheet {
     pub log_probs: Vec<f32>,
     /// The prediction against the reference.
     pub marks: Option<MarkedReport>,
-    /// Where each word looked, if the generator can show it.
+    /// Cross-attention of each word, if the generator provides it.
     pub attention: Option<AttentionMaps>,
-    /// Memory rows that led to each word, most used first, with their share of all heads' attention.
+    /// Memory rows of each word, most attended first, with their share of all heads' attention.
     pub memory: Option<Vec<Vec<(usize, f32)>>>,
 }
 
@@ -46,9 +46,9 @@ pub struct StudySheet {
 pub struct AttentionMaps {
     /// Layers.
     pub layers: usize,
-    /// Lines of patches of one view.
+    /// Rows of patches in one view.
     pub rows: usize,
-    /// Patches of a line.
+    /// Patches per row.
     pub columns: usize,
     /// Base64 of one byte per layer, word, view and patch, in that order; 255 is [`peak`](Self::peak).
     pub values: String,
@@ -56,7 +56,7 @@ pub struct AttentionMaps {
     pub peak: f32,
 }
 
-/// What is needed to write a report and look behind it.
+/// Inputs for generating a study's report together with its attention and memory rows.
 #[derive(Debug)]
 pub struct SheetMaker<'a, G> {
     /// The generator, on `device`.
@@ -65,12 +65,13 @@ pub struct SheetMaker<'a, G> {
     pub tokenizer: &'a Tokenizer,
     /// Search options.
     pub search: &'a SearchConfig,
-    /// Where the generator lives, without autodiff.
+    /// The generator's device, without autodiff.
     pub device: &'a Device,
 }
 
 impl<G: StepDecoder> SheetMaker<'_, G> {
-    /// Writes the report of a study and looks behind it; `reference` is compared if given.
+    /// Generates the report of a study with its attention and memory rows. Compares it with
+    /// `reference` if given.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Reports from a trained checkpoint, and nothing else.
+//! Generates reports from a trained checkpoint.
 
 mod studies;
 
@@ -95,7 +95,8 @@ trait Writes: Debug {
         config: &SearchConfig,
     ) -> Result<Vec<Vec<Hypothesis>>, SearchError>;
 
-    /// The best report of a study and what stands behind it, with the rest of `writer`.
+    /// The best report of a study with its attention and memory rows, under the options of
+    /// `writer`.
     fn sheet(
         &self,
         writer: &ReportWriter,
@@ -292,7 +293,7 @@ impl ReportWriter {
             .collect())
     }
 
-    /// The best report of a study, with what stands behind each word.
+    /// The best report of a study, with the attention and memory rows of each word.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ const SINGLE_PRECISION: f64 = 2e-5;
 /// Step of the central differences.
 const STEP: f64 = 1e-6;
 
-/// Places per input at which the gradient is held against a central difference.
+/// Elements per input whose gradient is compared with a central difference.
 const PLACES: usize = 200;
 
 /// Largest difference between a gradient and a central difference, relative to the largest gradient:

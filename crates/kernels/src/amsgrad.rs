@@ -18,22 +18,22 @@ pub struct AmsGradStep {
     pub time: usize,
 }
 
-/// A weight and what AMSGrad remembers of it, all of one shape.
+/// A weight and its AMSGrad state, all of one shape.
 #[derive(Debug, Clone)]
 pub struct AmsGradWeight<const D: usize> {
     /// The weight `w`.
     pub weight: Tensor<D>,
-    /// Mean gradient `m`.
+    /// First moment `m`: the moving average of the gradient.
     pub first: Tensor<D>,
-    /// Mean squared gradient `v`.
+    /// Second moment `v`: the moving average of the squared gradient.
     pub second: Tensor<D>,
     /// Largest `v` so far.
     pub largest: Tensor<D>,
 }
 
 impl AmsGradStep {
-    /// Takes the step. On the CPU everything is read and written once, in place where nobody else
-    /// holds the tensors.
+    /// Takes the step. On the CPU every tensor is read and written once, in place if it has no
+    /// other owner.
     ///
     /// # Panics
     ///

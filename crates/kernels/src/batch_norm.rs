@@ -60,7 +60,7 @@ impl BatchNormTraining {
         self.composed(input, gamma, beta, shortcut)
     }
 
-    /// The same from public operations.
+    /// [`forward`](Self::forward) composed of Burn's public operations.
     fn composed(
         &self,
         input: Tensor<4>,
@@ -212,7 +212,7 @@ mod fused {
         }
     }
 
-    /// What the gradient needs of a forward pass.
+    /// Values of the forward pass that the backward pass needs.
     #[derive(Debug, Clone)]
     struct Pass {
         input: FlexTensor,
@@ -288,8 +288,8 @@ mod fused {
             (pass, tensor(means, shape), tensor(variances, shape))
         }
 
-        /// Gradients of input, gamma, beta and shortcut from that of the output, those of a map's size in
-        /// the place of what they come from.
+        /// Gradients of input, gamma, beta and shortcut from that of the output. Map-sized
+        /// gradients overwrite their source buffers.
         fn gradients(self, gradient: FlexTensor) -> [FlexTensor; 4] {
             let [_, _, _, channels] = dims(&self.input);
             let (scale, output) = (Contiguous::new(self.gamma), Contiguous::new(self.output));

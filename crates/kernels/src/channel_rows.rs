@@ -160,9 +160,10 @@ impl Kernel for BlockMoments<'_> {
     }
 }
 
-/// What a gradient through batch normalisation needs of the forward pass, besides its input.
+/// Values of the forward pass that the backward pass of batch normalisation needs, except its
+/// input.
 pub(crate) struct NormGradient<'a> {
-    /// What a ReLU made of the result, if one did.
+    /// The output after ReLU, if there is one.
     pub(crate) rectified: Option<&'a [f32]>,
     pub(crate) gamma: &'a [f32],
     pub(crate) mean: &'a [f32],

@@ -35,10 +35,10 @@ impl Convolution {
         self.composed(input, weights)
     }
 
-    /// The convolution beside its own input, for a shortcut that goes around it: `(y, x)`.
+    /// Returns the convolution's output and its input, `(y, x)`, for a shortcut that bypasses it.
     ///
-    /// What the shortcut sends back then joins the input's gradient while that is computed; of two
-    /// separate uses of `x`, the gradients would be summed in a pass of their own.
+    /// In the backward pass, the shortcut's gradient is added while the input's gradient is
+    /// computed. Two separate uses of `x` would need another pass over memory for that sum.
     ///
     /// # Shapes
     ///
@@ -99,7 +99,7 @@ mod fused {
         ) -> FloatTensor<Self>;
     }
 
-    /// Where a shortcut's gradient waits for that of the convolution beside it.
+    /// Holds a shortcut's gradient until the backward step of the convolution that it bypasses.
     #[derive(Debug, Clone, Default)]
     struct ShortcutGradient(Arc<Mutex<Option<FlexTensor>>>);
 
@@ -240,7 +240,7 @@ mod fused {
             tensor(input, dims::<4>(&self.input))
         }
 
-        /// Adds the gradient of the input to one that came by a shortcut.
+        /// Adds the convolution's gradient of the input to the shortcut's.
         fn add_input_gradient(&self, gradient: &Contiguous, shortcut: FlexTensor) -> FlexTensor {
             let mut sum = owned(shortcut);
             let values = sum.storage_mut::<f32>();
@@ -300,7 +300,8 @@ mod fused {
         }
     }
 
-    /// Hands the gradient of a shortcut to the convolution beside it.
+    /// Backward step of the shortcut: stores its gradient, which the convolution's backward step
+    /// then adds to the gradient of the input.
     #[derive(Debug)]
     struct Beside;
 

@@ -68,7 +68,7 @@ pub(crate) fn vectorised<K: Kernel>(kernel: K) -> K::Output {
     pulp::Arch::new().dispatch(Call(kernel))
 }
 
-/// The tensor in one run, ready to be written to: in place if nobody else holds it.
+/// Makes the tensor contiguous and writable: in place if it has no other owner.
 pub(crate) fn owned(tensor: FlexTensor) -> FlexTensor {
     let contiguous = tensor.to_contiguous();
     // Its handle would make the writer copy.

@@ -3,7 +3,7 @@ use burn::tensor::{Tensor, activation};
 /// The exact Gaussian error linear unit, `x · Φ(x) = x/2 · (1 + erf(x/√2))` (Hendrycks and Gimpel,
 /// 2016), not its tanh approximation.
 ///
-/// Fused on the CPU where no gradient is recorded: in place if nobody else holds the input, on all
+/// Fused on the CPU where no gradient is recorded: in place if the input has no other owner, on all
 /// threads, within 5e-7 of the exact value relative to max(1, |x|).
 ///
 /// # Shapes

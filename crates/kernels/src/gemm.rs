@@ -18,7 +18,7 @@ pub(crate) enum Threads {
     All,
 }
 
-/// What becomes of the values that a product is written over.
+/// Whether a product replaces the output's values or is added to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     Replace,
@@ -126,7 +126,7 @@ struct Share {
 /// How threads divide a product of `dims`.
 ///
 /// Every share packs one of the matrices anew, so rows are divided only where they are many: there
-/// packing the other matrix costs little beside multiplying by it.
+/// packing the other matrix costs little compared with multiplying by it.
 fn shares(dims: [usize; 2], threads: usize) -> Vec<Share> {
     let [rows, columns] = dims;
     let (axis, whole) = if rows > 2 * columns {

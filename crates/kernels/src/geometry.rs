@@ -60,12 +60,13 @@ impl Geometry {
         self.kernel * self.kernel * self.channels
     }
 
-    /// Whether every output position sees exactly the input position of the same place.
+    /// Whether the receptive field of every output position is the one input position at the same
+    /// index.
     pub(crate) fn is_pointwise(&self) -> bool {
         (self.kernel, self.stride, self.padding) == (1, 1, 0)
     }
 
-    /// Position of the input that `tap` of the window at `output` sees along one axis, unless it is
+    /// Input position along one axis that `tap` of the window at `output` reads; `None` in the
     /// padding.
     #[inline(always)]
     pub(crate) fn source(&self, output: usize, tap: usize, side: usize) -> Option<usize> {

@@ -1,9 +1,9 @@
 //! Fused operations with hand-written gradients.
 //!
-//! What a generator spends its time on, made of as few passes over memory as the CPU allows. Every
-//! operation works on any Burn device: the fused one is chosen for single precision on the CPU
-//! backend `flex` (cargo feature `flex`), public operations serve everywhere else, and tests hold
-//! the two equal, gradients included.
+//! These are the operations in which generators spend most time, with as few passes over memory as
+//! possible. Every operation works on any Burn device. The fused version runs for single precision
+//! on the CPU backend `flex` (cargo feature `flex`); everywhere else Burn's public operations run.
+//! Tests assert that both agree, gradients included.
 //!
 //! | operation | fused into one |
 //! |---|---|

@@ -162,7 +162,7 @@ mod fused {
         }
     }
 
-    /// Where the cell of the image begins that a tap of the window at an output position sees.
+    /// Offset of the image cell that a tap of the window at an output position reads.
     #[inline(always)]
     fn source(geometry: &Geometry, [row, column]: [usize; 2], tap: usize) -> Option<usize> {
         let [height, width] = geometry.input;

@@ -170,7 +170,7 @@ mod fused {
             shortcut: shortcut.as_ref().map(Contiguous::values),
             rectify: activation == Activation::Relu,
         };
-        // The convolution that came before has no other use for its output.
+        // The preceding convolution does not need its output again.
         if input.is_contiguous()
             && input.bytes().len() == 4 * input.layout().num_elements()
             && let Some(values) = input.try_storage_mut::<f32>()

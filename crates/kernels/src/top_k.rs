@@ -3,8 +3,8 @@ const CHUNK: usize = 32;
 
 /// Finds the largest `kept.len()` scores, in no particular order: their indices and values.
 ///
-/// A running threshold lets whole chunks be passed over: after the first few hundred scores hardly
-/// any is worth a second look. A NaN counts as the largest, so that it is not lost.
+/// A running threshold lets it skip whole chunks: after the first few hundred scores, few exceed
+/// it. A NaN counts as the largest, so that it propagates.
 ///
 /// # Panics
 ///

@@ -29,7 +29,7 @@ pub fn join_workers() -> bool {
     false
 }
 
-/// Threads that Rayon takes by itself: as `RAYON_NUM_THREADS` says, else one per core.
+/// Rayon's default thread count: `RAYON_NUM_THREADS`, otherwise one per core.
 #[cfg(feature = "flex")]
 fn thread_count() -> usize {
     let asked = std::env::var("RAYON_NUM_THREADS").ok();

@@ -31,8 +31,8 @@ impl Config for CrossModalMemoryConfig {}
 /// A learned matrix that both modalities query by multi-head attention over its best rows.
 ///
 /// Per head, with `q = W_q x`, `k = W_k M`, `v = W_v M`: keep the `top_k` largest scores
-/// `q·k/√d_head`, take the softmax over those alone and sum their values; the heads are then
-/// joined by `W_o`.
+/// `q·k/√d_head`, take the softmax over those alone and sum their values; `W_o` then projects the
+/// concatenated heads.
 #[derive(Module, Debug)]
 pub struct CrossModalMemory {
     /// The memory matrix, `[rows, d_model]`.
@@ -43,14 +43,14 @@ pub struct CrossModalMemory {
     pub key: Linear,
     /// Value projection of the matrix.
     pub value: Linear,
-    /// Projection of the joined heads.
+    /// Output projection `W_o` of the concatenated heads.
     pub output: Linear,
     dropout: f64,
     heads: usize,
     top_k: usize,
 }
 
-/// Projected memory rows, ready for any number of queries.
+/// Keys and values of the memory rows, shared by any number of queries.
 #[derive(Debug, Clone)]
 pub struct MemoryBank {
     /// `[rows, d_model]`, the heads side by side.
@@ -59,7 +59,7 @@ pub struct MemoryBank {
     values: Tensor<2>,
 }
 
-/// What a lookup kept, for inspection and attention maps.
+/// The rows, scores and weights of a query's attention, for inspection and attention maps.
 #[derive(Debug, Clone)]
 pub struct MemoryLookup {
     /// Response, `[batch, length, d_model]`.
@@ -147,7 +147,7 @@ impl CrossModalMemoryConfig {
     }
 }
 
-/// Xavier-uniform weights, the framework's usual biases.
+/// A square linear layer with Xavier-uniform weights and Burn's default biases.
 fn xavier_linear(width: usize, device: &Device) -> Linear {
     let mut linear = LinearConfig::new(width, width).init(device);
     linear.weight = Initializer::XavierUniform { gain: 1.0 }.init_with(

@@ -1,4 +1,4 @@
-//! First negatives for an annotation: what the released code wants precomputed.
+//! Mines first negatives for an annotation, which the official code expects precomputed.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -14,7 +14,7 @@ use crate::{MiningError, MiningStudy, Neighbour, TfIdfConfig, mine};
 /// How negatives are mined and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MiningOptions {
-    /// Negatives per study, closest first; the released code reads the first.
+    /// Negatives per study, closest first; the official code reads the first.
     pub per_study: usize,
     /// Cleaning of reports before they are compared.
     pub cleaning: Cleaning,
@@ -27,11 +27,11 @@ pub struct MiningOptions {
 pub enum NegativeImages {
     /// All of them: a path where the study has one image, a list where it has several.
     All,
-    /// The first, as a path: what the released code, which reads one view, opens.
+    /// The first, as a path: the official code reads one view and expects a path.
     First,
 }
 
-/// What mining an annotation came to.
+/// Statistics of mining an annotation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MinedAnnotation {
     /// Studies that were given negatives.
@@ -52,9 +52,9 @@ pub enum AnnotationMiningError {
     /// Its reports cannot be compared.
     #[error("{path}: {source}")]
     Mining {
-        /// The annotation.
+        /// Path of the annotation.
         path: PathBuf,
-        /// What is wrong with which study.
+        /// The study and its error.
         source: MiningError,
     },
     /// Fewer than one negative per study.
@@ -66,8 +66,8 @@ pub enum AnnotationMiningError {
 /// training set as `neg_report` and `neg_image_path`, and writes it to `out`; other keys stay.
 ///
 /// Never the study itself, another study of its patient or a verbatim duplicate. The result depends
-/// on nothing but the annotation and the options. `progress` hears how many of how many studies are
-/// done.
+/// on nothing but the annotation and the options. `progress` gets the number of finished studies
+/// and the total.
 ///
 /// # Errors
 ///

@@ -1,10 +1,11 @@
 use super::ranking::Ranking;
 use super::texts::{AskedText, Texts};
 
-/// Sums kept apart in a dot product, so that they vectorise.
+/// Independent partial sums of a dot product, so that the compiler vectorises it.
 const LANES: usize = 16;
 
-/// Bytes of training rows that all texts of a task visit before the next: part of a core's cache.
+/// Bytes of a tile of training rows. All texts of a task are compared with one tile before the
+/// next, so a tile fits a part of a core's cache.
 const TILE_BYTES: usize = 256 * 1024;
 
 /// Exact nearest neighbours by comparing with every training text, in tiles.
@@ -25,7 +26,7 @@ impl<'a> DenseIndex<'a> {
         }
     }
 
-    /// The ranking of each text.
+    /// Ranks the neighbours of each text.
     pub(super) fn rank(&self, asked: &[AskedText], k: usize) -> Vec<Ranking> {
         let mut rankings = vec![Ranking::new(k); asked.len()];
         let rows = &self.vectors[..self.texts.of_training()];

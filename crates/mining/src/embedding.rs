@@ -29,7 +29,7 @@ impl SparseVector {
     }
 }
 
-/// What a report is compared by; its length does not matter, only its direction.
+/// The vector of a report. Reports are compared by cosine, so its norm does not matter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Embedding {
     /// Few components out of many, such as [`TfIdf`](super::TfIdf)'s.
@@ -40,11 +40,11 @@ pub enum Embedding {
 
 /// Anything that turns a report into a vector whose cosine to another means similarity.
 ///
-/// Called once per distinct text, from several threads. A model that prefers batches runs first,
-/// and what is given here looks its vectors up. Closures are embeddings too.
+/// Called once per distinct text, from several threads. If a model prefers batches, run it first
+/// and implement this trait as a lookup of its vectors. Closures are embeddings too.
 pub trait ReportEmbedding: Sync {
-    /// The vector of `report`: sparse for all reports or dense for all. One without a component
-    /// other than zero says that the report has nothing to compare.
+    /// The vector of `report`: sparse for all reports or dense for all. A zero vector means that
+    /// the report has nothing to compare.
     fn embed(&self, report: &str) -> Embedding;
 }
 

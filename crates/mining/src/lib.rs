@@ -52,7 +52,7 @@ use vectors::Vectors;
 /// Texts that one task ranks: enough to share a pass over dense rows, few enough to spread.
 const TEXTS_PER_TASK: usize = 64;
 
-/// A study as the miner sees it.
+/// The fields of a study that mining uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MiningStudy<'a> {
     /// Identifier, for error messages.
@@ -76,8 +76,7 @@ pub struct Neighbour {
 ///
 /// `queries` are the training studies themselves or studies from outside, such as those of a
 /// validation set. A query with fewer than `k` admissible studies gets what there is, down to an
-/// empty list. `progress` is told how many queries are done, a growing number, from whichever
-/// thread got there.
+/// empty list. `progress` gets the number of finished queries, in increasing order, on any thread.
 ///
 /// # Errors
 ///
@@ -108,7 +107,7 @@ pub fn mine(
     Ok(answers.collect())
 }
 
-/// One ranking for every distinct text that is asked about, in the order of [`Texts::asked`].
+/// Ranks the neighbours of every distinct query text, in the order of [`Texts::asked`].
 fn rank(
     texts: &Texts<'_>,
     vectors: &Vectors,

@@ -20,13 +20,14 @@ use super::postings::{Postings, SHARD_TEXTS};
 use super::ranking::Ranking;
 use super::texts::{AskedText, Texts};
 
-/// Candidates compared at each probe, beyond those asked for: some share a patient.
+/// Candidates that each probe compares in addition to `k`, since some belong to the query's
+/// patient.
 const SPARE_PROBES: usize = 2;
 
 /// Postings of a term that are visited in the time of one comparison of two vectors.
 const POSTINGS_PER_COMPARISON: usize = 100;
 
-/// Postings visited in the time of looking at one survivor, times two.
+/// Postings visited in the time of checking one survivor's bound, times two.
 const POSTINGS_PER_LOOK: usize = 4;
 
 /// Training texts by term, in shards that are searched one after another.
@@ -177,7 +178,8 @@ impl<'a> Search<'a> {
         self.scratch.clear(self.query);
     }
 
-    /// Visits terms until no text outside can reach the ranking, and says how many that took.
+    /// Visits terms until no text that was not met can enter the ranking. Returns how many it
+    /// visited.
     fn open(&mut self, visits: &[Visit]) -> usize {
         let mut next_probe = 1;
         for (visited, visit) in visits.iter().enumerate() {
@@ -217,8 +219,9 @@ impl<'a> Search<'a> {
         rest
     }
 
-    /// How many terms to visit before the survivors are looked through again: none if the next has
-    /// more postings than they are worth, otherwise enough for that look to be a small part.
+    /// Number of terms to visit before the survivors' bounds are checked again. It is 0 if the next
+    /// term's postings cost more than comparing the survivors; otherwise it is large enough that
+    /// the check is a small part of the cost.
     fn worth_visiting(&self, visits: &[Visit], survivors: usize) -> usize {
         let mut postings = 0;
         let is_worth = |visit: &&Visit| {
@@ -256,7 +259,7 @@ impl<'a> Search<'a> {
         visits
     }
 
-    /// Adds a term to all texts that have it.
+    /// Adds a term's product to the partial similarity of every text that contains the term.
     fn meet(&mut self, visit: &Visit) {
         let Scratch { partial, met, .. } = &mut *self.scratch;
         for posting in self.postings.of(visit.term) {
@@ -268,7 +271,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Adds a term to the texts met before.
+    /// Like `meet`, for the texts met before only.
     fn update(&mut self, visit: &Visit) {
         for posting in self.postings.of(visit.term) {
             let partial = &mut self.scratch.partial[posting.text as usize];

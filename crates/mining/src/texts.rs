@@ -8,7 +8,7 @@ use super::MiningStudy;
 /// Verbatim duplicates share a text, so that each is embedded and searched for once, and none is a
 /// negative of another. Texts of the training set come first.
 pub(super) struct Texts<'a> {
-    /// Text of each, with the study that brought it first.
+    /// Distinct texts, each with the first study that has it.
     texts: Vec<MiningStudy<'a>>,
     training: Vec<Member>,
     queries: Vec<Member>,
@@ -29,7 +29,7 @@ pub(super) struct Member {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AskedText {
     pub(super) text: u32,
-    /// How many queries have it.
+    /// Number of queries with this text.
     pub(super) queries: usize,
 }
 
@@ -51,12 +51,12 @@ impl<'a> Texts<'a> {
         }
     }
 
-    /// Every distinct text, in the report of the study that brought it first.
+    /// Every distinct text, as the report of the first study that has it.
     pub(super) fn all(&self) -> &[MiningStudy<'a>] {
         &self.texts
     }
 
-    /// How many of them the training set has: those come first.
+    /// Number of distinct texts in the training set; they precede all others.
     pub(super) fn of_training(&self) -> usize {
         self.starts.len() - 1
     }

@@ -153,7 +153,7 @@ fn unit(mut embedding: Embedding) -> Unit {
     Unit::Of(embedding)
 }
 
-/// Gives the dimensions in use the numbers from 0, in their order, and says how many there are.
+/// Renumbers the dimensions in use from 0, in order, and returns their number.
 fn renumber(vectors: &mut [SparseVector]) -> usize {
     let mut used: Vec<u32> = Vec::new();
     for vectors in vectors.chunks(4096) {

@@ -37,7 +37,7 @@ pub struct Ascent {
     /// negative to the study's own report. A row's step length is halved whenever its gradient turns
     /// against the one before.
     pub step_size: Positive,
-    /// Where the negative may go.
+    /// The feasible set of the negative.
     pub within: FeasibleSet,
     /// Norm of the result.
     pub norm: NegativeNorm,
@@ -58,12 +58,11 @@ impl Default for Ascent {
 }
 
 impl Ascent {
-    /// Negatives moved to where `loss` is largest, `[batch, width]`, without autograd history and on
-    /// the device of `negatives`.
+    /// Hard negatives, moved by ascent to increase `loss`, `[batch, width]`, without autograd
+    /// history and on the device of `negatives`.
     ///
-    /// `loss` maps hardened negatives, `[batch, width]`, to the loss of the batch, `[1]`. Everything
-    /// else in it must be constant: give it tensors without autodiff ([`Tensor::inner`]) or detached
-    /// ones.
+    /// `loss` maps hardened negatives, `[batch, width]`, to the loss of the batch, `[1]`. Its other
+    /// inputs must be constant: pass tensors without autodiff ([`Tensor::inner`]) or detached ones.
     ///
     /// # Shapes
     ///

@@ -18,10 +18,11 @@ pub enum HardeningRange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NegativeNorm {
-    /// The norm that hardening gives, as in the official code.
+    /// Hardening determines the norm, as in the official code.
     #[default]
     AsIs,
-    /// 1: the hard negative is put back on the unit sphere of the embeddings. A zero row stays zero.
+    /// 1: the hard negative is normalised to the unit sphere of the embeddings. A zero row stays
+    /// zero.
     Unit,
 }
 

@@ -10,7 +10,8 @@ use crate::norm::nonzero_norms;
 pub(crate) enum Around {
     /// Balls of these radii, `[batch, 1]`.
     Balls(Tensor<2>),
-    /// Lines along these vectors, `[batch, width]`; a segment ends at the tip of its vector.
+    /// Lines from the negatives along these vectors, `[batch, width]`; a segment ends at negative +
+    /// vector.
     Lines(Tensor<2>, HardeningRange),
 }
 

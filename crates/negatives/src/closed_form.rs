@@ -23,8 +23,8 @@ pub enum Projection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GradientFlow {
-    /// No: the negative is the auxiliary variable of a min-max problem and constant while the weights
-    /// learn.
+    /// No: the negative is the inner variable of a min-max problem, and constant in the step of the
+    /// weights.
     #[default]
     Detached,
     /// Yes, as in the official code: the weights can also make the negative easier.

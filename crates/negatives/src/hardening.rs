@@ -10,8 +10,8 @@ use crate::closed_form::{ClosedForm, GradientFlow, Projection};
 
 /// How a first negative becomes a hard one.
 ///
-/// In JSON, `kind` is `closed_form` or `ascent`, beside the fields of that variant. The earlier form,
-/// without `kind` and with `max_step`, is read too.
+/// In JSON, `kind` is `closed_form` or `ascent`, next to the fields of that variant. The earlier
+/// form, without `kind` and with `max_step`, is read too.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", try_from = "Form")]
 pub enum Hardening {
@@ -163,7 +163,7 @@ impl Form {
         }))
     }
 
-    /// The earlier form: all of `projection`, `gradient`, `range` and `norm` beside an optional
+    /// The earlier form: all of `projection`, `gradient`, `range` and `norm`, and an optional
     /// `max_step`. Options that had no effect together are dropped.
     fn earlier(self) -> Result<Hardening, String> {
         absent("the earlier form", "steps", self.steps.is_some())?;

@@ -60,7 +60,7 @@ impl HardnessSchedule {
         }
     }
 
-    /// Checks what the types of the numbers do not.
+    /// Checks that the ramp begins before it ends. The number types check the ranges.
     ///
     /// # Errors
     ///

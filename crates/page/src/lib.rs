@@ -1,8 +1,9 @@
-//! A run to look at: one HTML page that needs no network and nothing beside itself.
+//! The run page: one self-contained HTML file that needs no network.
 //!
 //! [`ReportPage`] holds what the page shows; a [`StudySheet`] is one of its studies: image, reference,
-//! prediction with agreeing and contradicting statements marked, where every word looked and which
-//! memory rows it used. The page's script and style are written by hand, in `page.js` and `page.css`.
+//! prediction with agreeing and contradicting statements marked, and the cross-attention and memory
+//! rows of every word. The page's script and style are written by hand, in `page.js` and
+//! `page.css`.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +17,7 @@ const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// What a page shows; what is absent is left out of it.
+/// Content of a run page. Sections without data are left out.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReportPage {
     /// Heading.
@@ -25,20 +26,20 @@ pub struct ReportPage {
     pub version: &'static str,
     /// The run's configuration, `config.json`.
     pub config: Option<Value>,
-    /// Its epochs, lines of `epochs.jsonl`.
+    /// The run's epochs, lines of `epochs.jsonl`.
     pub epochs: Vec<Value>,
-    /// Rows of the final table, floors included: a name, and scores as `metrics.json` has them.
+    /// Rows of the final table, baselines included: a name, and scores as in `metrics.json`.
     pub table: Vec<(String, Value)>,
-    /// Epoch of the weights behind table and studies.
+    /// Epoch whose weights produced the table and the studies.
     pub best_epoch: Option<usize>,
     /// Similarities of training studies under those weights, `similarities.json`.
     pub similarities: Option<Value>,
-    /// Studies to look at.
+    /// Studies shown on the page.
     pub studies: Vec<StudySheet>,
 }
 
 impl ReportPage {
-    /// A page of studies alone.
+    /// A page that shows studies only.
     pub fn of_studies(title: &str, studies: Vec<StudySheet>) -> Self {
         ReportPage {
             title: title.to_owned(),
@@ -88,7 +89,7 @@ impl ReportPage {
     ///
     /// # Errors
     ///
-    /// Whatever the system says; `path` then is as it was.
+    /// Any I/O error; `path` then is unchanged.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         write_atomically(path, self.to_html()?.as_bytes())
     }

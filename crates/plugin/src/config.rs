@@ -42,10 +42,11 @@ impl LossWeights {
     }
 }
 
-/// The image in the cross-attention of the hidden states that make a report embedding.
+/// The image that the decoder cross-attends to for a report embedding's hidden states.
 ///
-/// With the report's own image, embeddings can be told apart by the image alone, whatever the report
-/// says. Without an image, an image and a report embedding agree only in what the report states.
+/// With the report's own image, the image alone can distinguish report embeddings, whatever the
+/// report states. Without an image, an image and a report embedding can agree only through the
+/// report's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextPath {
@@ -72,9 +73,10 @@ pub struct IthnConfig {
     pub text_path: TextPath,
     /// Hidden states that are averaged into a report embedding.
     pub pooling: Pooling,
-    /// Whether alignment detaches the hidden states behind report embeddings, so that it trains the
-    /// image side and the projection heads only. Absent in a file means `false`: files older than
-    /// this option were trained with gradients through them. A new configuration starts with `true`.
+    /// Whether alignment detaches the hidden states of report embeddings, so that it trains the
+    /// image encoder and the projection heads only. Absent in a file means `false`: files older
+    /// than this option were trained with gradients through them. A new configuration starts with
+    /// `true`.
     #[serde(default)]
     pub hold_report_states: bool,
     /// How negatives are hardened.

@@ -45,7 +45,7 @@ struct Features {
 }
 
 impl IthnConfig {
-    /// Puts the plug-in around a generator. The configuration must be [valid](Self::validate).
+    /// Wraps a generator in the plug-in. The configuration must be [valid](Self::validate).
     pub fn init<G: ReportGenerator>(&self, generator: G, device: &Device) -> Ithn<G> {
         let widths = [generator.pooled_width(), generator.hidden_width()];
         let [image_width, report_width] = widths;
@@ -61,7 +61,7 @@ impl IthnConfig {
 }
 
 impl<G: ReportGenerator> Ithn<G> {
-    /// Losses of a batch. `lambda` lies in `[0, 1]`; 1 keeps the first negatives.
+    /// Losses of a batch. `lambda` lies in `[0, 1]`; 1 leaves the first negatives unhardened.
     ///
     /// # Panics
     ///

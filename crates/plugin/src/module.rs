@@ -13,11 +13,11 @@ use burn::tensor::Device;
 
 use crate::ithn::Ithn;
 
-/// How Burn's visitors call the container of `generator`.
+/// Container name of `generator` in Burn's module visitors.
 const CONTAINER: &str = "Struct:Ithn";
 
 impl<G> Ithn<G> {
-    /// The same plug-in around modules that `generator` and `alignment` are mapped to.
+    /// Applies one function to the generator and one to the alignment; keeps the other fields.
     fn map_parts(
         self,
         generator: impl FnOnce(G) -> G,

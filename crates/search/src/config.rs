@@ -195,7 +195,7 @@ pub(crate) fn count(option: &'static str, value: usize) -> Result<(), SearchErro
     in_range(option, value as f64, fits, "from 1 to 65536")
 }
 
-/// Checks a number of nats.
+/// Checks a cost in nats.
 pub(crate) fn finite_cost(option: &'static str, value: f64) -> Result<(), SearchError> {
     let fits = value.is_finite() && value >= 0.0;
     in_range(option, value, fits, "finite and at least 0")

@@ -13,7 +13,7 @@ pub enum SearchError {
         option: &'static str,
         /// Its value.
         value: f64,
-        /// The values it may have.
+        /// The valid values.
         range: &'static str,
     },
     /// More hypotheses requested than the strategy keeps.
@@ -50,7 +50,7 @@ pub enum SearchError {
         /// The reason, and what to use instead.
         reason: &'static str,
     },
-    /// A forbidden token that the generator does not know.
+    /// A forbidden token outside the generator's vocabulary.
     #[error(
         "search option `forbidden` holds token {token}, but the generator's vocabulary has only \
          {vocabulary} tokens: take token ids from its own tokenizer"

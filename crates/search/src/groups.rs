@@ -12,8 +12,8 @@ use crate::{
 
 /// Groups of beams for a batch of studies; one group is ordinary beam search.
 ///
-/// Group `g` runs `g` steps behind the first, so that it sees how earlier groups continued. Its rows
-/// are shorter, so each group takes its own generator steps.
+/// Group `g` runs `g` steps behind the first, so the tokens of earlier groups are known to it. Its
+/// rows are shorter, so each group takes its own generator steps.
 pub(crate) struct GroupSearch<'a> {
     groups: usize,
     rules: BeamRules<'a>,

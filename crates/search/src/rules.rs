@@ -32,7 +32,7 @@ pub enum Repetition {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ImmediateRepeat {
-    /// It may.
+    /// Allowed.
     #[default]
     Allow,
     /// Never (`decoding_constraint` of the official code).

@@ -118,7 +118,7 @@ pub enum TrainError {
     Output {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: std::io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! Training, evaluation and what a run leaves behind.
+//! Training, evaluation and the files of a run.
 //!
 //! [`Trainer`] trains any generator that implements the two traits of [`ithn_generator`];
 //! [`run_experiment`] is a whole run, from a data source to the final table, and
@@ -9,7 +9,7 @@
 //! | `dataset` | studies of a source, tokenised, with first negatives; image loaders |
 //! | `optimizer` | Adam with AMSGrad, parameter groups, gradient clipping |
 //! | `trainer` | the loop: steps, epochs, checkpoints, incidents |
-//! | `evaluation` | reports of a split and their scores, floors, retrieval |
+//! | `evaluation` | reports of a split and their scores, baselines, retrieval |
 //! | `records` | files of a run's folder |
 //! | `watch` | observers: console, progress |
 //! | `start` | weights that a run starts from |

@@ -40,21 +40,21 @@ use terminal::{Terminal, lock};
 
 /// Shows a run on the whole terminal.
 ///
-/// The screen is given back when training is over, when the dashboard is dropped, or on a panic; what
-/// was said meanwhile is then printed as [`Console`] prints it, so that it stays in the terminal. Key
-/// `q` (or Ctrl-C, which is no signal while the screen is taken) raises the [`Interrupt`]; a second
+/// The terminal is restored when training is over, when the dashboard is dropped, or on a panic.
+/// Messages from the meantime are then printed as [`Console`] prints them, so they stay in the
+/// terminal. Key `q` (or Ctrl-C, which is no signal in raw mode) raises the [`Interrupt`]; a second
 /// one ends the process at once with [`INTERRUPTED_STATUS`](ithn::train::INTERRUPTED_STATUS), and
-/// what was saved before then is whole.
+/// checkpoints saved before then are intact.
 #[derive(Debug)]
 pub struct Dashboard {
     progress: Arc<Mutex<Progress>>,
     terminal: Terminal,
     console: Console,
-    /// What the console has still to print.
+    /// Output that the console has not printed yet.
     unsaid: Vec<Unsaid>,
 }
 
-/// Something for the console.
+/// Output for the console.
 #[derive(Debug)]
 enum Unsaid {
     Note(String),
@@ -62,10 +62,10 @@ enum Unsaid {
     Epoch(Box<EpochRecord>),
 }
 
-/// Why there is no dashboard.
+/// Why the dashboard could not be opened.
 #[derive(Debug, Error)]
 pub enum DashboardError {
-    /// Standard output goes elsewhere.
+    /// Standard output is not a terminal.
     #[error("the dashboard needs a terminal, and standard output is none: run without it")]
     NotATerminal,
     /// A terminal that cannot be drawn on.
@@ -74,12 +74,12 @@ pub enum DashboardError {
 }
 
 impl Dashboard {
-    /// Takes the screen, under a title. `interrupt` is what the keys raise; `verbosity` is for what is
-    /// printed once the screen is given back.
+    /// Opens the dashboard under a title. The keys raise `interrupt`. `verbosity` applies to the
+    /// output printed after the terminal is restored.
     ///
     /// # Errors
     ///
-    /// If standard output is no terminal, or the system does not let it be taken.
+    /// If standard output is no terminal, or the terminal cannot enter raw mode.
     pub fn open(
         title: &str,
         interrupt: Interrupt,
@@ -103,7 +103,7 @@ impl Dashboard {
         lock(&self.progress)
     }
 
-    /// Keeps it for the console, which waits for the screen.
+    /// Queues output until the dashboard has closed; prints it at once if that has happened.
     fn say(&mut self, unsaid: Unsaid) {
         self.unsaid.push(unsaid);
         if !self.terminal.is_open() {
@@ -121,7 +121,7 @@ impl Dashboard {
         }
     }
 
-    /// Gives the screen back and prints what was said.
+    /// Restores the terminal and prints the queued output.
     fn close(&mut self) {
         if let Err(error) = self.terminal.close() {
             let text = format!("the dashboard ended early: {error}");

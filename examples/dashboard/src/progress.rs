@@ -4,10 +4,10 @@ use ithn::train::{EpochPlan, EpochRecord, Pace, StepRecord};
 
 use crate::series::Series;
 
-/// Messages that are kept to look at.
+/// Most messages kept for display.
 const MESSAGES: usize = 200;
 
-/// What a run has come to, as far as the screen shows it.
+/// State of a run that the screen shows.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     pub(crate) title: String,
@@ -34,7 +34,7 @@ pub(crate) enum Activity {
     },
 }
 
-/// What every step adds to.
+/// Curves that get a point from every step.
 #[derive(Debug, Default)]
 pub(crate) struct Curves {
     pub(crate) language: Series,
@@ -46,7 +46,7 @@ pub(crate) struct Curves {
     pub(crate) hardness: Series,
 }
 
-/// Something worth a line.
+/// A message for the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) text: String,
@@ -101,7 +101,7 @@ impl Progress {
     }
 }
 
-/// Similarities are exactly 0 only where there are no negatives.
+/// Whether the run uses negatives: without them, similarities and contrastive loss are exactly 0.
 pub(crate) fn uses_negatives(step: &StepRecord) -> bool {
     step.positive_similarity != 0.0 || step.contrastive != 0.0
 }

@@ -13,7 +13,7 @@ use ithn::train::EpochRecord;
 
 use crate::progress::{Activity, Progress, uses_negatives};
 
-/// Columns that a chart needs to be read.
+/// Minimum width of a legible chart, in columns.
 const CHART_WIDTH: u16 = 40;
 
 /// Epochs in the table.
@@ -22,7 +22,8 @@ const EPOCHS: u16 = 5;
 /// Charts there are: losses, similarities, validation.
 pub(crate) const CHARTS: usize = 3;
 
-/// Colours that are told apart by those who see no red or no green, and on light and dark ground.
+/// Colours that are distinguishable with red-green colour blindness, on light and on dark
+/// backgrounds.
 const COLOURS: [Color; 4] = [Color::Blue, Color::Magenta, Color::Cyan, Color::Yellow];
 
 /// Draws everything; `first` is the chart at the left where not all of them fit.

@@ -3,13 +3,13 @@
 #[derive(Debug, Clone)]
 pub(crate) struct Series {
     points: Vec<(f64, f64)>,
-    /// Values behind each further point.
+    /// Values averaged into each new point.
     stride: usize,
     sum: f64,
     count: usize,
 }
 
-/// Points at most: more than a terminal has columns for, two to a cell.
+/// Most points of a curve: more than a terminal resolves at two points per column.
 const CAPACITY: usize = 1024;
 
 impl Default for Series {

@@ -32,7 +32,7 @@ impl Terminal {
             .name("dashboard".to_owned())
             .spawn(move || {
                 let shown = show(terminal, &progress, &interrupt, &closing);
-                // Also where drawing failed: whatever comes next is to be read.
+                // Restore also after a failed draw, so that later output is legible.
                 let restored = ratatui::try_restore();
                 shown.and(restored)
             });
@@ -52,7 +52,7 @@ impl Terminal {
         self.thread.is_some()
     }
 
-    /// Gives the screen back; says what went wrong with it, once.
+    /// Restores the terminal. The first call returns the drawing thread's error.
     pub(crate) fn close(&mut self) -> io::Result<()> {
         let Some(thread) = self.thread.take() else {
             return Ok(());
@@ -65,7 +65,7 @@ impl Terminal {
 }
 
 pub(crate) fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
-    // What is behind it is only looked at: a panic elsewhere leaves it good enough.
+    // The guarded value is only displayed, so poisoning can be ignored.
     progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -76,7 +76,7 @@ fn show(
     is_closing: &AtomicBool,
 ) -> io::Result<()> {
     let mut first = 0;
-    // A panic elsewhere gives the screen back: its message is not to be drawn over.
+    // A panic elsewhere restores the terminal; do not draw over its message.
     while !is_closing.load(Ordering::Relaxed) && is_raw_mode_enabled()? {
         {
             let mut progress = lock(progress);

@@ -136,7 +136,7 @@ impl Alter<'_> {
         }
     }
 
-    /// The beginning of this input and the end of another.
+    /// Replaces the end of this input by the end of another seed.
     fn splice(&self, bytes: &mut Vec<u8>, random: &mut Random) {
         let other = &self.seeds[random.below(self.seeds.len())];
         let (kept, from) = (random.below(bytes.len() + 1), random.below(other.len() + 1));
@@ -158,7 +158,7 @@ fn stretch(bytes: &[u8], random: &mut Random) -> (usize, usize) {
     (start, end)
 }
 
-/// A length field, in either order, becomes a number at which parsers trip.
+/// Overwrites an integer field, in either byte order, with an edge-case value.
 fn overwrite_integer(bytes: &mut [u8], start: usize, random: &mut Random) {
     let width = [1, 2, 4, 8][random.below(4)];
     let Some(field) = bytes.get_mut(start..start + width) else {
@@ -179,7 +179,7 @@ fn overwrite_integer(bytes: &mut [u8], start: usize, random: &mut Random) {
     }
 }
 
-/// The next number written as text becomes another.
+/// Replaces the next decimal number by another.
 fn replace_number(bytes: &mut Vec<u8>, start: usize, random: &mut Random) {
     let is_digit = |byte: &u8| byte.is_ascii_digit();
     let Some(first) = bytes[start..].iter().position(is_digit) else {

@@ -1,5 +1,5 @@
-//! Altered files for the tests of parsers: whatever comes from outside gives a result or an error,
-//! never a panic, and never takes more memory than it is worth.
+//! Fuzzes parsers with altered files: any input gives a result or an error, never a panic, and
+//! never takes more memory than it is worth.
 //!
 //! A test names a [`Target`]: sound files, words of their format, and a bound on memory. The target
 //! feeds a parser the sound files, every file in its corpus folder (what once was found), and
@@ -8,7 +8,7 @@
 //! | variable | what it does |
 //! |---|---|
 //! | `ITHN_MUTATIONS=n` | alterations of each target (default: few, for the gate) |
-//! | `ITHN_FUZZ_SECONDS=s` | as many as `s` seconds allow, progress told on standard error |
+//! | `ITHN_FUZZ_SECONDS=s` | as many as `s` seconds allow, progress printed on standard error |
 //!
 //! An input that fails is kept in a file that the message names; copied into the corpus folder, it is
 //! tried for ever. Stable Rust, no coverage: cargo-fuzz needs nightly.

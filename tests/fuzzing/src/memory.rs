@@ -12,17 +12,17 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 pub struct CountedMemory;
 
 impl CountedMemory {
-    /// Bytes taken now; 0 if this is not the program's allocator.
+    /// Bytes allocated now; 0 if this is not the program's global allocator.
     pub fn taken() -> usize {
         TAKEN.load(Relaxed)
     }
 
-    /// Most bytes taken at once since [`forget_peak`](Self::forget_peak).
+    /// Peak of allocated bytes since [`forget_peak`](Self::forget_peak).
     pub fn peak() -> usize {
         PEAK.load(Relaxed)
     }
 
-    /// Begins to count anew.
+    /// Resets the peak to the bytes allocated now.
     pub fn forget_peak() {
         PEAK.store(TAKEN.load(Relaxed), Relaxed);
     }

@@ -19,12 +19,12 @@ impl Random {
         value ^ (value >> 31)
     }
 
-    /// A number below `end`, or 0 if there is none.
+    /// A random number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         (self.next_u64() % end.max(1) as u64) as usize
     }
 
-    /// One of `items`, which are not none.
+    /// A random item; `items` must not be empty.
     pub fn pick<'a, T: ?Sized>(&mut self, items: &[&'a T]) -> &'a T {
         items[self.below(items.len())]
     }

@@ -9,34 +9,34 @@ use crate::alter::Alter;
 use crate::memory::CountedMemory;
 use crate::random::Random;
 
-/// Alterations of each target where nothing else is asked for.
+/// Default number of altered inputs per target.
 const FEW: usize = 200;
 
-/// How long one input may take where time is what is asked for: else no test depends on time.
+/// Longest time for one input in timed runs; other runs do not depend on time.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// How often progress is told.
+/// Interval between progress messages.
 const PROGRESS: Duration = Duration::from_secs(60);
 
 /// Memory is counted for the whole program: one target at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// A parser of outside data, and what it is tried with.
+/// A parser of untrusted data, and the inputs for fuzzing it.
 #[derive(Debug)]
 pub struct Target<'a> {
     /// Name of the target, and of its folder below `corpus`.
     pub name: &'a str,
-    /// What the file is called whose path the parser is given.
+    /// Name of the file whose path is passed to the parser.
     pub file: &'a str,
-    /// Sound files.
+    /// Valid files.
     pub seeds: Vec<Vec<u8>>,
     /// Words of the format.
     pub words: &'a [&'a str],
-    /// Puts right what checksums would catch: half of the inputs pass through it.
+    /// Repairs checksums of an altered input; applied to half of the inputs.
     pub mend: Option<fn(&mut [u8])>,
-    /// Inputs that were found, in a folder for each target.
+    /// Folder of saved inputs, with a subfolder per target.
     pub corpus: &'a Path,
-    /// Bytes that reading one input may take, besides a hundred for each of its own.
+    /// Bytes that parsing one input may allocate, in addition to 100 per byte of input.
     pub memory: usize,
 }
 
@@ -74,8 +74,8 @@ struct Run<'a, F> {
 }
 
 impl Target<'_> {
-    /// Feeds `parse` the path of a file, written anew for every input, and its bytes. Other files may
-    /// lie beside it; the folder is the target's own.
+    /// Feeds `parse` the path of a file, written anew for every input, and its bytes. The folder
+    /// may hold other files; no other target uses it.
     ///
     /// # Panics
     ///

@@ -99,7 +99,7 @@ pub struct TrainingConfig {
     pub optimizer: OptimizerConfig,
     /// Validation metric that picks the best checkpoint, of equal epochs the later.
     pub monitor: MonitoredMetric,
-    /// Epochs worse than the best that are tolerated in a row; the next ends training.
+    /// Most epochs in a row that are worse than the best; one more ends training.
     pub patience: usize,
     /// Threads that decode images, 1 to 1,024.
     pub loader_threads: usize,
@@ -107,8 +107,9 @@ pub struct TrainingConfig {
     /// batch alone, so this is not the same as a larger batch.
     #[serde(default = "one")]
     pub accumulate: usize,
-    /// Times at most that an epoch sees a study with rare findings, which come up as often as common
-    /// ones as far as this allows (read by `rules-14`); 1 sees every study once.
+    /// Most repetitions of a study in an epoch. Studies with rare findings (labelled by `rules-14`)
+    /// are repeated until those are as frequent as common ones, up to this limit; 1 repeats
+    /// nothing.
     #[serde(default = "one")]
     pub repeats_at_most: usize,
     /// What training does about gradients that are too large or no numbers.
@@ -139,13 +140,13 @@ pub struct TextConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageConfig {
-    /// Side of the square that the backbone sees, in pixels, 1 to 4,096.
+    /// Side of the square input image of the backbone, in pixels, 1 to 4,096.
     pub size: usize,
     /// What training does to images.
     pub augmentation: Augmentation,
 }
 
-/// What training does to images before the backbone sees them.
+/// Image augmentation in training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augmentation {

@@ -13,7 +13,7 @@ const MOST_STEPS: usize = 1_000_000_000;
 pub struct OptimizerConfig {
     /// Learning rate of the backbone before the schedule, finite and at least 0.
     pub backbone_learning_rate: f64,
-    /// Learning rate of everything else before the schedule, finite and at least 0.
+    /// Learning rate of all other parameters before the schedule, finite and at least 0.
     pub learning_rate: f64,
     /// L2 penalty, added to the gradient; finite and at least 0.
     pub weight_decay: f64,
@@ -77,7 +77,7 @@ impl OptimizerConfig {
         schedule.map_err(|error| error.within("schedule"))
     }
 
-    /// Learning rates at a point of training: backbone, and the rest.
+    /// Learning rates at a point of training: `[backbone, all other parameters]`.
     pub fn learning_rates(&self, point: TrainingPoint) -> [f64; 2] {
         let factor = self.schedule.factor(point, self.warmup_steps);
         [

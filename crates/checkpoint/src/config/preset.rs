@@ -27,9 +27,9 @@ pub enum Preset {
     IuXray,
     /// MIMIC-CXR at the published size, with this library's defaults.
     MimicCxr,
-    /// IU X-Ray as released, defects included.
+    /// IU X-Ray as in the official code, defects included.
     OfficialIuXray,
-    /// MIMIC-CXR as released, defects included.
+    /// MIMIC-CXR as in the official code, defects included.
     OfficialMimicCxr,
 }
 
@@ -48,7 +48,7 @@ impl Preset {
         self != Preset::Phantom
     }
 
-    /// Its configuration.
+    /// The preset's configuration.
     pub fn config(self) -> ExperimentConfig {
         match self {
             Preset::Phantom => phantom(),
@@ -162,7 +162,7 @@ fn published_model(views: usize, image_feature: ImageFeature) -> ModelConfig {
     }
 }
 
-/// The published sizes and schedule, with this library's defaults where the release is wrong.
+/// The published sizes and schedule, with this library's defaults where the official code is wrong.
 fn published(preset: Preset) -> ExperimentConfig {
     let mimic = matches!(preset, Preset::MimicCxr | Preset::OfficialMimicCxr);
     ExperimentConfig {
@@ -209,7 +209,7 @@ fn published(preset: Preset) -> ExperimentConfig {
     }
 }
 
-/// What the released code runs: one view, mirrored images, the mixed projection with gradients
+/// What the official code runs: one view, mirrored images, the mixed projection with gradients
 /// through it, pooling over padding, a search whose temperature skips the first word.
 fn released(preset: Preset) -> ExperimentConfig {
     let mut config = published(preset);

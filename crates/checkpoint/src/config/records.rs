@@ -13,14 +13,15 @@ pub struct Records {
     /// Minutes between two checkpoints within an epoch, at most 1e6; 0 saves after every step, none
     /// at the end of epochs only.
     pub save_every_minutes: Option<f64>,
-    /// Epochs whose checkpoints stay beside the best and the last one, at least 1.
+    /// Latest epochs whose checkpoints are kept, in addition to the best and the last checkpoint;
+    /// at least 1.
     pub keep_epochs: usize,
     /// Optimiser steps between two lines of `steps.jsonl`; 0 for no such file.
     pub log_every_steps: usize,
 }
 
 impl Default for Records {
-    /// Every 10 minutes, the last 2 epochs, every 10 steps.
+    /// Saves every 10 minutes, keeps the checkpoints of the last 2 epochs, logs every 10 steps.
     fn default() -> Self {
         Records {
             save_every_minutes: Some(10.0),

@@ -10,7 +10,7 @@ use super::MOST_EPOCHS;
 pub enum LearningRateSchedule {
     /// Always 1.
     Constant,
-    /// `factor^⌊(epoch − 1) / every_epochs⌋`: the released StepLR, which steps per epoch.
+    /// `factor^⌊(epoch − 1) / every_epochs⌋`: the official StepLR, which steps per epoch.
     Step {
         /// Epochs between two drops, at least 1.
         every_epochs: usize,

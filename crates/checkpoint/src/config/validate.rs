@@ -14,7 +14,7 @@ const MOST: usize = 65_536;
 /// Most threads that decode images.
 const MOST_THREADS: usize = 1_024;
 
-/// Largest side of an image that the backbone sees, in pixels.
+/// Largest side of an input image of the backbone, in pixels.
 const LARGEST_IMAGE: usize = 4_096;
 
 /// Fewest tokens kept of a report: its beginning, a word and its end.

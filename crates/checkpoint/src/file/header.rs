@@ -30,7 +30,7 @@ impl CheckpointHeader {
     }
 }
 
-/// How far training has come: all that a run knows beside weights and optimiser.
+/// Progress of training: the state of a run except weights and optimizer state.
 ///
 /// It holds no random-number state because training keeps none: the order of an epoch, its crops
 /// and the dropout of every batch are functions of the seed, the epoch and the batch's number.
@@ -42,7 +42,7 @@ pub struct TrainingProgress {
     pub step: usize,
     /// Batches of the epoch after [`epoch`](Self::epoch) that have been learnt from (or skipped).
     pub batch: usize,
-    /// What those batches came to.
+    /// Sums of losses and similarities over those batches.
     pub partial: EpochSums,
     /// The best epoch so far; patience counts from it.
     pub best: Option<BestEpoch>,
@@ -127,7 +127,7 @@ impl EpochSums {
     }
 }
 
-/// A number that JSON brings back to the last bit: it is stored as its bits.
+/// A number that survives JSON bit for bit: its bits are stored as an integer.
 #[derive(Clone, Copy, Default, PartialEq, PartialOrd)]
 pub struct Exact(pub f64);
 

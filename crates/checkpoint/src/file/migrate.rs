@@ -1,6 +1,6 @@
 use serde_json::{Map, Value, json};
 
-/// Brings the header of an older format to the present one.
+/// Converts the header of an older format to the current one.
 ///
 /// Version 1 kept the learning rate's drops flat in the optimiser's configuration and the best score
 /// as a decimal, and was written at the end of epochs only.

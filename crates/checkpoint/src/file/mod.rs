@@ -48,7 +48,7 @@ pub enum CheckpointError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
     /// The file cannot be written; the one before it is untouched.
@@ -59,7 +59,7 @@ pub enum CheckpointError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
     /// Not one of this library's checkpoints.
@@ -138,8 +138,7 @@ impl Checkpoint {
         self.save_under(&[path])
     }
 
-    /// Writes the checkpoint once, under several names of one folder, which come to be in the order
-    /// given.
+    /// Writes the checkpoint once, then creates `names`, all in one folder, in order.
     ///
     /// # Errors
     ///
@@ -177,7 +176,7 @@ impl Checkpoint {
         })
     }
 
-    /// Puts the weights into a model of the checkpoint's configuration.
+    /// Loads the weights into a model of the checkpoint's configuration.
     ///
     /// # Errors
     ///
@@ -190,7 +189,7 @@ impl Checkpoint {
             .map_err(|error| self.damaged(error))
     }
 
-    /// Puts the state into an optimiser of the checkpoint's configuration.
+    /// Loads the optimizer state into an optimiser of the checkpoint's configuration.
     ///
     /// # Errors
     ///

@@ -38,7 +38,7 @@ impl SavedModel {
         })
     }
 
-    /// Puts the weights into a generator of the checkpoint's configuration.
+    /// Loads the weights into a generator of the checkpoint's configuration.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use super::tensors::{ImportError, NamedTensors};
 /// Container under which a weight is stored transposed, as the framework's linear layers do.
 const LINEAR: &str = "Struct:Linear";
 
-/// Loads a released state (`visual_extractor.…`, `encoder_decoder.…`, projections, temperatures)
+/// Loads an official state (`visual_extractor.…`, `encoder_decoder.…`, projections, temperatures)
 /// into `Ithn<R2GenCmn>`.
 ///
 /// # Errors
@@ -33,7 +33,7 @@ pub fn load_torchvision<M: Module>(backbone: M, tensors: &NamedTensors) -> Resul
     load(backbone, tensors, torchvision_name, &SKIPPED_TORCHVISION)
 }
 
-/// The present state of a model under the released names: what [`load_released`] reads.
+/// The present state of a model under the official names: what [`load_released`] reads.
 pub fn collect_released<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
     let mut collector = Collector {
         path: ModulePath::default(),
@@ -77,7 +77,7 @@ fn load<M: Module>(
     }
 }
 
-/// The memory's projections have two names in the released state; skipping the second is right only
+/// The memory's projections have two names in the official state; skipping the second is right only
 /// as long as they are one weight.
 fn twins_agree(tensors: &NamedTensors) -> Result<(), ImportError> {
     for (second, data) in &tensors.tensors {
@@ -237,7 +237,8 @@ impl ModuleVisitor for Collector {
                 tensor
             };
             let values = tensor.into_data();
-            // A GPU's values are else read when they are first looked at, after steps in place as may be.
+            // Force the copy now: a GPU read is lazy and could see weights that a later in-place
+            // step has changed.
             let _ = values.as_bytes();
             self.tensors.insert(name, values);
         }

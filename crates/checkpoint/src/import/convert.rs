@@ -15,14 +15,14 @@ use crate::file::{Checkpoint, CheckpointError, CheckpointHeader, TrainingProgres
 use ithn_models::R2GenCmn;
 use ithn_plugin::Ithn;
 
-/// Turns a released state into a checkpoint of this library.
+/// Turns an official state into a checkpoint of this library.
 ///
-/// `base` gives what tensors cannot tell (text, decoding, schedule); the model's sizes are read off
-/// the tensors. The optimiser starts without state.
+/// `base` gives what the tensors do not determine (text, decoding, schedule). The model's sizes are
+/// inferred from the tensors. The optimiser starts without state.
 ///
 /// # Errors
 ///
-/// [`ImportError`] if the tensors are not a released state or do not fit it, or the tokenizer has
+/// [`ImportError`] if the tensors are not an official state or do not fit it, or the tokenizer has
 /// another number of words than the logits.
 pub fn checkpoint_of_released(
     tensors: &NamedTensors,
@@ -49,8 +49,8 @@ pub fn checkpoint_of_released(
     collect(config, tokenizer, &model, tensors)
 }
 
-/// Puts torchvision's ResNet under an otherwise untrained model of `base`, its block, depths and
-/// width read off the tensors, and turns that into a checkpoint.
+/// Makes a checkpoint of an untrained model of `base` whose backbone is torchvision's pretrained
+/// ResNet. The block, depths and width are inferred from the tensors.
 ///
 /// # Errors
 ///
@@ -96,7 +96,7 @@ fn collect(
     )?)
 }
 
-/// Writes the weights of a checkpoint as safetensors under the released names, as
+/// Writes the weights of a checkpoint as safetensors under the official names, as
 /// [`NamedTensors::read`] and PyTorch's `load_state_dict(…, strict=False)` take them: what
 /// [`SKIPPED_RELEASED`](super::SKIPPED_RELEASED) lists is left out.
 ///
@@ -115,7 +115,7 @@ pub fn export_released(checkpoint: &Checkpoint, path: &Path) -> Result<usize, Im
     let views = tensors
         .iter()
         .map(|(name, data)| {
-            // The released temperatures have no dimension.
+            // The official temperatures have no dimension.
             let shape = match name.as_str() {
                 "temp_1" | "temp_3" => Vec::new(),
                 _ => data.shape().to_vec(),

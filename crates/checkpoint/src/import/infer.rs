@@ -5,19 +5,19 @@ use ithn_memory::CrossModalMemoryConfig;
 use super::tensors::{ImportError, NamedTensors};
 use ithn_models::{ImageFeature, R2GenCmnConfig};
 
-/// Where the released state keeps the backbone.
+/// Where the official state keeps the backbone.
 const BACKBONE: &str = "visual_extractor.model";
 
-/// Where the released state keeps everything between patches and words.
+/// Where the official state keeps everything between patches and words.
 const GENERATOR: &str = "encoder_decoder";
 
 /// The first convolution of torchvision's ResNet.
 const TORCHVISION_STEM: &str = "conv1.weight";
 
-/// Stages of a ResNet: entries 4 to 7 of the released `Sequential`.
+/// Stages of a ResNet: entries 4 to 7 of the official `Sequential`.
 const STAGES: usize = 4;
 
-/// What tensors cannot tell, since it leaves no trace in their shapes.
+/// Sizes that cannot be inferred from the shapes of the tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UntraceableSizes {
     /// Attention heads of the Transformer and of the memory.
@@ -36,12 +36,12 @@ impl Default for UntraceableSizes {
     }
 }
 
-/// The sizes of a released checkpoint.
+/// The sizes of an official checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReleasedSizes {
     /// The generator's configuration, with the published dropouts.
     pub generator: R2GenCmnConfig,
-    /// Logits: the words and token 0.
+    /// Number of logits: one per word, and one for token 0.
     pub vocabulary: usize,
     /// Images per study.
     pub views: usize,
@@ -49,8 +49,9 @@ pub struct ReleasedSizes {
     pub projection_width: usize,
 }
 
-/// Reads the sizes of a released checkpoint off the names and shapes of its tensors: block, depths
-/// and width of the ResNet, `d_model`, `d_ff`, layers, memory rows, vocabulary, views, projection.
+/// Infers the sizes of an official checkpoint from the names and shapes of its tensors: block,
+/// depths and width of the ResNet, `d_model`, `d_ff`, layers, memory rows, vocabulary, views,
+/// projection.
 ///
 /// # Errors
 ///
@@ -106,7 +107,7 @@ pub fn infer_released(
     })
 }
 
-/// Whether the tensors are those of torchvision's ResNet rather than of a released checkpoint.
+/// Whether the tensors are those of torchvision's ResNet rather than of an official checkpoint.
 pub fn is_torchvision(tensors: &NamedTensors) -> bool {
     tensors.tensors.contains_key(TORCHVISION_STEM)
 }

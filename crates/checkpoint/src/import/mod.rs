@@ -1,4 +1,4 @@
-//! Weights from elsewhere: checkpoints of the released PyTorch code and torchvision's ResNets.
+//! Weights from elsewhere: checkpoints of the official PyTorch code and torchvision's ResNets.
 //!
 //! [`NamedTensors`] reads files of `torch.save` (zip and legacy) and safetensors without ever
 //! executing what a pickle asks for; [`released_name`] is the table of names; [`infer_released`] reads the

@@ -1,17 +1,17 @@
-/// Names of the released state that are left out on purpose: the sinusoid table and the count of
+/// Names of the official state that are left out on purpose: the sinusoid table and the count of
 /// batches, both recomputed, and the second name of the shared memory projections.
 pub const SKIPPED_RELEASED: [&str; 3] = [".pe", ".num_batches_tracked", SHARED_MEMORY];
 
-/// Where the released state repeats the memory's projections, `encoder_decoder.cmn.…`.
+/// Where the official state repeats the memory's projections, `encoder_decoder.cmn.…`.
 pub(super) const SHARED_MEMORY: &str = "encoder_decoder.model.cmn.";
 
 /// Names of torchvision's ResNets that are left out on purpose: the classification head and the
 /// count of batches.
 pub const SKIPPED_TORCHVISION: [&str; 2] = ["fc.", ".num_batches_tracked"];
 
-/// The released code's name of the weight at `path` inside `Ithn<R2GenCmn>`.
+/// The official code's name of the weight at `path` inside `Ithn<R2GenCmn>`.
 ///
-/// | here | released |
+/// | here | official |
 /// |---|---|
 /// | `generator.backbone.stem` | `visual_extractor.model.0`, `.1` |
 /// | `generator.backbone.stages.S.B` | `visual_extractor.model.{4 + S}.B` |
@@ -29,7 +29,7 @@ pub const SKIPPED_TORCHVISION: [&str; 2] = ["fc.", ".num_batches_tracked"];
 /// | `heads.image`, `heads.report` | `img_projection.linear1`, `text_projection.linear1` |
 /// | `temperatures.pairs`, `.hardened` | `temp_1`, `temp_3` |
 ///
-/// `None` for a path that the released model does not have.
+/// `None` for a path that the official model does not have.
 pub fn released_name(path: &str) -> Option<String> {
     if let Some(rest) = path.strip_prefix("generator.backbone.") {
         return backbone_name(rest, ReleasedStem)

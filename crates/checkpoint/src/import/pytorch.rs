@@ -27,7 +27,7 @@ const SLACK: u64 = 1 << 20;
 /// ResNet-152 and its optimiser has half a million.
 const MOST_PICKLE: u64 = 8 << 20;
 
-/// How a zip archive begins.
+/// First bytes of a zip archive.
 const ZIP_MAGIC: &[u8; 4] = b"PK\x03\x04";
 
 pub(super) fn read_pytorch(path: &Path) -> Result<BTreeMap<String, TensorData>, ImportError> {

@@ -18,7 +18,7 @@ pub enum ImportError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: std::io::Error,
     },
     /// The file is damaged, cut short, or asks for something unknown.
@@ -121,7 +121,7 @@ impl std::fmt::Display for Mismatch<'_> {
 /// Tensors by name, as a file holds them.
 #[derive(Debug, Clone)]
 pub struct NamedTensors {
-    /// Where they come from.
+    /// The file that they were read from.
     pub path: PathBuf,
     /// Name to values: floating-point ones as f32, others as they are.
     pub tensors: BTreeMap<String, TensorData>,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::entry::AnnotationEntry;
 use crate::study::Split;
 
-/// Reads the lists `train`, `val` and `test`, whatever else stands beside them.
+/// Reads the lists `train`, `val` and `test` and ignores other keys.
 pub(super) struct SplitLists;
 
 impl<'de> Visitor<'de> for SplitLists {

@@ -6,12 +6,12 @@ use crate::study::Study;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Views {
-    /// Every one.
+    /// All images.
     #[default]
     All,
-    /// The first.
+    /// The first image.
     First,
-    /// The one at this place, counted from 0; a study with fewer images keeps its last.
+    /// The image at this index, counted from 0; a study with fewer images keeps its last image.
     One(usize),
 }
 

@@ -25,7 +25,7 @@ use crate::pixels::{DecodedImage, check_dimensions, image_error};
 const JP2_SIGNATURE: &[u8] = b"\0\0\0\x0cjP  \r\n\x87\n";
 
 /// Decodes a radiograph as MIMIC-CXR-JPG was made from MIMIC-CXR (Johnson et al., 2019): the least
-/// value is subtracted, the greatest brought to 255, values truncated, MONOCHROME1 inverted, and the
+/// value is subtracted, the greatest scaled to 255, values truncated, MONOCHROME1 inverted, and the
 /// histogram equalised as OpenCV does it. Pixel padding is excluded from both and black.
 ///
 /// Transfer syntaxes: uncompressed (also big-endian and deflated), RLE, JPEG (baseline, progressive and

@@ -44,7 +44,7 @@ pub(super) fn data_set<'a>(bytes: &'a [u8], syntax: Option<&str>) -> Result<Cow<
     Ok(Cow::Owned(inflated))
 }
 
-/// The codec that a transfer syntax stands for.
+/// The codec of a transfer syntax.
 fn declared(syntax: &str) -> Option<Codec> {
     let jpeg = syntax
         .strip_prefix("1.2.840.10008.1.2.4.")

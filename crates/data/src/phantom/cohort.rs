@@ -56,7 +56,7 @@ pub struct PhantomStudy {
     pub near_twin: Option<usize>,
 }
 
-/// Pairs of kinds that meet in test studies only: their combinations are never seen in training.
+/// Pairs of kinds that occur together in test studies only: training has no such combination.
 pub const HELD_OUT_PAIRS: [(FindingKind, FindingKind); 3] = [
     (FindingKind::Cardiomegaly, FindingKind::Pneumothorax),
     (FindingKind::Effusion, FindingKind::RibFracture),
@@ -87,7 +87,7 @@ const PREVALENCES: [(FindingKind, u32); 11] = [
 /// Of effusions, one in this many is followed by one on the other side.
 const BILATERAL_ONE_IN: u32 = 6;
 
-/// Whether findings hold a pair that training never sees.
+/// Whether findings contain a pair that is reserved for test studies.
 pub fn is_held_out(findings: &PhantomFindings) -> bool {
     HELD_OUT_PAIRS
         .iter()
@@ -242,7 +242,7 @@ fn all_visible(findings: &PhantomFindings) -> bool {
         .all(|hidden| findings.iter().all(|front| !hides(front, hidden)))
 }
 
-/// Whether `front` would cover or imitate `behind` on a film.
+/// Whether `front` would occlude or resemble `behind` on a film.
 fn hides(front: PhantomFinding, behind: PhantomFinding) -> bool {
     use FindingKind::*;
     let same_side = front.side().is_some() && front.side() == behind.side();

@@ -58,12 +58,12 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// Errors of one sort among the occasions for them.
+/// Errors of one kind, and the cases in which one was possible.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorCount {
-    /// How often it went wrong.
+    /// Number of errors.
     pub errors: u64,
-    /// How often it could have.
+    /// Number of cases in which the error was possible.
     pub opportunities: u64,
 }
 
@@ -87,13 +87,14 @@ pub struct PhantomScores {
     pub exact_f1_micro: f64,
     /// Micro F1 over kinds alone.
     pub class_f1_micro: f64,
-    /// Counts behind `findings_f1_micro`.
+    /// Counts from which `findings_f1_micro` is computed.
     pub findings: FindingCounts,
-    /// Counts behind `exact_f1_micro`.
+    /// Counts from which `exact_f1_micro` is computed.
     pub exact: FindingCounts,
-    /// Counts behind `class_f1_micro`.
+    /// Counts from which `class_f1_micro` is computed.
     pub class: FindingCounts,
-    /// Counts per kind, blind to its attributes; kinds neither true nor claimed are absent.
+    /// Counts per kind, ignoring attributes; kinds neither in the reference nor in the prediction
+    /// are absent.
     pub by_kind: BTreeMap<FindingKind, FindingCounts>,
     /// Opportunity: a kind is truly on one side only and is claimed on either. Error: it is claimed
     /// on the wrong side only.

@@ -297,7 +297,7 @@ impl From<PhantomFindings> for BTreeSet<PhantomFinding> {
     }
 }
 
-/// Of several findings of a kind at one place, the first stays.
+/// Keeps the first of several findings of the same kind at the same place.
 impl FromIterator<PhantomFinding> for PhantomFindings {
     fn from_iter<I: IntoIterator<Item = PhantomFinding>>(findings: I) -> Self {
         let mut collected = Self::default();
@@ -306,7 +306,7 @@ impl FromIterator<PhantomFinding> for PhantomFindings {
     }
 }
 
-/// Of several findings of a kind at one place, the first stays.
+/// Keeps the first of several findings of the same kind at the same place.
 impl Extend<PhantomFinding> for PhantomFindings {
     fn extend<I: IntoIterator<Item = PhantomFinding>>(&mut self, findings: I) {
         for finding in findings {

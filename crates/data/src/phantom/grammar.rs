@@ -4,10 +4,10 @@ use rand::{Rng, RngExt, SeedableRng};
 use super::attributes::{Side, Size};
 use super::findings::{FindingKind, PhantomFinding, PhantomFindings};
 
-/// Ways to say one thing, with how often each is chosen.
+/// Wordings of one statement, with how often each is chosen.
 type Phrases = &'static [(u32, &'static str)];
 
-/// What is denied on a normal film and, worded as reports do, beside something found.
+/// Findings that a report negates: on a normal film, and next to a positive finding.
 struct Denial {
     alone: Phrases,
     beside: Phrases,
@@ -93,7 +93,7 @@ const BONES_NORMAL: Denial = Denial {
         (12, "no acute fracture is seen"),
     ],
 };
-/// Said of abnormal films only.
+/// Sentences of abnormal films only.
 const NOTHING_ELSE: Denial = Denial {
     alone: &[(100, "no acute disease")],
     beside: &[

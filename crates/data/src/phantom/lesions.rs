@@ -40,7 +40,7 @@ pub(super) enum Lesion {
         half_width: f32,
         half_height: f32,
     },
-    /// A rib whose two ends no longer meet: bright ends, a dark gap.
+    /// A displaced rib fracture: bright ends, a dark gap.
     Break { centre: Point, tilt: f32 },
 }
 

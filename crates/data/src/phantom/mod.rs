@@ -4,7 +4,7 @@
 //! No real chest X-ray can ship with a library, so this one draws its own. The path is
 //! [`sample_cohort`] → [`draw_radiograph`] and [`write_report`] → [`write_phantom_dataset`], which
 //! leaves a folder in MIMIC-CXR-JPG's layout for the ordinary reader. Of a generated report
-//! [`read_findings`] tells what it claims, and [`PhantomScores`] how much of that is true.
+//! [`read_findings`] parses the findings that it states, and [`PhantomScores`] scores them.
 //!
 //! ```
 //! use ithn_data::phantom::{draw_radiograph, read_findings, PhantomScores};

@@ -4,7 +4,7 @@ use super::attributes::{Lobe, Side, Size};
 use super::findings::{FindingKind, PhantomFinding, PhantomFindings};
 use super::grammar::degree_word;
 
-/// What a report says.
+/// Content of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReportReading {
     /// What it states.

@@ -72,7 +72,7 @@ fn impression_name(kind: FindingKind) -> Option<&'static str> {
     }
 }
 
-/// Breaks a paragraph into lines of at most [`COLUMNS`] characters, each behind one blank.
+/// Breaks a paragraph into lines of at most [`COLUMNS`] characters, each preceded by one blank.
 fn wrap(paragraph: &str) -> String {
     let mut text = String::new();
     let mut column = 0;

@@ -182,7 +182,8 @@ fn choose(
     Ok(Some((chosen, study.sections)))
 }
 
-/// Lists the studies of the given split that the data lacks, except those already listed as broken.
+/// Adds to `exclusions` the studies of the given split that the data lacks, unless they are already
+/// excluded as broken.
 fn list_absent(
     splits: &HashMap<String, (String, Split)>,
     read: &[IndianaStudy],

@@ -178,8 +178,8 @@ const PROJECTIONS: [&str; 13] = [
     "UPRIGHT",
 ];
 
-/// Names with one of these are about something else than a chest film: a device, a symptom, another
-/// examination or another region.
+/// Names with one of these do not concern a chest film but a device, a symptom, another examination
+/// or another region.
 const NOT_A_FILM: [&str; 24] = [
     "ABDOMEN",
     "CT",
@@ -244,7 +244,7 @@ fn heading_colon(line: &str) -> Option<usize> {
         .find(|&at| !(at > 0 && is_digit(at - 1) && is_digit(at + 1)))
 }
 
-/// Whether a full stop stands behind a word, as in `NO EFFUSION. CHEST`; `A.M.` does not count.
+/// Whether a full stop follows a word, as in `NO EFFUSION. CHEST`; `A.M.` does not count.
 fn ends_a_sentence(name: &str) -> bool {
     let letters = |word: &str| word.chars().filter(|it| it.is_alphabetic()).count();
     name.split_whitespace()
@@ -323,7 +323,7 @@ fn names_a_film(words: &[&str]) -> bool {
     count(&NOT_A_FILM) == 0 && (count(&VIEW_WORDS) > 0 || count(&PROJECTIONS) > 1)
 }
 
-/// The word of [`MISSPELT`] that differs from `word` by one letter; else `word` itself.
+/// The word of [`MISSPELT`] that differs from `word` by one letter; otherwise `word` itself.
 fn canonical(word: &str) -> &str {
     if MISSPELT.contains(&word) {
         return word;

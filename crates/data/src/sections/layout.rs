@@ -27,7 +27,7 @@ const RULE_LENGTH: usize = 4;
 /// rule or at the next heading.
 pub(super) fn final_lines(report: &str) -> Vec<&str> {
     let mut lines = Vec::new();
-    // How many banners are still to come tells whether a preliminary read ends at one.
+    // The number of remaining banners decides whether a preliminary read ends at one.
     let mut banners = report.lines().filter_map(behind_banner).count();
     let mut preliminary = false;
     for line in report.lines() {
@@ -61,12 +61,12 @@ pub(super) fn joined<'a>(lines: impl IntoIterator<Item = &'a str>) -> String {
     words.join(" ")
 }
 
-/// Whether a text says something: `___` or a full stop alone does not.
+/// Whether a text has content: `___` or a full stop alone is none.
 pub(super) fn says_something(text: &str) -> bool {
     text.chars().any(char::is_alphanumeric)
 }
 
-/// What stands behind a banner on its line, mostly nothing; `None` for any other line.
+/// Text after a banner on its line, mostly empty; `None` for any other line.
 fn behind_banner(line: &str) -> Option<&str> {
     let around = |it: char| it.is_whitespace() || it == ':' || is_rule_character(it);
     let words = line.trim_matches(around);

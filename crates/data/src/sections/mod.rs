@@ -175,7 +175,7 @@ fn split_sections(report: &str) -> Vec<(Heading, Vec<&str>)> {
 enum Role {
     /// It opens another section.
     Opens,
-    /// It only says again what the open section is.
+    /// It repeats the name of the open section.
     Repeats,
     /// It is a sub-heading or the rest of a sentence.
     Text,

@@ -85,7 +85,7 @@ pub enum LawBroken {
         what: String,
         /// Where it differs most.
         index: Vec<usize>,
-        /// The largest difference; not a number if one of the values is none.
+        /// The largest difference; NaN if one of the values is NaN.
         difference: f64,
         /// The value there.
         found: f64,

@@ -27,8 +27,8 @@ impl Laws {
         ViewMask::new(&rows)
     }
 
-    /// Studies of which some lack a view, whose pixels are those of `seed` in the first batch and
-    /// not numbers in the second.
+    /// Two batches in which some studies lack a view. The pixels of missing views are random values
+    /// drawn from `seed` in the first batch and NaN in the second.
     pub(super) fn incomplete(&self, seed: u64) -> [StudyBatch; 2] {
         let mask = self.view_mask();
         let studies = self.studies(seed);

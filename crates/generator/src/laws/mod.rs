@@ -25,7 +25,7 @@ pub use broken::{Law, LawBroken};
 
 use crate::{ReportGenerator, StepDecoder};
 
-/// What [`check`] must know to make inputs for a generator.
+/// Sizes from which [`check`] makes inputs for a generator.
 #[derive(Debug, Clone)]
 pub struct Laws {
     vocabulary: usize,
@@ -41,7 +41,7 @@ impl Laws {
     ///
     /// # Panics
     ///
-    /// If the vocabulary has fewer than two words beside token 0.
+    /// If the vocabulary has fewer than two words in addition to token 0.
     pub fn new(vocabulary: usize, device: &Device) -> Self {
         assert!(vocabulary > 2, "the laws need two words and token 0");
         Laws {

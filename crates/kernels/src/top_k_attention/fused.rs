@@ -105,7 +105,7 @@ impl<C: CheckpointStrategy> TopKAttentionOps for Autodiff<Flex, C> {
     }
 }
 
-/// What went in.
+/// Inputs of a forward pass.
 #[derive(Debug, Clone)]
 pub(super) struct Pass {
     pub(super) queries: FlexTensor,

@@ -83,7 +83,7 @@ fn add_scaled(out: &mut [f32], scale: f32, values: &[f32]) {
     }
 }
 
-/// What one head of one query keeps and says.
+/// Selection, softmax and response of one head of one query.
 pub(super) struct Respond<'a> {
     pub(super) pass: &'a Pass,
     /// Number of the head of the query.
@@ -184,7 +184,7 @@ impl Scales {
     }
 }
 
-/// A value of the whole range for every seed and index (SplitMix64).
+/// Hashes seed and index to a random number that is uniform over `u32` (SplitMix64).
 #[inline(always)]
 fn draw(seed: u64, index: usize) -> u32 {
     let mut z = seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));

@@ -140,7 +140,7 @@ fn tile<S: Simd>(simd: S, places: &[&[f32]; PLACES], at: usize) -> [[S::f32s; 4]
 }
 
 /// All tiles of all images: places of `[tiles, channels]`. Tiles are `SIDE` cells wide and begin
-/// `before` cells before the two that they stand for.
+/// `before` cells before the two that they represent.
 pub(super) fn transform_tiles<L: Line<SIDE, 4>, const SIDE: usize>(
     images: &[f32],
     size: [usize; 2],

@@ -53,7 +53,7 @@ fn map_or_empty_list<'de, D: serde::Deserializer<'de>>(
 #[serde(rename_all = "snake_case")]
 pub enum Casing {
     /// As the package 0.1.18 on PyPI and RadEval: case is kept, relations in `complete` aside. Most
-    /// published numbers come from it.
+    /// published numbers use it.
     #[default]
     Published,
     /// As the repository since: everything is lower-cased.
@@ -82,7 +82,7 @@ pub struct RadGraphCombined {
     pub combined: f64,
 }
 
-/// What [`radgraph`] says about a study.
+/// [`radgraph`]'s scores of one study.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RadGraphStudy {
     /// The study's key.
@@ -90,7 +90,7 @@ pub struct RadGraphStudy {
     /// The three levels.
     #[serde(flatten)]
     pub f1: RadGraphF1,
-    /// The older value.
+    /// The older F1 of CXR-Report-Metric.
     #[serde(flatten)]
     pub older: RadGraphCombined,
 }
@@ -103,7 +103,7 @@ pub struct RadGraphScores {
     /// Means of the three levels.
     #[serde(flatten)]
     pub f1: RadGraphF1,
-    /// Means of the older values.
+    /// Means of the older F1 of CXR-Report-Metric.
     #[serde(flatten)]
     pub older: RadGraphCombined,
     /// References without a predicted graph, which count as empty predictions.
@@ -117,7 +117,8 @@ pub struct RadGraphScores {
 ///
 /// # Errors
 ///
-/// [`EvaluationError`] naming the file, and the study and entity of a relation that leads nowhere.
+/// [`EvaluationError`] naming the file, and the study and entity of a relation whose other entity
+/// is missing.
 pub fn read_graphs(path: &Path) -> Result<BTreeMap<String, Graph>, EvaluationError> {
     let graphs: BTreeMap<String, Graph> = read_json(path)?;
     if graphs.is_empty() {

@@ -31,7 +31,7 @@ pub struct MetricComparison {
     pub interval: Interval,
 }
 
-/// [`compare_evaluations`]: every metric, with the number of draws behind it.
+/// [`compare_evaluations`]: every metric, and the number of random draws.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Versus {
     /// Random draws of each test and interval.

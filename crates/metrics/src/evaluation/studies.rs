@@ -31,12 +31,12 @@ pub struct ReportFiles<'a> {
     pub full_references: Option<&'a Path>,
 }
 
-/// Reads predictions and references in any of the forms that are exchanged, recognised by content.
+/// Reads predictions and references. The content of a file decides which format it has.
 ///
 /// CSV: a header names the columns (`id`, `prediction`, `reference`, or `report` in a file of one kind; some synonyms are
 /// understood), or there is one column and no header, as in R2Gen's `res.csv` and `gts.csv`. JSON: a list of texts or of
 /// objects with those names, an object from id to either, or R2Gen's `annotation.json`, whose `test` split gives references.
-/// Others' files: see [`Format`](super::formats::Format).
+/// Formats of other tools: see [`Format`](super::formats::Format).
 ///
 /// # Errors
 /// [`EvaluationError`] naming the file and row.
@@ -56,7 +56,7 @@ pub fn read_untouched_studies(
     Ok(read(files, Some(derive), Section::Both)?.0)
 }
 
-/// Reads one section of reports, and says what was left out.
+/// Reads one section of reports, and returns what was left out.
 ///
 /// Of a single section, studies whose reference lacks it are left out and counted. Files that hold no
 /// sections are read whole.

@@ -6,7 +6,7 @@ use super::error::EvaluationError;
 use super::records::{ID, PREDICTION, REFERENCE, TEXT};
 use crate::labeler::FindingClass;
 
-/// Separators that a header can tell, and their names.
+/// Separators that are detected from a header, and their names.
 const SEPARATORS: [(u8, &str); 4] = [
     (b',', "commas"),
     (b';', "semicolons"),
@@ -30,7 +30,7 @@ const MISSING: [&str; 15] = [
     "null", "Null",
 ];
 
-/// The text of a cell, blank where it says that there is no value.
+/// The text of a cell, blank for a missing-value marker.
 pub(super) fn cell(text: &str) -> &str {
     if MISSING.contains(&text.trim()) {
         ""

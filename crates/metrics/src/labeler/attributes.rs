@@ -42,7 +42,7 @@ pub enum Lobe {
     Lower,
 }
 
-/// What the words around a finding say about where and how large it is.
+/// Location and size of a finding, from the words around it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Attributes {
     pub side: Option<Side>,
@@ -126,7 +126,7 @@ fn after(tokens: &[Token], place: &Range<usize>, neighbours: &Neighbours) -> usi
     let next = neighbours.start_after(place.end);
     let reach = tokens.len().min(place.end + REACH);
     let stop = (place.end..reach)
-        // "effusions, right greater than left" goes on after its comma.
+        // "effusions, right greater than left" continues after its comma.
         .find(|&at| match tokens[at].kind {
             Kind::Comma => side(tokens, at + 1).is_none(),
             Kind::Word | Kind::Break | Kind::Query => tokens[at].breaks(),

@@ -97,7 +97,7 @@ impl FindingClass {
     }
 }
 
-/// What a report says about a class it mentions.
+/// Label of a class that a report mentions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {

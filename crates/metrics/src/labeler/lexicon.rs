@@ -9,9 +9,9 @@ pub(super) enum Meaning {
     Finding,
     /// Speaks of a sign that often, not always, means the finding: uncertain unless negated.
     Hint,
-    /// Says that the place of the finding is normal: negative.
+    /// States that the region of the finding is normal: negative.
     Normal,
-    /// Looks like a finding and is not one; hides every phrase inside it.
+    /// Resembles a finding and is not one; no phrase inside it is matched.
     Ignore,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Entry {
     pub rule: &'static Rule,
 }
 
-/// Phrases by the first byte of their first word, so that most words of a report meet few of them.
+/// Phrases by the first byte of their first word, so that most words are compared with few phrases.
 pub(super) struct Lexicon {
     by_first_byte: Vec<Vec<Entry>>,
 }

@@ -112,7 +112,7 @@ macro_rules! generators {
                 }
             }
 
-            /// Creates the generator and hands it to `task`.
+            /// Creates the generator and passes it to `task`.
             pub(super) fn build<T: GeneratorTask>(
                 &self,
                 vocabulary: usize,

@@ -36,12 +36,12 @@ pub trait LibraryConfig: Sized {
     fn init(&self, vocabulary: usize, views: usize, device: &Device) -> Self::Generator;
 }
 
-/// Puts the key of an error below `parent`.
+/// Prefixes the key of an error with `parent`.
 pub(crate) fn within(parent: &str, checked: Result<(), ConfigError>) -> Result<(), ConfigError> {
     checked.map_err(|error| error.within(parent))
 }
 
-/// Checks a Transformer beside a memory of width `memory`.
+/// Checks a Transformer that is used with a memory of width `memory`.
 pub(crate) fn check_one_width(
     transformer: &TransformerConfig,
     memory: usize,

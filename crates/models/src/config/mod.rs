@@ -37,17 +37,17 @@ pub struct ModelConfig {
     pub generator: GeneratorConfig,
 }
 
-/// What is done with a generator once its type is known.
+/// A function that is generic over the type of the generator.
 pub trait GeneratorTask {
-    /// What comes of it.
+    /// Type of the result.
     type Output;
 
-    /// Does it.
+    /// Runs the task on `generator`.
     fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output;
 }
 
 impl ModelConfig {
-    /// A generator from outside this library, which its author builds.
+    /// A generator that this library does not define; its author builds it.
     pub fn custom(name: &str, views: usize) -> Self {
         ModelConfig {
             views,
@@ -86,7 +86,7 @@ impl ModelConfig {
         within("generator", self.generator.validate())
     }
 
-    /// Creates the generator for a vocabulary of that many logits and hands it to `task`.
+    /// Creates the generator with `vocabulary` logits and passes it to `task`.
     ///
     /// # Errors
     ///
@@ -101,7 +101,7 @@ impl ModelConfig {
     }
 }
 
-/// A model as files have it, in the present form or the earlier.
+/// A model in a file, in the current or the earlier format.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelFile {

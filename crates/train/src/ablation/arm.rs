@@ -17,7 +17,7 @@ pub enum Arm {
     None,
     /// First negatives as they are, with the losses and options of [`Ours`](Arm::Ours).
     Fixed,
-    /// What the released code computes, its slow schedule included.
+    /// The official code's computation, its slow schedule included.
     Released,
     /// The base configuration: negatives hardened in closed form.
     Ours,

@@ -38,7 +38,7 @@ pub struct Cell {
     pub ranking: RankingConfig,
 }
 
-/// What a cell comes to, with the weights of its last epoch, on the test split.
+/// Results of a cell: its last epoch's weights, evaluated on the test split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CellResult {
     /// What was run.

@@ -3,8 +3,8 @@
 //! [`run_ablation`] trains every generator under every [`Arm`] with every seed on the same phantom
 //! studies, whose truth and near-twins are known, and compares each arm with training without
 //! negatives, seed by seed. A cell (one generator, arm and seed) depends on its configuration alone
-//! and is kept in a file named by a hash of it: a run that was interrupted goes on where it stopped,
-//! and a wider one adds to a narrower.
+//! and is kept in a file named by a hash of it: an interrupted run continues where it stopped, and
+//! a wider one adds to a narrower.
 
 mod arm;
 mod cell;

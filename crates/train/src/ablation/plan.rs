@@ -27,13 +27,13 @@ pub struct AblationConfig {
     pub seeds: Vec<u64>,
     /// The studies, the same for all cells.
     pub studies: PhantomConfig,
-    /// What [`Arm::Ours`] trains with; its generator gives way to those above.
+    /// Configuration of [`Arm::Ours`]; `generators` replaces its generator.
     pub base: ExperimentConfig,
     /// How test studies are ranked.
     pub ranking: RankingConfig,
 }
 
-/// What a run of the ablation has to say as it goes.
+/// Progress of an ablation, reported after every cell.
 #[derive(Debug, Clone, Copy)]
 pub struct AblationProgress<'a> {
     /// Cells that are done, this one included.
@@ -134,12 +134,13 @@ impl AblationConfig {
 
 /// Runs every cell that `out` does not hold yet, and reports on all.
 ///
-/// `out` holds the studies in `studies-…` and one file per cell in `cells`; `progress` hears of every
-/// cell.
+/// `out` holds the studies in `studies-…` and one file per cell in `cells`; `progress` is called
+/// after every cell.
 ///
 /// # Errors
 ///
-/// If a configuration, a file or a training is not in order; cells that are done stay.
+/// If a configuration is invalid, a file cannot be used or a training run fails; finished cells
+/// stay.
 pub fn run_ablation(
     config: &AblationConfig,
     out: &Path,
@@ -176,7 +177,7 @@ pub fn run_ablation(
     Ok(AblationReport::new(config.clone(), results)?)
 }
 
-/// Draws the studies, or finds them drawn.
+/// Generates the phantom studies, or reuses those in `out`.
 fn studies(config: &AblationConfig, out: &Path) -> Result<Dataset, TrainError> {
     let studies = &config.studies;
     let name = format!(

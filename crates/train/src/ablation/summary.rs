@@ -90,7 +90,7 @@ impl Metric {
         Metric::MedianRank,
     ];
 
-    /// Its name in a table; an arrow says which way is better.
+    /// Its name in a table; an arrow marks the better direction.
     pub fn name(self) -> &'static str {
         match self {
             Metric::Bleu4 => "BLEU-4 ↑",
@@ -161,7 +161,7 @@ impl AblationReport {
 }
 
 impl AblationReport {
-    /// A metric of an arm in every seed that has it.
+    /// Values of a metric of an arm, one per seed that has it.
     pub(crate) fn values(&self, generator: GeneratorKind, arm: Arm, metric: Metric) -> Vec<f64> {
         seeds(&self.cells, generator, arm, metric)
             .into_iter()

@@ -1,10 +1,10 @@
 use ithn_metrics::{FindingClass, Uncertain, label};
 
-/// How often an epoch sees each study, so that rare findings are seen as often as common ones.
+/// Repetitions of each study in an epoch, so that rare findings are as frequent as common ones.
 ///
-/// A study comes up `f_max / f` times, rounded, where `f` counts the studies that share its rarest
-/// class (of `rules-14`, "no finding" among them) and `f_max` those of the most common class; at
-/// least once and at most `at_most` times. With `at_most` 1 every study comes up once.
+/// A study is repeated `f_max / f` times, rounded, where `f` counts the studies that share its
+/// rarest class (of `rules-14`, "no finding" among them) and `f_max` those of the most common
+/// class; at least once and at most `at_most` times. With `at_most` 1 every study occurs once.
 pub(crate) fn repeats<'a>(reports: impl Iterator<Item = &'a str>, at_most: usize) -> Vec<usize> {
     if at_most <= 1 {
         return reports.map(|_| 1).collect();

@@ -2,7 +2,7 @@
 //!
 //! IU X-Ray's reports can be had where its images cannot. Drawing the findings that the labeler
 //! `rules-14` reads off each report gives images that show what their reports say, so that the whole
-//! job runs on real text. What such a model scores says nothing about radiographs.
+//! job runs on real text. The scores of such a model have no meaning for radiographs.
 
 use std::fs;
 use std::path::Path;

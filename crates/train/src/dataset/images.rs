@@ -14,17 +14,17 @@ use ithn_checkpoint::config::{Augmentation, ExperimentConfig};
 /// Bytes of decoded images that a loader may keep in memory.
 const IMAGE_BUDGET: usize = 1 << 30;
 
-/// The loaders of a run: images as training sees them, and as evaluation does.
+/// The image loaders of a run: one with training transforms, one with evaluation transforms.
 #[derive(Debug, Clone)]
 pub struct RunImages {
     /// For training.
     pub training: Arc<ImageLoader>,
-    /// For evaluation, and for the floor that compares images.
+    /// For evaluation, and for the nearest-image baseline.
     pub evaluation: Arc<ImageLoader>,
 }
 
 impl RunImages {
-    /// Loaders that take from `cache` what it has and decode the rest.
+    /// Loaders that use `cache` where possible and decode all other images.
     pub fn new(config: &ExperimentConfig, cache: Option<Arc<ImageCache>>) -> Self {
         let loader = |transform| {
             let (views, seed) = (config.model.views, config.training.seed);
@@ -43,7 +43,7 @@ impl RunImages {
     }
 }
 
-/// What training sees of an image, and what evaluation.
+/// Image transforms of training and of evaluation.
 fn transforms(config: &ExperimentConfig) -> (ImageTransform, ImageTransform) {
     let size = config.images.size;
     let evaluation = ImageTransform::Resize { size };
@@ -111,8 +111,8 @@ impl Dataset {
         Ok(Arc::new(cache))
     }
 
-    /// Every image that a run will load, once, with the transforms that it will see: training images
-    /// are also looked at as evaluation sees them, by the floor that compares images.
+    /// Every image that a run will load, once, with its transforms. The nearest-image baseline also
+    /// needs the training images with the evaluation transform.
     fn cache_requests(&self, config: &ExperimentConfig) -> Vec<CacheRequest> {
         let (training, evaluation) = transforms(config);
         let views = config.model.views;

@@ -28,7 +28,7 @@ pub use near_twins::near_twins;
 use crate::error::TrainError;
 use balance::repeats;
 
-/// Where studies come from.
+/// Source of the studies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataSource {
     /// Phantom studies, written to this folder unless they are there already.
@@ -62,13 +62,13 @@ impl DataSource {
 /// Studies of all splits, as read.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// Where they come from, for messages.
+    /// Path of the source, for messages.
     pub path: PathBuf,
     /// The studies.
     pub studies: Vec<Study>,
     /// How findings are read off reports of this dataset.
     pub findings: FindingsReader,
-    /// What was left out, for the user to see.
+    /// Messages to the user about what was left out.
     pub notes: Vec<String>,
 }
 
@@ -201,11 +201,11 @@ impl Dataset {
 pub struct PreparedData {
     /// Cleaning rules and vocabulary.
     pub tokenizer: Tokenizer,
-    /// Training studies, then the negatives that the dataset brought along.
+    /// Training studies, then the negatives that the dataset contains.
     pub training: Arc<Vec<TokenizedStudy>>,
     /// Training studies and their first negatives, as indices into [`training`](Self::training).
     pub members: Vec<BatchMember>,
-    /// What an epoch sees, before it is shuffled: indices into [`members`](Self::members).
+    /// The batch members of an epoch before shuffling: indices into [`members`](Self::members).
     pub turns: Vec<usize>,
     /// Validation studies.
     pub validation: EvaluationSplit,
@@ -215,7 +215,7 @@ pub struct PreparedData {
     pub findings: FindingsReader,
 }
 
-/// Studies to write reports for, and what their reports say.
+/// Studies to generate reports for, and their reference reports.
 #[derive(Debug, Clone)]
 pub struct EvaluationSplit {
     /// `val` or `test`.

@@ -1,4 +1,4 @@
-//! Reports of a split and their scores, floors that need no generator, retrieval.
+//! Reports of a split and their scores, baselines without a generator, retrieval.
 
 mod floors;
 mod ranking;
@@ -22,7 +22,7 @@ pub use similarity::{SimilaritySample, sample_similarities};
 use crate::dataset::EvaluationSplit;
 use crate::error::TrainError;
 
-/// A written report beside its reference, with its own scores.
+/// A generated report with its reference and its own scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// Study.
@@ -35,7 +35,7 @@ pub struct Prediction {
     pub scores: OverlapScores,
 }
 
-/// Scores of a split; text is compared under R2Gen's protocol unless a name says otherwise.
+/// Scores of a split; text is compared under R2Gen's protocol unless a field name states another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SplitScores {
     /// Studies.
@@ -117,17 +117,18 @@ pub struct Writing<'a> {
     pub search: &'a SearchConfig,
     /// Words of the ids.
     pub tokenizer: &'a Tokenizer,
-    /// Where images come from.
+    /// Loader of the images.
     pub images: Arc<ImageLoader>,
     /// Studies per batch.
     pub batch_size: usize,
     /// Threads that decode images.
     pub threads: usize,
-    /// Where the generator lives.
+    /// The generator's device.
     pub device: &'a Device,
 }
 
-/// Writes the best report of every study of a split, in order; `progress` hears how many are done.
+/// Generates the best report of every study of a split, in order. `progress` gets the number of
+/// finished studies.
 ///
 /// # Errors
 ///
@@ -145,7 +146,8 @@ pub fn write_reports<D: StepDecoder>(
     Ok(reports.unwrap_or_default())
 }
 
-/// Like [`write_reports`], as long as `progress` says to go on; none if it said not to.
+/// Like [`write_reports`], but `progress` can stop it by returning false; the result then is
+/// `None`.
 pub(crate) fn write_reports_while<D: StepDecoder>(
     generator: &D,
     split: &EvaluationSplit,

@@ -1,10 +1,9 @@
-//! Does the model tell a study's own report from others, and from its near-twin?
+//! Ranks a study's own report against other reports, and against its near-twin.
 //!
 //! The score of a report `r` for an image `i` is `s(i, r) = z_i · u(i, r)`: every candidate is
-//! decoded in sight of image `i`, so that a report is never recognised by the image it was embedded
-//! with. A model whose text path is [`ReportAlone`](TextPath::ReportAlone) has `u(r)` instead.
-//! Near-twins are also told apart by the likelihood that the generator gives them, which needs no
-//! plug-in.
+//! decoded with cross-attention to image `i`, so the image of a candidate's own study cannot reveal
+//! the true report. A model whose text path is [`ReportAlone`](TextPath::ReportAlone) has `u(r)`
+//! instead. Near-twins are also ranked by the generator's likelihood, which needs no plug-in.
 
 use burn::tensor::{Device, Tensor};
 use ithn_data::{ImageLoader, TokenizedStudy, pad_tokens, shuffled_order};
@@ -21,7 +20,7 @@ use ithn_plugin::{Ithn, TextPath};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RankingConfig {
-    /// Random candidates beside the true report; fewer if the split has fewer.
+    /// Random candidates in addition to the true report; fewer if the split has fewer.
     pub candidates: usize,
     /// Studies at most that are ranked among candidates, the first of the split: each costs a
     /// decoding pass per candidate. Near-twins cost two, and are compared in all studies.
@@ -44,7 +43,7 @@ impl Default for RankingConfig {
     }
 }
 
-/// What ranking a split comes to.
+/// Ranking scores of a split.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct RankingScores {
     /// The true report among random ones, by alignment; absent if the projections were not trained
@@ -59,13 +58,14 @@ pub struct RankingScores {
 pub struct RetrievalScores {
     /// Studies ranked.
     pub studies: usize,
-    /// Candidates beside the true report.
+    /// Candidates in addition to the true report.
     pub candidates: usize,
-    /// Share of studies whose report comes first, in `[0, 1]`; of equal scores, any may.
+    /// Share of studies whose true report ranks first, in `[0, 1]`; ties count at their expected
+    /// value.
     pub recall_at_1: f64,
-    /// Among the first 5.
+    /// Share of studies whose true report is among the first 5.
     pub recall_at_5: f64,
-    /// Among the first 10.
+    /// Share of studies whose true report is among the first 10.
     pub recall_at_10: f64,
     /// Median rank of the true report, 1 the best; of equal scores the mean.
     pub median_rank: f64,
@@ -83,10 +83,11 @@ pub struct NearTwinScores {
     pub likelihood: f64,
 }
 
-/// Scores every image's own report and others; [`RankingScores::of`] says what that comes to.
+/// Scores every image's own report and others; [`RankingScores::of`] summarises the result.
 ///
-/// `model` is in inference mode (`valid`); `twins` come from [`near_twins`](crate::near_twins); `trained` says whether
-/// the projections were trained, and ranking by alignment means anything.
+/// `model` is in inference mode (`valid`); `twins` is the result of
+/// [`near_twins`](crate::near_twins). `trained` states whether the projection heads were trained;
+/// without training, ranking by alignment is meaningless.
 ///
 /// # Errors
 ///
@@ -280,7 +281,7 @@ fn draw_candidates(studies: &[TokenizedStudy], own: usize, config: &RankingConfi
 }
 
 impl RankingScores {
-    /// What the scores of studies come to.
+    /// Summarises the scores of studies.
     ///
     /// # Errors
     ///

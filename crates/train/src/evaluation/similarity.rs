@@ -24,7 +24,7 @@ pub struct SimilaritySample {
 }
 
 /// Similarities of training studies spread evenly over the split, each taken alone (so that the
-/// released projection, which mixes a batch, mixes nothing) and without dropout; none if training
+/// official projection, which mixes a batch, mixes nothing) and without dropout; none if training
 /// uses no negatives.
 ///
 /// # Errors

@@ -35,10 +35,10 @@ pub use page::{RunData, page_of_run, write_run_page};
 /// Predictions printed at the end.
 const EXAMPLES: usize = 5;
 
-/// What a run needs beside its configuration.
+/// Inputs of a run in addition to its configuration.
 #[derive(Debug, Clone)]
 pub struct ExperimentOptions {
-    /// Where studies come from.
+    /// Source of the studies.
     pub source: DataSource,
     /// Folder of the run.
     pub out: PathBuf,
@@ -52,7 +52,7 @@ pub struct ExperimentOptions {
     pub limit: Option<usize>,
     /// Continue the run in `out`.
     pub resume: bool,
-    /// What stops the run after its present step.
+    /// Stops the run after its current step when raised.
     pub interrupt: Interrupt,
     /// Folder of decoded images, completed if it lacks some and shared by runs.
     pub cache: Option<PathBuf>,
@@ -78,7 +78,7 @@ impl ExperimentOptions {
     }
 }
 
-/// What a run comes to; `metrics.json`.
+/// Results of a run; `metrics.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExperimentResults {
     /// Epoch of the weights that were evaluated.
@@ -87,7 +87,7 @@ pub struct ExperimentResults {
     pub validation: SplitScores,
     /// Scores on the test split.
     pub test: SplitScores,
-    /// How well the model tells the reports of the test split apart; absent in earlier runs.
+    /// Ranking scores of the model on the test split; absent in earlier runs.
     #[serde(default)]
     pub ranking: Option<RankingScores>,
     /// Test scores without a generator.
@@ -374,7 +374,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What evaluation leaves behind.
+/// Results of evaluation.
 struct Evaluated {
     results: ExperimentResults,
     /// On the test split.

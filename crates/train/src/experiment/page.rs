@@ -156,8 +156,8 @@ impl GeneratorTask for PageOfRun<'_> {
     }
 }
 
-/// Similarities under the best weights: computed and kept in `similarities.json` where the data has
-/// its negatives, else as they were kept.
+/// Similarities under the best weights. They are computed and saved to `similarities.json` if the
+/// data has negatives; otherwise they are read from that file.
 fn similarities<G: TrainableGenerator>(
     folder: &RunFolder,
     run: &RunData<'_, G>,

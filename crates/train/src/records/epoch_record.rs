@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::evaluation::SplitScores;
 use ithn_checkpoint::EpochSums;
 
-/// What an epoch came to; a line of `epochs.jsonl`.
+/// Results of an epoch; a line of `epochs.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Epoch, counted from 1.
@@ -47,18 +47,18 @@ pub struct MeanLosses {
     pub separation: f32,
 }
 
-/// Hardness actually reached: temperatures after, similarities averaged over, an epoch.
+/// Measured hardness: the temperatures after an epoch, and mean similarities over it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MeanAlignment {
     /// τ1, log inverse temperature of pairs.
     pub tau_1: f32,
     /// τ3, log inverse temperature of hardened negatives.
     pub tau_3: f32,
-    /// Image with its own report.
+    /// Similarity of an image and its own report.
     pub positive_similarity: f32,
-    /// Image with its first negative.
+    /// Similarity of an image and its first negative.
     pub negative_similarity: f32,
-    /// Image with its hardened negative.
+    /// Similarity of an image and its hardened negative.
     pub hardened_similarity: f32,
 }
 

@@ -14,7 +14,7 @@ use ithn_checkpoint::CheckpointHeader;
 use ithn_checkpoint::config::ExperimentConfig;
 use ithn_data::write_atomically;
 
-/// What a run leaves behind.
+/// The folder of a run.
 ///
 /// | file | content |
 /// |---|---|
@@ -23,11 +23,11 @@ use ithn_data::write_atomically;
 /// | `steps.jsonl` | one line of losses and gradient norm per so many steps |
 /// | `last.ithn`, `best.ithn`, `epoch-….ithn` | checkpoints: newest, best, of the last epochs |
 /// | `non-finite.json` | studies and losses of the last batch whose loss or gradient was no number |
-/// | `metrics.json` | validation and test scores, floors |
+/// | `metrics.json` | validation and test scores, baselines |
 /// | `predictions.csv` | id, reference, prediction and scores of every test study |
 /// | `retrieval.csv` | the scores that each test image gives its own report, random ones and its near-twin |
 /// | `similarities.json` | similarities of training studies under the best weights |
-/// | `report.html` | all of it to look at, in one page |
+/// | `report.html` | the run page, which shows all of it |
 /// | `run.lock` | locked by the process that trains |
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -82,8 +82,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// A folder to look at or to write single files to, whether or not a run is there and still
-    /// training.
+    /// A folder for reading, or for writing single files. It takes no lock and needs no run.
     pub fn view(root: &Path) -> Self {
         RunFolder {
             root: root.to_owned(),
@@ -232,7 +231,7 @@ impl RunFolder {
         write_atomically(&path, text.as_bytes()).map_err(output_error(&path))
     }
 
-    /// Writes predictions beside references, scores of each study included.
+    /// Writes predictions, references and the scores of each study.
     ///
     /// # Errors
     ///
@@ -286,7 +285,7 @@ fn prediction_table(rows: &[Prediction]) -> Result<Vec<u8>, Box<dyn Error + Send
     Ok(table.into_inner()?)
 }
 
-/// Locks the folder for this process; none where the file system knows no locks.
+/// Locks the folder for this process; none if the file system does not support locks.
 fn lock(root: &Path) -> Result<Option<Arc<File>>, TrainError> {
     let path = root.join("run.lock");
     let file = OpenOptions::new()

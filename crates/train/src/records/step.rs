@@ -7,7 +7,7 @@ pub struct StepRecord {
     pub epoch: usize,
     /// Optimiser steps so far, this one included.
     pub step: usize,
-    /// Batches behind it.
+    /// Batches whose gradients the step averages.
     pub batches: usize,
     /// λ; `1 − λ` is the hardness.
     pub lambda: f64,

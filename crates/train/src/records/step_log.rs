@@ -79,7 +79,7 @@ impl StepLog {
             .map_err(output_error(&self.path))
     }
 
-    /// Brings all lines to disk.
+    /// Flushes all lines to disk.
     pub(crate) fn sync(&mut self) -> Result<(), TrainError> {
         let Some(file) = &mut self.file else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Where a backbone's first weights come from.
+//! Loads a backbone's initial weights.
 
 use std::path::Path;
 

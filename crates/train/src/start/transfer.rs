@@ -58,8 +58,8 @@ impl EarlierWeights {
         })
     }
 
-    /// Puts the weights into a model with the vocabulary of `tokenizer`. Rows and columns that
-    /// belong to words are carried over word by word; words that are new keep what `model` has.
+    /// Loads the weights into a model with the vocabulary of `tokenizer`. Rows and columns that
+    /// belong to words are copied word by word; new words keep the weights of `model`.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl Carrier<'_> {
         }
     }
 
-    /// Values of the new weight: old ones where the word is known, else the present ones.
+    /// Values of the new weight: old ones for known words, otherwise those of the model.
     fn carried(&self, old: &TensorData, present: &TensorData, side: usize) -> TensorData {
         let (from, mut to): (Vec<f32>, Vec<f32>) =
             (old.iter::<f32>().collect(), present.iter::<f32>().collect());

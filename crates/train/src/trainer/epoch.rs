@@ -103,7 +103,8 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             return self.leave_out(found, &learnt.values, &members, point, log, observer);
         }
 
-        // Whoever else held the weights would make the step copy them before it changes them.
+        // A second owner of the weights would force the step to copy them instead of updating in
+        // place.
         drop(before);
         let model = self.model.take().expect(BETWEEN_STEPS);
         let optimizer = &self.config.training.optimizer;

@@ -29,14 +29,14 @@ use ithn_checkpoint::{BestEpoch, Checkpoint, Exact, TrainingProgress};
 use ithn_plugin::Ithn;
 use saving::fingerprint;
 
-/// Why the model is there: only a step takes it, and puts it back or ends the run.
+/// Invariant: `model` is `None` only while a step runs.
 const BETWEEN_STEPS: &str = "a step puts the model back";
 
-/// A run: everything that moves from epoch to epoch.
+/// A training run and its state.
 ///
-/// Its state between two steps is the model, the optimiser and [`TrainingProgress`]; nothing else
-/// remembers anything, so a run resumed from any checkpoint takes the same steps as one that was
-/// never interrupted, on the processor bit for bit.
+/// Its state between two steps is the model, the optimiser and [`TrainingProgress`]; there is no
+/// other state. A run resumed from any checkpoint therefore takes the same steps as one that was
+/// never interrupted, bit for bit on the CPU.
 pub struct Trainer<'a, G> {
     config: &'a ExperimentConfig,
     data: &'a PreparedData,

@@ -1,4 +1,4 @@
-//! What of a run is brought to disk, and when.
+//! Saves checkpoints and logs of a run, and decides when.
 
 use std::time::Instant;
 

@@ -16,7 +16,7 @@ pub(crate) struct StepValues {
     pub(crate) gradient_norm: f32,
 }
 
-/// A number that is none, and where.
+/// A NaN or infinite value, and its location.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct NonFiniteValue {
     pub(crate) term: &'static str,
@@ -25,7 +25,8 @@ pub(crate) struct NonFiniteValue {
     pub(crate) batch: Option<usize>,
 }
 
-/// The numbers of one batch, still on the device: `[2]` without negatives, else `[7]`.
+/// Losses and similarities of one batch, still on the device: `[2]` without negatives, otherwise
+/// `[7]`.
 pub(crate) fn batch_values(terms: &LossTerms) -> Tensor<1> {
     let mut parts: Vec<Tensor<1>> = vec![terms.total.clone(), terms.language.clone()];
     if let Some(alignment) = &terms.alignment {
@@ -45,8 +46,8 @@ pub(crate) fn batch_values(terms: &LossTerms) -> Tensor<1> {
 }
 
 impl StepValues {
-    /// Brings the numbers of a step to the host, in one transfer: the only place where training
-    /// waits for its device, and where a failed device says so.
+    /// Copies the values of a step to the host in one transfer. Training waits for its device here
+    /// only, so device failures surface here.
     pub(crate) fn read(
         batches: Vec<Tensor<1>>,
         gradient_norm: Tensor<1>,
@@ -73,7 +74,8 @@ impl StepValues {
         })
     }
 
-    /// The first loss that is no finite number, its own terms before their sum; else the gradient.
+    /// The first loss that is not finite, single terms before their sum; otherwise the gradient if
+    /// that is not finite.
     pub(crate) fn non_finite(&self) -> Option<NonFiniteValue> {
         let terms = [
             (1, "language loss"),
@@ -100,12 +102,12 @@ impl StepValues {
     }
 }
 
-/// Runs a step; a panic by which a backend says that memory has run out becomes an error. Others
-/// are bugs and go on.
+/// Runs a step and turns an out-of-memory panic of the backend into an error. Other panics are bugs
+/// and are resumed.
 pub(crate) fn catch_out_of_memory<T>(
     step: impl FnOnce() -> Result<T, TrainError>,
 ) -> Result<T, TrainError> {
-    // Whatever the step left half done is dropped: the error ends the run.
+    // The step's partial state is dropped: the error ends the run.
     match catch_unwind(AssertUnwindSafe(step)) {
         Ok(result) => result,
         Err(panic) => match panic_message(&*panic) {
@@ -131,7 +133,7 @@ fn device_failure(message: &str) -> TrainError {
     }
 }
 
-/// Backends have no type for it: they say it in words.
+/// Backends have no error type for out-of-memory, so the message is searched.
 fn speaks_of_memory(message: &str) -> bool {
     let message = message.to_lowercase();
     let signs = [

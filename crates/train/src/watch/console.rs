@@ -11,7 +11,7 @@ use crate::records::{EpochRecord, StepRecord};
 /// Time between two lines about the same epoch where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
-/// How much a [`Console`] says.
+/// How much a [`Console`] prints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Warnings and the final table.
@@ -55,7 +55,7 @@ impl Default for Console {
 }
 
 impl Console {
-    /// A console that says so much.
+    /// A console with this verbosity.
     pub fn new(verbosity: Verbosity) -> Self {
         let progress = match verbosity {
             Verbosity::Quiet => Progress::Nothing,

@@ -1,11 +1,11 @@
 use crate::evaluation::{Prediction, SplitScores};
 use crate::records::{EpochRecord, StepRecord};
 
-/// Hears what a run is doing.
+/// Callbacks for the events of a run.
 pub trait Observer {
-    /// The run goes on after an interruption: the epochs that were over before it.
+    /// An interrupted run resumes; `history` holds the epochs completed before.
     fn resumes(&mut self, _history: &[EpochRecord]) {}
-    /// An epoch begins, or goes on after an interruption.
+    /// An epoch begins, or continues after an interruption.
     fn epoch_begins(&mut self, plan: &EpochPlan);
     /// A step is done.
     fn step_ends(&mut self, step: &StepRecord);
@@ -13,15 +13,15 @@ pub trait Observer {
     fn writing(&mut self, split: &str, done: usize, total: usize);
     /// An epoch is over.
     fn epoch_ends(&mut self, record: &EpochRecord);
-    /// Something worth a line.
+    /// A message for the user.
     fn note(&mut self, text: &str);
-    /// Something that may spoil the run.
+    /// A warning about a possible problem.
     fn warning(&mut self, text: &str) {
         self.note(&format!("warning: {text}"));
     }
     /// Training is over: named rows of the final table.
     fn results(&mut self, rows: &[(&str, &SplitScores)]);
-    /// Some predictions to look at.
+    /// Some example predictions.
     fn examples(&mut self, predictions: &[Prediction]);
 }
 

@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 use super::observer::EpochPlan;
 use crate::records::StepRecord;
 
-/// How fast this process learns, for an [`Observer`](crate::Observer) that tells when it will be done.
+/// Training speed of this process, for an [`Observer`](crate::Observer) that shows the remaining
+/// time.
 #[derive(Debug, Clone)]
 pub struct Pace {
     plan: EpochPlan,
@@ -35,7 +36,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// An epoch begins, or goes on.
+    /// An epoch begins or continues.
     pub fn epoch_begins(&mut self, plan: &EpochPlan) {
         self.plan = *plan;
         self.epoch_began = Instant::now();

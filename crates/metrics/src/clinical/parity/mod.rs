@@ -27,7 +27,7 @@ pub struct Check {
     pub passed: bool,
 }
 
-/// The folders that [`parity`] knows, in its order.
+/// The folders that [`parity`] checks, in its order.
 pub const FAMILIES: [&str; 5] = ["policies", "radgraph", "radcliq", "temporal", "formats"];
 
 /// Splits a text into word pieces.
@@ -69,7 +69,7 @@ struct Golden {
     value: Value,
 }
 
-/// Numbers that must be there: a place in the file that leads nowhere is an error, never a pass.
+/// Numbers that must be there: a missing key in the file is an error, never a pass.
 impl Golden {
     fn read(folder: &Path, name: &str) -> Result<Self, EvaluationError> {
         let path = folder.join(name);

@@ -5,7 +5,7 @@ use crate::error::MetricsError;
 use crate::evaluation::Statuses;
 use crate::labeler::{FindingClass, Status};
 
-/// Agreement on one class, by what a report may say about it.
+/// Agreement on one class, by label.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CheXbertAgreement {
     /// F1 of being mentioned at all.

@@ -33,7 +33,7 @@ pub struct Averages {
     pub exact: f64,
 }
 
-/// What a study contributes.
+/// Scores of one study.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct F1CheXbertStudy {
     /// Share of the 14 labels that are right. RadEval prints it per study where the corpus has F1.

@@ -116,7 +116,7 @@ fn reference(study: &ScoredStudy) -> &str {
     study.references.first().map_or("", String::as_str)
 }
 
-/// A study of ReXrank; a missing section is `null`.
+/// A study as a JSON object in ReXrank's format; a missing section is `null`.
 fn rexrank(study: &ScoredStudy) -> Value {
     let reference = reference(study);
     let sections = reference

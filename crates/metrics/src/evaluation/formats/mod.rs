@@ -21,7 +21,7 @@ pub(crate) use json::read_json;
 use super::error::EvaluationError;
 use super::records::{Record, Records};
 
-/// What [`read_studies`](super::read_studies) knows.
+/// Formats that [`read_studies`](super::read_studies) recognises.
 pub(crate) const KNOWN: &str = "CSV with named columns or a single one, a JSON list or object of reports, R2Gen's \
      annotation.json, ReXrank's prediction.json, RadEval's JSON, JSON lines, one report per line, ViLMedic's pairs, \
      CSV of CXR-Report-Metric, CXRMate-2 or MLRG";
@@ -65,7 +65,7 @@ pub enum Section {
     Both,
 }
 
-/// What reading found besides studies.
+/// What reading found in addition to studies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ReadNotes {
     /// Form of the predictions.
@@ -80,7 +80,7 @@ pub struct ReadNotes {
     pub without_section: usize,
 }
 
-/// What the bytes of a file tell besides its rows.
+/// Properties of a file other than its rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Layout {
     pub format: Format,
@@ -128,7 +128,7 @@ pub(super) fn unknown(path: &Path, what: &str) -> EvaluationError {
     }
 }
 
-/// Brings predictions and references together where a form has a rule of its own.
+/// Pairs predictions with references for formats that have their own pairing rule.
 pub(super) fn settle(
     predictions: &mut Records,
     references: &mut Records,

@@ -180,7 +180,8 @@ fn doubted_after(tokens: &[Token], end: usize) -> bool {
             .any(|at| doubted(at) || in_differential(at))
 }
 
-/// "atelectasis or infiltrate": each of the two is in doubt.
+/// Whether the finding is one of two alternatives, as in "atelectasis or infiltrate": both are
+/// uncertain.
 fn is_alternative(tokens: &[Token], start: usize, end: usize) -> bool {
     let before = (start.saturating_sub(ALTERNATIVE_REACH)..start).rev();
     before

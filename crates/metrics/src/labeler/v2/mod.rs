@@ -33,7 +33,7 @@ use text::Text;
 
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| Lexicon::new(v1::RULES.iter().chain(RULES)));
 
-/// What a sentence says about one of its findings.
+/// Assertion of a sentence about one of its findings.
 pub(super) struct Reading {
     pub found: Match,
     pub status: Status,
