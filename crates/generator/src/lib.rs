@@ -118,6 +118,8 @@ pub trait StepDecoder: Sync {
 }
 
 /// A generator that can be trained and searched: every Burn module that implements both traits.
+///
+/// Parameters below a field named `backbone` are trained at the backbone's learning rate.
 pub trait TrainableGenerator: Module + ModuleDisplay + ReportGenerator + StepDecoder {}
 
 impl<G: Module + ModuleDisplay + ReportGenerator + StepDecoder> TrainableGenerator for G {}

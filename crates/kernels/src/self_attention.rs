@@ -288,16 +288,13 @@ mod fused {
 #[cfg(all(test, feature = "flex"))]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution, Tolerance};
+    use crate::agreement::normal;
+    use burn::tensor::{Device, Tolerance};
 
     fn check(positions: usize, heads: usize, d_head: usize, lengths: &[usize], spread: f64) {
         let device = Device::flex();
         let width = heads * d_head;
-        let projected = Tensor::<3>::random(
-            [lengths.len(), positions, 3 * width],
-            Distribution::Normal(0.0, spread),
-            &device,
-        );
+        let projected = normal([lengths.len(), positions, 3 * width], 1, &device) * spread;
         let fused = self_attention(projected.clone(), heads, lengths);
         let composed = composed(projected, heads, lengths);
         for (index, &length) in lengths.iter().enumerate() {
@@ -321,8 +318,8 @@ mod tests {
     fn padding_changes_nothing() {
         let device = Device::flex();
         let shape = [1, 6, 3 * 8];
-        let short = Tensor::<3>::random(shape, Distribution::Default, &device);
-        let junk = Tensor::<3>::random([1, 3, 3 * 8], Distribution::Normal(0.0, 50.0), &device);
+        let short = normal::<3>(shape, 1, &device);
+        let junk = normal::<3>([1, 3, 3 * 8], 2, &device) * 50.0;
         let long = Tensor::cat(vec![short.clone(), junk], 1);
         let padded = self_attention(long, 2, &[6]).slice([0..1, 0..6, 0..8]);
         self_attention(short, 2, &[6])

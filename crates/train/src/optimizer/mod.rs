@@ -30,11 +30,12 @@ pub fn init_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
         .init()
 }
 
-/// Learning rates at a point of training by parameter path: whatever lies under a field named
-/// `backbone` is the backbone.
+/// Learning rates at a point of training by parameter path, for an
+/// [`Ithn`](ithn_plugin::Ithn): parameters below the generator's field `backbone` get the
+/// backbone's rate, all others the other one.
 pub fn learning_rate_policy(config: &OptimizerConfig, point: TrainingPoint) -> ModuleLearningRate {
     let [backbone, rest] = config.learning_rates(point);
     ModuleLrScheduler::new(rest)
-        .with_group(ParamGroup::from_predicate("backbone."), backbone)
+        .with_group(ParamGroup::from_predicate("generator.backbone."), backbone)
         .step()
 }
