@@ -75,7 +75,7 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
     ///
     /// # Errors
     ///
-    /// If an image cannot be read or the generator returns what is no probability.
+    /// If an image cannot be read or the generator returns values that are no log-probabilities.
     pub fn sheet(
         &self,
         id: &str,

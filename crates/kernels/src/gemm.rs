@@ -184,7 +184,7 @@ unsafe fn multiply_raw(
     let shares = shares([m, n], rayon::current_num_threads());
     shares
         .into_par_iter()
-        // SAFETY: shares do not overlap, and lie in what the caller answers for.
+        // SAFETY: shares do not overlap, and lie within the output that the caller guarantees.
         .for_each(|share| unsafe { multiply_share(a, b, out, share, target) });
 }
 

@@ -54,7 +54,7 @@ impl TopKAttention {
         (self.dropout > 0.0 && queries.is_autodiff()).then_some(self.dropout)
     }
 
-    /// The same from public operations.
+    /// [`forward`](Self::forward) composed of Burn's public operations.
     fn composed(&self, queries: Tensor<2>, keys: Tensor<2>, values: Tensor<2>) -> Tensor<2> {
         let dims = queries.dims();
         let dropout = self.active_dropout(&queries);

@@ -18,7 +18,8 @@ pub enum Repetition {
         /// Tokens of an n-gram; in 1..=65536.
         n: usize,
     },
-    /// Their last token pays `cost` nats for each earlier occurrence.
+    /// Subtracts `cost` nats from the score of an n-gram's last token for each earlier occurrence
+    /// of the n-gram.
     PenaliseNgrams {
         /// Tokens of an n-gram; in 1..=65536.
         n: usize,

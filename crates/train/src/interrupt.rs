@@ -15,7 +15,7 @@ pub const INTERRUPTED_STATUS: u8 = 130;
 
 impl Interrupt {
     /// One that Ctrl-C, SIGTERM and (where there is such a thing) SIGHUP raise. A second one ends the
-    /// process at once; what was saved before then is whole.
+    /// process at once; checkpoints saved before then are intact.
     ///
     /// # Errors
     ///

@@ -8,11 +8,11 @@ pub struct Guards {
     /// Largest Euclidean norm of all gradients together; larger ones are scaled down to it (Pascanu
     /// et al., 2013). None: as they are, which is how the method was published.
     pub largest_gradient_norm: Option<f64>,
-    /// What follows a loss or gradient that is no finite number.
+    /// Reaction to a NaN or infinite loss or gradient.
     pub non_finite: NonFinite,
 }
 
-/// What follows a loss or gradient that is no finite number.
+/// Reaction to a NaN or infinite loss or gradient.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum NonFinite {

@@ -47,7 +47,7 @@ impl ExperimentConfig {
         })
     }
 
-    /// Checks what a model is built of.
+    /// Checks the sizes of a model.
     pub(crate) fn validate_sizes(&self) -> Result<(), ConfigError> {
         within("model", self.model.validate())?;
         let width = self.ithn.projection_width;

@@ -69,7 +69,7 @@ fn previous<'a>(tokens: &[Token<'a>], at: usize) -> &'a str {
     at.checked_sub(1).map_or("", |before| word(tokens, before))
 }
 
-/// Whether this word denies what follows.
+/// Whether this word negates the words after it.
 fn denies(tokens: &[Token], at: usize) -> bool {
     let (this, next) = (word(tokens, at), word(tokens, at + 1));
     match this {
@@ -111,7 +111,7 @@ fn starts_statement(tokens: &[Token], at: usize) -> bool {
         || (NEW_STATEMENT.has(token.text) && !links(tokens, at))
 }
 
-/// Looks for a denial after the finding: "is not seen", "has resolved".
+/// Finds a negation after the finding: "is not seen", "has resolved".
 fn denied_after(tokens: &[Token], end: usize) -> bool {
     for at in end..tokens.len().min(end + DENIAL_REACH) {
         if tokens[at].breaks() {

@@ -30,13 +30,13 @@ pub(super) const CHANGE_ADVERBS: Words = Words::new(
      definite",
 );
 
-/// After a finding and "not", these deny it: "effusion is not identified".
+/// After a finding and "not", these negate it: "effusion is not identified".
 pub(super) const SEEN: Words = Words::new(
     "seen identified present visualized demonstrated evident appreciated apparent observed noted \
      detected suspected visible found enlarged",
 );
 
-/// Before a finding, these put it in doubt.
+/// Before a finding, these make it uncertain.
 pub(super) const DOUBTS: Words = Words::new(
     "possible possibly probable probably likely unlikely may might could question questionable \
      questioned suspicious suspicion suspect suspected suggest suggests suggesting suggestive \
@@ -45,7 +45,7 @@ pub(super) const DOUBTS: Words = Words::new(
      indeterminate cannot whether rather possibility correlate",
 );
 
-/// After a finding and "is", these put it in doubt if nothing follows.
+/// After a finding and "is", these make it uncertain if nothing follows.
 pub(super) const DOUBTED: Words = Words::new(
     "possible probable likely unlikely suspected questionable questioned considered suggested \
      equivocal",

@@ -102,7 +102,7 @@ pub(super) const PROSPECTIVE: Words = Words::new(
      evaluate verify follow anticipated can need needs scheduled",
 );
 
-/// Before a finding, these put it in doubt.
+/// Before a finding, these make it uncertain.
 pub(super) const DOUBTS: Words = Words::new(
     "possible possibly probable probably likely unlikely may might could question questionable \
      questionably questioned suspicious suspicion suspect suspected suggest suggests suggesting \
@@ -117,7 +117,7 @@ pub(super) const DOUBTS: Words = Words::new(
 pub(super) const CONDITIONS: Words =
     Words::new("if whether unless doubt doubtful unsure unclear uncertain wonder suspect question");
 
-/// After a finding and a verb, these put it in doubt.
+/// After a finding and a verb, these make it uncertain.
 pub(super) const DOUBTED: Words = Words::new(
     "possible probable likely unlikely suspected questionable questioned considered suggested \
      equivocal doubtful doubted improbable favored favoured uncertain queried dubious",

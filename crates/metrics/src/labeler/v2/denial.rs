@@ -52,7 +52,7 @@ pub(super) fn before(text: &Text) -> Vec<Before> {
         .collect()
 }
 
-/// Whether this word denies what follows.
+/// Whether this word negates the words after it.
 fn denies(text: &Text, at: usize) -> bool {
     let (this, next) = (text.word(at), text.word(at + 1));
     match this {
@@ -103,7 +103,7 @@ fn begins_before_finding(text: &Text, at: usize) -> bool {
     !is_predicate(text, at) && !is_degree && words.any(|at| text.is_finding(at))
 }
 
-/// Whether this word belongs to what stands before it: "has resolved", "effusion now resolved".
+/// Whether this word belongs to the words before it: "has resolved", "effusion now resolved".
 fn is_predicate(text: &Text, at: usize) -> bool {
     let mut behind = (at.saturating_sub(3)..at).rev();
     text.has_finding_before(at)
@@ -207,7 +207,7 @@ pub(super) fn inside(text: &Text, start: usize, end: usize) -> bool {
     })
 }
 
-/// Looks for a denial after the finding: "is not seen", "has resolved", "is gone", ": none".
+/// Finds a negation after the finding: "is not seen", "has resolved", "is gone", ": none".
 pub(super) fn after(text: &Text, start: usize, end: usize, class: FindingClass) -> After {
     match cue_after(text, start, end, class) {
         Some((at, after)) if text.reaches_back(end, at) => after,
