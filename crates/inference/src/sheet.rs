@@ -61,7 +61,7 @@ pub struct AttentionMaps {
 pub struct SheetMaker<'a, G> {
     /// The generator, on `device`.
     pub generator: &'a G,
-    /// Words of the ids.
+    /// Tokenizer, for the words of token ids.
     pub tokenizer: &'a Tokenizer,
     /// Search options.
     pub search: &'a SearchConfig,

@@ -25,7 +25,7 @@ pub(crate) enum Target {
     Add,
 }
 
-/// Products smaller than this do not pay for waking another thread.
+/// Smallest product for which another thread pays off.
 const SMALLEST_SHARED: usize = 128 * 128 * 128;
 
 /// Rows and columns that a thread's share is a multiple of: those of the register tile, or of a cache

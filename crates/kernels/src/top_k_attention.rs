@@ -8,7 +8,7 @@ pub struct TopKAttention {
     pub heads: usize,
     /// Keys that each head of each query keeps.
     pub top_k: usize,
-    /// Probability with which a weight is dropped in training, in `[0, 1)`; the others grow by
+    /// Dropout probability of a weight in training, in `[0, 1)`; kept weights are scaled by
     /// `1 / (1 − dropout)`.
     pub dropout: f64,
 }

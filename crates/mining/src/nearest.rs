@@ -338,8 +338,8 @@ impl<'a> Search<'a> {
         self.offer(text, similarity);
     }
 
-    /// Offers texts that share no term with the query, until they are of no use: texts are numbered
-    /// in the order of their first studies, and these all tie.
+    /// Offers texts that share no term with the query, until the ranking needs no more. They all
+    /// tie, and texts are numbered in the order of their first studies.
     fn offer_unmet(&mut self) {
         let texts = self.index.texts;
         let end = texts.of_training() - self.first as usize;

@@ -171,7 +171,7 @@ fn phrases(kind: FindingKind) -> Phrases {
     }
 }
 
-/// How two equal findings on both sides are stated at once, for the kinds that are.
+/// Wording of two equal findings on both sides in one statement, for the kinds that have one.
 fn bilateral_phrases(kind: FindingKind) -> Option<Phrases> {
     match kind {
         FindingKind::Effusion => Some(&[

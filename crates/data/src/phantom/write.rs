@@ -19,7 +19,7 @@ const FORMAT: u32 = 1;
 /// Written last, so that its presence means that all the rest is there.
 const MANIFEST: &str = "phantom.json";
 
-/// What a call to [`write_phantom_dataset`] left on disk.
+/// Result of [`write_phantom_dataset`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhantomSummary {
     /// Studies in train, validation and test.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ithn_data::{DataError, FileKind, OnBadStudy};
 
-/// Endings by which a file claims to be a film.
+/// File extensions of films.
 const FILM_ENDINGS: &[&str] = &["png", "jpg", "jpeg", "dcm", "dicom"];
 
 /// Films in a folder inside a folder that are the views of one study: MIMIC-CXR has up to 11.

@@ -115,7 +115,7 @@ pub fn score_split(
 pub struct Writing<'a> {
     /// Search options.
     pub search: &'a SearchConfig,
-    /// Words of the ids.
+    /// Tokenizer, for the words of token ids.
     pub tokenizer: &'a Tokenizer,
     /// Loader of the images.
     pub images: Arc<ImageLoader>,

@@ -2,7 +2,7 @@
 
 use super::super::words::Words;
 
-/// Between a denial and a finding, these start a statement that the denial does not reach.
+/// Between a negation and a finding, these start a statement that the negation does not reach.
 pub(super) const NEW_STATEMENT: Words = Words::new(
     "there is are was were has have which demonstrates shows show with due secondary because \
      despite",
@@ -15,7 +15,7 @@ pub(super) const AFTER_COMMA: Words = Words::new(
      heart lungs likely possible probable may",
 );
 
-/// Words that deny what follows wherever they stand; those that need company are in
+/// Words that negate the words after them in any position; those that need company are in
 /// [`assertion`](super::assertion).
 pub(super) const DENIALS: Words = Words::new("nor neither denies absent never non");
 
@@ -24,7 +24,7 @@ pub(super) const CHANGE: Words = Words::new(
     "change changes changed increase increased decrease improvement worsening progression longer",
 );
 
-/// What may stand between "no" or "not" and such a word.
+/// Words that may occur between "no" or "not" and such a word.
 pub(super) const CHANGE_ADVERBS: Words = Words::new(
     "significant significantly interval substantial substantially appreciable appreciably \
      definite",
