@@ -1,7 +1,7 @@
 use ithn_generator::config::{ConfigError, Positive};
 use serde::{Deserialize, Serialize};
 
-/// What training does about gradients that are too large or no numbers.
+/// Gradient clipping, and the reaction to NaN or infinite values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guards {
@@ -19,9 +19,9 @@ pub enum NonFinite {
     /// Training stops with the weights before it saved, and its studies in `non-finite.json`.
     #[default]
     Stop,
-    /// The step is left out and counted.
+    /// The step is skipped and counted.
     Skip {
-        /// Batches of the whole run that may be left out; one more stops it.
+        /// Most batches that a run may skip; one more stops it.
         at_most: usize,
     },
 }
