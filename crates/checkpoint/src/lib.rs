@@ -1,6 +1,5 @@
-//! What a run is made of and what it leaves: configurations and presets ([`config`]), checkpoints
-//! (one file for weights, optimizer state, vocabulary and position), and weights from PyTorch files
-//! and back ([`import`]).
+//! Configurations and presets ([`config`]), checkpoints (one file for weights, optimizer state,
+//! vocabulary and position), and weights from PyTorch files and back ([`import`]).
 
 pub mod config;
 mod file;

@@ -1,4 +1,4 @@
-//! Which reports are encoded together.
+//! Groups reports into batches.
 
 /// Most token ids of a batch, padding included. Enough for large products; what a batch needs besides
 /// the weights is about 60 kB for each at BERT-base's size.

@@ -1,8 +1,8 @@
-//! `chexbert.pth`, as data and never as a program.
+//! Reads `chexbert.pth` as data, without executing pickles.
 //!
 //! The reader builds tensors out of the calls that `torch.save` writes and leaves every other call in
-//! a pickle uninterpreted. What a small file may claim to hold is bounded here. Values are read one
-//! tensor at a time and when asked for, so the optimizer state, two thirds of the published file, is
+//! a pickle uninterpreted. The sizes that a small file may declare are limited here. Values are
+//! read lazily, one tensor at a time, so the optimizer state, two thirds of the published file, is
 //! never read.
 
 use std::collections::BTreeMap;

@@ -40,14 +40,14 @@ pub struct Reading {
 impl CheXbert {
     /// Reads `chexbert.pth` as published, in either format of `torch.save`, and BERT's `vocab.txt`.
     ///
-    /// Sizes are read off the weights, 12 attention heads taken for a hidden size of 768. The
+    /// Sizes are inferred from the weights; a hidden size of 768 implies 12 attention heads. The
     /// `module.` before every name is optional; optimizer state, pooler and `position_ids` are left
     /// alone. Nothing that a pickle asks for is executed, and no more memory is taken than a few
     /// times the file's size.
     ///
     /// # Errors
     ///
-    /// [`CheXbertError`] if a file cannot be read, is cut short, is no checkpoint of a CheXbert, or
+    /// [`CheXbertError`] if a file cannot be read, is truncated, is not a CheXbert checkpoint, or
     /// the vocabulary has another number of tokens than the word embeddings.
     pub fn load(weights: &Path, vocabulary: &Path, device: &Device) -> Result<Self, CheXbertError> {
         Self::load_with_heads(weights, vocabulary, None, device)

@@ -21,7 +21,7 @@ const EPSILON: f64 = 1e-12;
 pub(crate) struct Encoder {
     sizes: Sizes,
     words: Tensor<2>,
-    /// Of every position, the embedding of the first segment added.
+    /// Position embeddings, with the embedding of the first segment added.
     positions: Tensor<2>,
     norm: Norm,
     layers: Vec<Layer>,

@@ -13,7 +13,7 @@ pub enum CheXbertError {
         /// The I/O error.
         source: io::Error,
     },
-    /// The weights are cut short or no PyTorch checkpoint.
+    /// The weights are truncated or not a PyTorch checkpoint.
     #[error(
         "{path} is not a readable PyTorch checkpoint: {reason}. It has {bytes} bytes: if it was downloaded, compare \
          them with the size at its source and download it again if they differ"
@@ -90,7 +90,7 @@ pub enum CheXbertError {
         /// Rows of its word embeddings.
         rows: usize,
     },
-    /// A JSON or safetensors file beside the weights is not what was expected.
+    /// A JSON or safetensors file that belongs to the weights has unexpected content.
     #[error("{path}: {reason}")]
     Layout {
         /// The file.

@@ -122,7 +122,7 @@ pub fn parity(folder: &Path, device: &Device) -> Result<Vec<Check>, CheXbertErro
     Ok(checks)
 }
 
-/// What every tool's cleaning and the tokenizer make of the texts.
+/// Checks the token ids of the texts under every tool's cleaning.
 fn token_checks(chexbert: &CheXbert, texts: &[&str], expected: &Expected) -> Vec<Check> {
     let longest = chexbert.sizes().positions;
     let ids = |cleaning: Cleaning| {

@@ -1,4 +1,4 @@
-//! Sizes of a BERT, read off the names and shapes of its tensors.
+//! Sizes of a BERT, inferred from the names and shapes of its tensors.
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes `bytes` under a temporary name beside `path`, syncs and renames.
+/// Writes `bytes` to a temporary file in the folder of `path`, syncs and renames.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub fn write_all_names(
         fs::rename(&partial, last)
     });
     if let Err(error) = written {
-        // The half-written file helps nobody; the error that matters is the first.
+        // Remove the partial file and return the first error.
         drop(remove_if_there(&partial));
         return Err(error);
     }

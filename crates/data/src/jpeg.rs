@@ -19,7 +19,7 @@ const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 ///
 /// # Errors
 ///
-/// If the file is cut short, cannot be decoded or has more than 16,384 pixels a side.
+/// If the file is truncated, cannot be decoded or has more than 16,384 pixels a side.
 pub(crate) fn decode_jpeg(bytes: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
     let reached = Cell::new(0);
     let decoded = decode(bytes, &reached, path);

@@ -25,7 +25,7 @@ impl StudyBatch {
         }
     }
 
-    /// The same studies with a mask of views. A mask without a missing view is dropped.
+    /// Adds a mask of views. A mask without a missing view is dropped.
     ///
     /// # Panics
     ///
@@ -52,8 +52,8 @@ impl StudyBatch {
     }
 }
 
-/// Mask of the views of each study, true where a view is there. It is on the host because it decides
-/// what is computed.
+/// Mask of the views of each study, true for present views. It is on the host because control flow
+/// depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewMask {
     /// Row by row, `batch · views` values.

@@ -158,7 +158,7 @@ macro_rules! bounded {
                 }
             }
 
-            /// A number written in the program.
+            /// A constant in source code.
             ///
             /// # Panics
             ///

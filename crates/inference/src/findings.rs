@@ -4,7 +4,7 @@ use ithn_data::phantom::{PhantomScores, read_findings, read_phantom_records};
 use ithn_metrics::{FindingClass, FindingCounts, MetricsError, Uncertain, label};
 use serde::{Deserialize, Serialize};
 
-/// How findings are read off reports.
+/// How findings are extracted from reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FindingsReader {
     /// By the grammar that wrote the references: exact, for phantom studies.

@@ -61,7 +61,7 @@ pub struct AttentionMaps {
 pub struct SheetMaker<'a, G> {
     /// The generator, on `device`.
     pub generator: &'a G,
-    /// Words of the ids.
+    /// Tokenizer, for the words of token ids.
     pub tokenizer: &'a Tokenizer,
     /// Search options.
     pub search: &'a SearchConfig,
@@ -75,7 +75,7 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
     ///
     /// # Errors
     ///
-    /// If an image cannot be read or the generator returns what is no probability.
+    /// If an image cannot be read or the generator returns values that are no log-probabilities.
     pub fn sheet(
         &self,
         id: &str,

@@ -63,7 +63,7 @@ impl FilmStudy {
         }
     }
 
-    /// A study that is called by the name of its first film's file, wherever that lies.
+    /// A study whose identifier is the file name of its first film, without the folder.
     pub fn of_films<F: Into<Film>>(films: impl IntoIterator<Item = F>) -> Self {
         let films: Vec<Film> = films.into_iter().map(Into::into).collect();
         let first = films.first().map_or(Path::new("study"), Film::name);
@@ -86,7 +86,7 @@ pub struct WrittenReport {
     pub finished: bool,
 }
 
-/// What a writer asks of a generator whose type is erased.
+/// Methods of a generator that the writer calls, with the generator's type erased.
 trait Writes: Debug {
     fn search(
         &self,
@@ -270,7 +270,7 @@ impl ReportWriter {
     ///
     /// # Errors
     ///
-    /// If the generator returns what is no probability.
+    /// If the generator returns values that are no log-probabilities.
     ///
     /// # Panics
     ///

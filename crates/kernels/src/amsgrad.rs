@@ -55,7 +55,7 @@ impl AmsGradStep {
         self.composed(state, gradient)
     }
 
-    /// The same from public operations.
+    /// The step composed of Burn's public operations.
     fn composed<const D: usize>(
         &self,
         state: AmsGradWeight<D>,

@@ -238,7 +238,8 @@ impl NormGradient<'_> {
     }
 }
 
-/// Per channel, what the gradient of the output, the input and 1 are multiplied by.
+/// Per channel, the factors of the output's gradient, of the input and of 1 in the input's
+/// gradient.
 struct InputFactors {
     outer: Vec<f32>,
     slope: Vec<f32>,

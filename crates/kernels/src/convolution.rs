@@ -56,7 +56,7 @@ impl Convolution {
         (self.composed(input.clone(), weights), input)
     }
 
-    /// The same from public operations.
+    /// [`forward`](Self::forward) composed of Burn's public operations.
     fn composed(&self, input: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         let options = ConvOptions::new(stride, padding, [1, 1], 1);

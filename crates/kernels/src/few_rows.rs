@@ -6,7 +6,7 @@ use crate::lanes::Lanes;
 /// Rows up to which a product is bound by reading the other matrix, and packing that would only cost.
 pub(crate) const FEW: usize = 8;
 
-/// Rows of weights that are read side by side.
+/// Rows of weights that are read at once.
 const AT_ONCE: usize = 8;
 
 /// Adds `input · weight` to `sums`, for a few rows of input.

@@ -1,11 +1,11 @@
 #![allow(unsafe_code)]
 
-/// Makes the process keep memory that tensors gave back, for those of the next step, and returns
-/// whether it does. To be called at the beginning of `main`, before much was allocated.
+/// Makes the process keep the memory of freed tensors for the next step. Returns whether that is
+/// supported. Call it at the beginning of `main`, before large allocations.
 ///
-/// The allocator of Linux with glibc otherwise returns every large tensor to the system, whose pages
-/// the next one gets back one by one, each of them cleared. Peak memory stays what it was, but is held
-/// to the end. With other allocators and systems it does nothing.
+/// Otherwise glibc's allocator returns every large freed tensor to the system, and the next tensor
+/// faults its pages in one by one, each cleared. Peak memory does not change, but is held until the
+/// process ends. It does nothing with other allocators and systems.
 ///
 /// ```standalone_crate
 /// assert_eq!(ithn_kernels::keep_freed_memory(), cfg!(all(target_os = "linux", target_env = "gnu")));

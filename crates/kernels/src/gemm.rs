@@ -25,7 +25,7 @@ pub(crate) enum Target {
     Add,
 }
 
-/// Products smaller than this do not pay for waking another thread.
+/// Smallest product for which another thread pays off.
 const SMALLEST_SHARED: usize = 128 * 128 * 128;
 
 /// Rows and columns that a thread's share is a multiple of: those of the register tile, or of a cache
@@ -184,7 +184,7 @@ unsafe fn multiply_raw(
     let shares = shares([m, n], rayon::current_num_threads());
     shares
         .into_par_iter()
-        // SAFETY: shares do not overlap, and lie in what the caller answers for.
+        // SAFETY: shares do not overlap, and lie within the output that the caller guarantees.
         .for_each(|share| unsafe { multiply_share(a, b, out, share, target) });
 }
 

@@ -33,7 +33,7 @@ impl MaxPool {
         self.composed(input)
     }
 
-    /// The same from public operations.
+    /// [`forward`](Self::forward) composed of Burn's public operations.
     fn composed(&self, input: Tensor<4>) -> Tensor<4> {
         let options = MaxPoolOptions::new([self.kernel; 2])
             .with_stride([self.stride; 2])

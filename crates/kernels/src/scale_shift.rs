@@ -43,7 +43,7 @@ pub fn scale_shift(
     composed(input, scale, shift, shortcut, activation)
 }
 
-/// The same from public operations.
+/// The operation composed of Burn's public operations.
 fn composed(
     input: Tensor<4>,
     scale: Tensor<1>,

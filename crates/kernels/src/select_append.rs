@@ -1,7 +1,7 @@
 use burn::tensor::{Int, Tensor, TensorData};
 
-/// The rows of `earlier` named by `rows`, each followed by a row of `later` along the third dimension:
-/// what a cache of words goes through when beams change places and take their next word.
+/// Selects `rows` of `earlier` and appends a row of `later` to each along the third dimension. A
+/// key or value cache needs this when beams are reordered and extended by a token.
 ///
 /// On the CPU, one copy instead of two.
 ///
@@ -39,7 +39,7 @@ pub fn select_append(earlier: Tensor<4>, rows: &[usize], later: Tensor<4>) -> Te
     composed(earlier, rows, later)
 }
 
-/// The same from public operations.
+/// The operation composed of Burn's public operations.
 fn composed(earlier: Tensor<4>, rows: &[usize], later: Tensor<4>) -> Tensor<4> {
     let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
     let data = TensorData::new(indices, [rows.len()]);

@@ -58,7 +58,7 @@ pub fn padding_mask(
     Some(Tensor::from_data(data, device))
 }
 
-/// The same from public operations.
+/// The operation composed of Burn's public operations.
 fn composed(projected: Tensor<3>, heads: usize, lengths: &[usize]) -> Tensor<3> {
     let [batch, positions, columns] = projected.dims();
     let width = columns / 3;

@@ -8,7 +8,7 @@ pub struct TopKAttention {
     pub heads: usize,
     /// Keys that each head of each query keeps.
     pub top_k: usize,
-    /// Probability with which a weight is dropped in training, in `[0, 1)`; the others grow by
+    /// Dropout probability of a weight in training, in `[0, 1)`; kept weights are scaled by
     /// `1 / (1 − dropout)`.
     pub dropout: f64,
 }
@@ -54,7 +54,7 @@ impl TopKAttention {
         (self.dropout > 0.0 && queries.is_autodiff()).then_some(self.dropout)
     }
 
-    /// The same from public operations.
+    /// [`forward`](Self::forward) composed of Burn's public operations.
     fn composed(&self, queries: Tensor<2>, keys: Tensor<2>, values: Tensor<2>) -> Tensor<2> {
         let dims = queries.dims();
         let dropout = self.active_dropout(&queries);

@@ -198,7 +198,7 @@ fn by_filter(weights: &[f32], geometry: &Geometry) -> Vec<f32> {
 /// Rows and columns of a tile.
 const SIDE: usize = 16;
 
-/// At most [`SIDE`] rows of what [`by_filter`] makes.
+/// At most [`SIDE`] rows of the output of [`by_filter`].
 struct TurnedRows<'a> {
     weights: &'a [f32],
     geometry: &'a Geometry,

@@ -29,7 +29,7 @@ const FEWEST_TILES: usize = 24;
 /// Where row or column `i` of a transformed filter lies in that of the filter turned by 180°.
 const TURNED: [usize; 4] = [3, 1, 2, 0];
 
-/// Whether this algorithm computes the convolution, and well.
+/// Whether this algorithm supports the convolution and is fast for it.
 pub(crate) fn suits(geometry: &Geometry) -> bool {
     let whole = |channels: usize| channels.is_multiple_of(CHANNELS);
     (geometry.kernel, geometry.stride, geometry.padding) == (3, 1, 1)

@@ -42,11 +42,11 @@ fn thread_count() -> usize {
 /// Runs `work` on one of the threads that share the CPU's operations, and returns what it returns:
 /// on the calling thread, if that is one of them, or without the feature `flex`.
 ///
-/// For what is short and has many small operations, such as writing a report, and may be asked for by
-/// any thread. What takes memory by the gigabyte is better done on one thread that has
-/// [joined](join_workers): each thread keeps what it frees for itself.
+/// Use it for short work with many small operations, such as generating a report, on any thread.
+/// Work that allocates gigabytes should run on one [joined](join_workers) thread, because each
+/// thread keeps the memory that it frees.
 ///
-/// Panics of `work` go on to the caller.
+/// Panics of `work` propagate to the caller.
 pub fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     #[cfg(feature = "flex")]
     return rayon::scope(|_| work());

@@ -80,7 +80,7 @@ struct Scratch {
     survivors: Vec<u32>,
 }
 
-/// What is known of a text so far.
+/// Partial sums of a text's similarity.
 #[derive(Debug, Clone, Copy, Default)]
 struct Partial {
     /// Products with the query's visited terms; −∞ once the text has been compared.
@@ -281,7 +281,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What the similarity of a text cannot exceed, with terms of length `rest` left.
+    /// Upper bound of a text's similarity, given the norm `rest` of the terms not yet visited.
     fn bound(&self, text: u32, rest: f32) -> f32 {
         let Partial { product, square } = self.scratch.partial[text as usize];
         let own_rest = ((1.0 - square).max(0.0) + self.slack).sqrt();
@@ -338,8 +338,8 @@ impl<'a> Search<'a> {
         self.offer(text, similarity);
     }
 
-    /// Offers texts that share no term with the query, until they are of no use: texts are numbered
-    /// in the order of their first studies, and these all tie.
+    /// Offers texts that share no term with the query, until the ranking needs no more. They all
+    /// tie, and texts are numbered in the order of their first studies.
     fn offer_unmet(&mut self) {
         let texts = self.index.texts;
         let end = texts.of_training() - self.first as usize;

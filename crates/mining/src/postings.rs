@@ -1,6 +1,6 @@
 use super::embedding::SparseVector;
 
-/// Texts in a shard: what is known of each during a search, eight bytes, fits a core's cache.
+/// Texts in a shard. The search state of a shard, eight bytes per text, fits a core's cache.
 pub(super) const SHARD_TEXTS: usize = 1 << 15;
 
 /// The texts of a shard that have each term.

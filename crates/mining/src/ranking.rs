@@ -3,11 +3,11 @@ use std::cmp::Ordering;
 use super::Neighbour;
 use super::texts::Texts;
 
-/// The closest training studies of a text, as far down as any patient may need.
+/// The closest training studies of a text, long enough to yield `k` for every patient.
 ///
-/// Queries with one text differ in their patients, whose studies they may not have. What is kept
-/// is the shortest head of the whole order in which, whichever patient is left out, `k` studies
-/// remain.
+/// Queries with the same text can belong to different patients, and each excludes its own patient's
+/// studies. The ranking keeps the shortest prefix of the full order in which `k` studies remain
+/// after excluding any one patient.
 #[derive(Debug, Clone)]
 pub(super) struct Ranking {
     k: usize,
@@ -95,7 +95,7 @@ impl Ranking {
         self.trim();
     }
 
-    /// Drops what comes after the shortest head that serves every patient.
+    /// Drops the entries after the shortest prefix that suffices for every patient.
     fn trim(&mut self) {
         while self.serves_all(self.kept.len().saturating_sub(1)) {
             self.kept.pop();

@@ -23,7 +23,7 @@ pub(super) enum Vectors {
     },
 }
 
-/// What the training texts are searched with.
+/// Search index of the training texts.
 pub(super) enum Index<'a> {
     Sparse(SparseIndex<'a>),
     Dense(DenseIndex<'a>),

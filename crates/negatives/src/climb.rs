@@ -24,7 +24,7 @@ impl Around {
         }
     }
 
-    /// The component of a gradient along which points of the set can move.
+    /// The component of a gradient that is tangent to the feasible set.
     fn tangent(&self, gradient: Tensor<2>) -> Tensor<2> {
         match self {
             Around::Balls(_) => gradient,

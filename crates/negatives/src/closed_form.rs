@@ -41,7 +41,7 @@ pub struct ClosedForm {
     pub projection: Projection,
     /// Whether gradients pass through the result.
     pub gradient: GradientFlow,
-    /// How far `p` may go. [`Projection::BatchMixed`] has no line of its own and needs
+    /// Range of `p` on the line. [`Projection::BatchMixed`] defines no line per sample and needs
     /// [`HardeningRange::Line`].
     pub range: HardeningRange,
     /// Norm of the result.

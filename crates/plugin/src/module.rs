@@ -2,7 +2,7 @@
 //!
 //! `#[derive(Module)]` would call the alignment's parameters `alignment.heads.…` and
 //! `alignment.temperatures.…`. Checkpoints and the table of official names have them at the top:
-//! `heads.…`, `temperatures.…`, beside `generator.…`.
+//! `heads.…`, `temperatures.…`, next to `generator.…`.
 
 use std::fmt;
 

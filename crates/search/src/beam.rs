@@ -136,7 +136,7 @@ impl Beams {
         self.recorded.truncate(rules.returned);
     }
 
-    /// Whether no continuation can change what is returned.
+    /// Whether no continuation can change the returned hypotheses.
     pub(crate) fn settled(&self, rules: &BeamRules<'_>) -> bool {
         if self.phase == Phase::Recorded {
             return true;

@@ -15,7 +15,7 @@ pub struct OfficialOptions {
     pub beam_size: usize,
     /// Temperature of sampling, and of beams after the first step.
     pub temperature: f64,
-    /// Nats that later groups pay per earlier occurrence.
+    /// Penalty in nats, subtracted from a token's score per occurrence in an earlier group.
     pub diversity_lambda: f64,
     /// Reports per study: 1, or the beam width of a group.
     pub sample_n: usize,

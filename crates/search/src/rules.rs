@@ -9,16 +9,17 @@ use crate::{SearchConfig, SearchError};
 #[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Repetition {
-    /// They may repeat.
+    /// N-grams may repeat.
     #[default]
     #[serde(deserialize_with = "no_options")]
     Allow,
-    /// They never repeat: their last token scores −∞.
+    /// N-grams never repeat: a token that would complete a repetition scores −∞.
     BlockNgrams {
         /// Tokens of an n-gram; in 1..=65536.
         n: usize,
     },
-    /// Their last token pays `cost` nats for each earlier occurrence.
+    /// Subtracts `cost` nats from the score of an n-gram's last token for each earlier occurrence
+    /// of the n-gram.
     PenaliseNgrams {
         /// Tokens of an n-gram; in 1..=65536.
         n: usize,

@@ -4,7 +4,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::Sampling;
 
-/// How a token is drawn from scores.
+/// Draws a token from scores.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sampler {
     temperature: f64,

@@ -53,7 +53,7 @@ pub enum TrainError {
         /// Training studies.
         studies: usize,
     },
-    /// A loss or gradient that is no finite number.
+    /// A loss or gradient that is not finite.
     #[error(
         "the {term} became {value} at step {step} (epoch {epoch}), in the batch of {studies}; the \
          weights before it are in {checkpoint}, the batch in non-finite.json: lower the learning \

@@ -4,18 +4,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// A request to stop after the present step, that any thread may make.
+/// A request to stop after the current step; any thread can raise it.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt {
     raised: Arc<AtomicBool>,
 }
 
-/// Exit status of a process that Ctrl-C ended, as shells report it.
+/// Exit status that shells report for a process ended by Ctrl-C.
 pub const INTERRUPTED_STATUS: u8 = 130;
 
 impl Interrupt {
     /// One that Ctrl-C, SIGTERM and (where there is such a thing) SIGHUP raise. A second one ends the
-    /// process at once; what was saved before then is whole.
+    /// process at once; checkpoints saved before then are intact.
     ///
     /// # Errors
     ///

@@ -1,9 +1,8 @@
 //! A training run on a full terminal screen: progress and time left, losses, similarity of images to
 //! reports and to their negatives, hardness, validation scores, warnings.
 //!
-//! [`Dashboard`] is an [`Observer`], to be given to
-//! [`run_experiment`](ithn::train::run_experiment) in place of a [`Console`]; it is a crate of its own,
-//! so that nobody builds a terminal library who does not want one.
+//! [`Dashboard`] is an [`Observer`], to pass to [`run_experiment`](ithn::train::run_experiment) in
+//! place of a [`Console`]. It is a separate crate, so that only its users build a terminal library.
 //!
 //! ```no_run
 //! use ithn::config::Preset;
@@ -68,7 +67,7 @@ pub enum DashboardError {
     /// Standard output is not a terminal.
     #[error("the dashboard needs a terminal, and standard output is none: run without it")]
     NotATerminal,
-    /// A terminal that cannot be drawn on.
+    /// The terminal cannot be opened for drawing.
     #[error("the terminal cannot be taken: {0}; run without the dashboard")]
     Terminal(io::Error),
 }

@@ -24,7 +24,7 @@ impl Default for Series {
 }
 
 impl Series {
-    /// Adds a value at `x`, which grows from call to call. What is no finite number is left out.
+    /// Adds a value at `x`, which must grow from call to call. Skips values that are not finite.
     pub(crate) fn push(&mut self, x: f64, value: f64) {
         if !value.is_finite() {
             return;

@@ -29,7 +29,7 @@ const NUMBERS: &[&str] = &[
     "",
 ];
 
-/// What any text may hold.
+/// Strings that can occur in any text format.
 const WORDS: &[&str] = &[
     "\u{feff}",
     "\r\n",

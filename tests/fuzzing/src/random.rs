@@ -3,7 +3,7 @@
 pub struct Random(u64);
 
 impl Random {
-    /// Numbers that depend on `name` alone.
+    /// A generator whose seed depends on `name` alone.
     pub fn named(name: &str) -> Self {
         let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)

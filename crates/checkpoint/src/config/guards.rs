@@ -1,27 +1,27 @@
 use ithn_generator::config::{ConfigError, Positive};
 use serde::{Deserialize, Serialize};
 
-/// What training does about gradients that are too large or no numbers.
+/// Gradient clipping, and the reaction to NaN or infinite values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Guards {
     /// Largest Euclidean norm of all gradients together; larger ones are scaled down to it (Pascanu
     /// et al., 2013). None: as they are, which is how the method was published.
     pub largest_gradient_norm: Option<f64>,
-    /// What follows a loss or gradient that is no finite number.
+    /// Reaction to a NaN or infinite loss or gradient.
     pub non_finite: NonFinite,
 }
 
-/// What follows a loss or gradient that is no finite number.
+/// Reaction to a NaN or infinite loss or gradient.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum NonFinite {
     /// Training stops with the weights before it saved, and its studies in `non-finite.json`.
     #[default]
     Stop,
-    /// The step is left out and counted.
+    /// The step is skipped and counted.
     Skip {
-        /// Batches of the whole run that may be left out; one more stops it.
+        /// Most batches that a run may skip; one more stops it.
         at_most: usize,
     },
 }

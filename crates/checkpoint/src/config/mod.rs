@@ -1,4 +1,4 @@
-//! What a run is made of: sizes, losses, schedules, text, images, decoding; and its presets.
+//! The configuration of a run (sizes, losses, schedules, text, images, decoding) and its presets.
 
 mod guards;
 mod optimizer;
@@ -36,7 +36,7 @@ const MOST_EPOCHS: usize = 1_000_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExperimentConfig {
-    /// Preset it began as.
+    /// Preset that it was derived from.
     pub preset: Preset,
     /// The generator and its sizes.
     pub model: ModelConfig,
@@ -112,10 +112,10 @@ pub struct TrainingConfig {
     /// nothing.
     #[serde(default = "one")]
     pub repeats_at_most: usize,
-    /// What training does about gradients that are too large or no numbers.
+    /// Gradient clipping, and the reaction to NaN or infinite values.
     #[serde(default)]
     pub guards: Guards,
-    /// What a run writes while it trains.
+    /// Checkpoints and logs that a run writes during training.
     #[serde(default)]
     pub records: Records,
 }

@@ -6,7 +6,7 @@ use super::MOST_EPOCHS;
 /// Most minutes between two checkpoints: two years.
 const MOST_MINUTES: f64 = 1e6;
 
-/// What a run writes while it trains.
+/// Checkpoints and logs that a run writes during training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Records {

@@ -16,7 +16,8 @@ pub struct Setting {
 impl FromStr for Setting {
     type Err = ConfigError;
 
-    /// Reads `KEY=VALUE`; a value that is no JSON is a word, so `report_alone` needs no quotes.
+    /// Parses `KEY=VALUE`. A value that is not valid JSON is taken as a string, so `report_alone`
+    /// needs no quotes.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let (key, value) = text.split_once('=').ok_or_else(|| {
             ConfigError::new(

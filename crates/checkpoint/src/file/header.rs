@@ -46,7 +46,7 @@ pub struct TrainingProgress {
     pub partial: EpochSums,
     /// The best epoch so far; patience counts from it.
     pub best: Option<BestEpoch>,
-    /// Batches left out so far because their loss or gradient was no finite number.
+    /// Batches skipped so far because their loss or gradient was not finite.
     pub skipped: usize,
     /// Lines of `epochs.jsonl`, as written.
     pub history: Vec<String>,

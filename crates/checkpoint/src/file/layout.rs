@@ -93,7 +93,7 @@ pub(super) fn read_model(
 struct SectionReader<'a> {
     file: &'a mut dyn Read,
     version: u32,
-    /// Bytes of the file that are still to come.
+    /// Bytes of the file that have not been read yet.
     left: u64,
 }
 

@@ -1,4 +1,4 @@
-//! One file that is enough to write reports, evaluate or go on training.
+//! A checkpoint: one file from which to generate reports, evaluate or resume training.
 //!
 //! Layout, all numbers little-endian: the magic bytes `ITHNCKPT`, a format version (`u32`), then
 //! three sections: a JSON header ([`CheckpointHeader`]), the model and the optimiser's state as

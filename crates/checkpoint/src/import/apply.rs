@@ -16,9 +16,9 @@ const LINEAR: &str = "Struct:Linear";
 ///
 /// # Errors
 ///
-/// [`ImportError::Mismatch`] if a weight is missing, misshapen, or in the file without a place in
-/// the model ([`SKIPPED_RELEASED`] aside), [`ImportError::TornTwin`] if the two names of a shared
-/// weight hold different values; the model is then not returned.
+/// [`ImportError::Mismatch`] if a weight is missing, has the wrong shape, or is in the file but not
+/// in the model (except [`SKIPPED_RELEASED`]), [`ImportError::TornTwin`] if the two names of a
+/// shared weight hold different values; the model is then not returned.
 pub fn load_released<M: Module>(model: M, tensors: &NamedTensors) -> Result<M, ImportError> {
     twins_agree(tensors)?;
     load(model, tensors, released_name, &SKIPPED_RELEASED)

@@ -1,8 +1,8 @@
 //! Files of `torch.save`, as data and never as programs.
 //!
 //! The reader builds tensors out of the calls that `torch.save` writes and leaves every other call
-//! in a pickle uninterpreted. What it does not bound is how much a small file may claim to hold, so
-//! that is bounded here.
+//! in a pickle uninterpreted. It does not limit the sizes that a small file may declare, so this
+//! module does.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,11 +16,11 @@ use zip::ZipArchive;
 use super::tensors::{ImportError, single};
 use super::wrappers::model_entry;
 
-/// How many times its size a file may hold. `torch.save` does not compress, but half precision
-/// doubles when it is read, and tensors may share their storage.
+/// Limit on the declared contents of a file, as a multiple of its size. `torch.save` does not
+/// compress, but half precision doubles when it is read, and tensors may share their storage.
 const MOST_GROWTH: u64 = 8;
 
-/// What a file may hold beyond that, in bytes.
+/// Bytes added to that limit.
 const SLACK: u64 = 1 << 20;
 
 /// Longest pickle in an archive, in bytes: every one of them may become an object. That of a

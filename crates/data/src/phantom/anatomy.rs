@@ -64,7 +64,7 @@ pub(super) struct Anatomy {
     clavicle_tilt: f32,
 }
 
-/// What lies at a point, before disease.
+/// Anatomy at a point, without findings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tissue {
     /// Attenuation, about 0 (air) to 1 (metal).

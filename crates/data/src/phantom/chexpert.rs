@@ -20,10 +20,10 @@ pub const CHEXPERT_CLASSES: [&str; 14] = [
     "Support Devices",
 ];
 
-/// A study's row of the label table, in the order of [`CHEXPERT_CLASSES`]: 1.0 positive, 0.0 denied
+/// A study's row of the label table, in the order of [`CHEXPERT_CLASSES`]: 1.0 positive, 0.0 negated
 /// by the report, `None` (a blank cell) not mentioned.
 ///
-/// `denied` are the kinds that the report denies, of [`read_report`](super::read_report). As in
+/// `denied` are the kinds that the report negates, of [`read_report`](super::read_report). As in
 /// CheXpert, `No Finding` is 1.0 or blank, and support devices do not count against it.
 pub fn chexpert_labels(
     findings: &PhantomFindings,

@@ -8,9 +8,9 @@ use super::findings::{FindingKind, PhantomFindings};
 /// Right and wrong claims, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FindingCounts {
-    /// Claimed and true.
+    /// In the prediction and in the reference.
     pub true_positives: u64,
-    /// Claimed and not true.
+    /// In the prediction only.
     pub false_positives: u64,
     /// True and not claimed.
     pub false_negatives: u64,

@@ -106,7 +106,7 @@ const NOTHING_ELSE: Denial = Denial {
     ],
 };
 
-/// How a finding of this kind is stated.
+/// Wordings of a finding of this kind.
 fn phrases(kind: FindingKind) -> Phrases {
     match kind {
         FindingKind::EndotrachealTube => &[
@@ -171,7 +171,7 @@ fn phrases(kind: FindingKind) -> Phrases {
     }
 }
 
-/// How two equal findings on both sides are stated at once, for the kinds that are.
+/// Wording of two equal findings on both sides in one statement, for the kinds that have one.
 fn bilateral_phrases(kind: FindingKind) -> Option<Phrases> {
     match kind {
         FindingKind::Effusion => Some(&[
@@ -197,10 +197,10 @@ pub(super) fn degree_word(size: Size) -> &'static str {
 
 /// Writes the findings section of a report in sentence case, as one paragraph.
 ///
-/// Every finding is stated; what is absent is denied in the usual places, less often the more there
-/// is to state. Wording, omissions and order hang on `rng` alone, topic by topic, so that from the
-/// same generator state near-twins are worded alike. [`read_findings`](super::read_findings) reads
-/// the findings back exactly.
+/// Every finding is stated. Absent findings are negated in the usual places, less often the more
+/// findings there are. Wording, omissions and order depend on `rng` alone, topic by topic, so
+/// near-twins written from the same generator state have the same wording.
+/// [`read_findings`](super::read_findings) reads the findings back exactly.
 pub fn write_report<R: Rng + ?Sized>(findings: &PhantomFindings, rng: &mut R) -> String {
     let mut sentences = Draft::new(findings, rng.next_u64()).sentences();
     swap_neighbours(&mut sentences, rng);

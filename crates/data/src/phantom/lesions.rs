@@ -55,7 +55,7 @@ pub(super) fn lesions_of(findings: &PhantomFindings, rng: &mut impl Rng) -> Vec<
     lesions
 }
 
-/// Air before what lies in front of it, fluid and metal last.
+/// Air is drawn before the structures in front of it; fluid and metal are drawn last.
 const DRAWING_ORDER: [FindingKind; 10] = [
     FindingKind::Edema,
     FindingKind::Consolidation,

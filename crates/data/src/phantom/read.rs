@@ -9,7 +9,7 @@ use super::grammar::degree_word;
 pub struct ReportReading {
     /// What it states.
     pub findings: PhantomFindings,
-    /// What it denies and does not state elsewhere.
+    /// What it negates and does not state elsewhere.
     pub denied: BTreeSet<FindingKind>,
 }
 
@@ -22,7 +22,7 @@ pub fn read_findings(report: &str) -> PhantomFindings {
     read_report(report).findings
 }
 
-/// What a report states and what it denies.
+/// What a report states and what it negates.
 pub fn read_report(report: &str) -> ReportReading {
     let mut reading = ReportReading::default();
     for sentence in report.split('.') {

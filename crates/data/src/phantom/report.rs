@@ -89,7 +89,7 @@ fn wrap(paragraph: &str) -> String {
     text
 }
 
-/// SplitMix64's finaliser: a number whose every bit hangs on all bits of `value`.
+/// SplitMix64's finaliser: a number whose every bit depends on all bits of `value`.
 pub(super) fn spread(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

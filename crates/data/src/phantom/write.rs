@@ -19,7 +19,7 @@ const FORMAT: u32 = 1;
 /// Written last, so that its presence means that all the rest is there.
 const MANIFEST: &str = "phantom.json";
 
-/// What a call to [`write_phantom_dataset`] left on disk.
+/// Result of [`write_phantom_dataset`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhantomSummary {
     /// Studies in train, validation and test.
@@ -57,8 +57,8 @@ struct Manifest {
 /// Writes a cohort as MIMIC-CXR-JPG is laid out: JPEG films (quality 95), section-headed reports,
 /// and the split, metadata and chexpert tables. `read_mimic` reads it.
 ///
-/// All is written beside `dir` and moved there at the end. A complete dataset of the same config is
-/// left as it is.
+/// All files are written to a temporary folder next to `dir` and moved to `dir` at the end. A
+/// complete dataset of the same config is left as it is.
 ///
 /// # Errors
 /// If `dir` holds anything else, the config asks for films under 16 pixels or more than a

@@ -1,4 +1,5 @@
-//! What stands in a report's file and is no part of the report: banners, rules and preliminary reads.
+//! Removes from a report's file what is no part of the report: banners, rules and preliminary
+//! reads.
 
 use super::headings::{Certainty, HeadingLine};
 

@@ -98,7 +98,8 @@ impl Laws {
         check_close(law, what, hidden, expected, self.tolerance)
     }
 
-    /// Each study alone, and all in another order.
+    /// Checks that a study's encoding does not depend on its batch: encodes each study alone, and
+    /// all in another order.
     pub(super) fn check_independence<G: ReportGenerator>(
         &self,
         generator: &G,

@@ -42,8 +42,8 @@ impl Laws {
         [studies, StudyBatch::new(images)].map(|batch| batch.with_views(mask.clone()))
     }
 
-    /// Batches that the laws hold for, with what they are: whole studies, and incomplete ones if
-    /// there are several views.
+    /// Batches for which the laws must hold, each with a description: complete studies, and
+    /// incomplete ones if there are several views.
     pub(super) fn batches(&self) -> Vec<(&'static str, StudyBatch)> {
         let mut batches = vec![("", self.studies(1))];
         if self.views > 1 {

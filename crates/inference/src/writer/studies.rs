@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ithn_data::{DataError, FileKind, OnBadStudy};
 
-/// Endings by which a file claims to be a film.
+/// File extensions of films.
 const FILM_ENDINGS: &[&str] = &["png", "jpg", "jpeg", "dcm", "dicom"];
 
 /// Films in a folder inside a folder that are the views of one study: MIMIC-CXR has up to 11.
@@ -19,11 +19,11 @@ const MAX_DEPTH: usize = 16;
 pub struct FoundStudies {
     /// The films of each study, in the order of their views.
     pub studies: Vec<Vec<PathBuf>>,
-    /// What is wrong with broken studies, under [`OnBadStudy::Skip`]; each names its file.
+    /// Errors of broken studies, under [`OnBadStudy::Skip`]; each names its file.
     pub broken: Vec<DataError>,
-    /// Files and folders that are no films and are not called as films are, and what they are.
+    /// Files and folders that are no films and have no film's extension, and what they are.
     pub left_out: Vec<(PathBuf, String)>,
-    /// What was understood in another way than might be expected, in sentences.
+    /// Notes to the user on interpretations that might be unexpected.
     pub notes: Vec<String>,
 }
 
@@ -31,13 +31,13 @@ pub struct FoundStudies {
 /// views of one study. A folder holds studies of one view each, in the order of their names; a folder
 /// inside it (as R2Gen and MIMIC-CXR lay films out) holds the views of one study.
 ///
-/// Films are known by their first bytes and not by their names. What is no film is left out, with its
-/// reason; if it is called as films are, it is a broken study.
+/// Films are recognised by their first bytes, not by their names. Other files are left out, with a
+/// reason; those with a film's extension are broken studies.
 ///
 /// # Errors
 ///
-/// If a file or folder cannot be read, a file is called as films are and is none, or a folder holds no
-/// film; under [`OnBadStudy::Skip`] only if no study is left.
+/// If a file or folder cannot be read, a file has a film's extension and is none, or a folder holds
+/// no film; under [`OnBadStudy::Skip`] only if no study is left.
 pub fn find_studies(names: &[String], on_bad_study: OnBadStudy) -> Result<FoundStudies, DataError> {
     let mut search = Search {
         on_bad_study,
@@ -158,7 +158,7 @@ impl Search {
         Ok(())
     }
 
-    /// Whether a file is a film; says why if it is none.
+    /// Whether a file is a film; otherwise gives the reason.
     fn is_film(&mut self, path: &Path) -> Result<bool, DataError> {
         let reason = match FileKind::of(path) {
             Ok(FileKind::Dicom) if is_directory_of_films(path) => {

@@ -15,7 +15,7 @@ use crate::cpu::{Contiguous, dims, tensor, vectorised};
 use crate::few_rows::{AddProduct, FEW};
 use crate::gemm::{Matrix, Target, Threads, multiply};
 
-/// Probability and seed.
+/// Dropout probability and seed.
 type Dropout = Option<(f64, [u32; 2])>;
 
 #[backend_extension(Flex, Autodiff)]

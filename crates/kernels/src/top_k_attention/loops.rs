@@ -113,8 +113,8 @@ impl Kernel for Respond<'_> {
     }
 }
 
-/// Sixteen sums side by side, which vectors need and the order of a single sum forbids; joined by
-/// halves for the same reason.
+/// Dot product with 16 independent partial sums, which the compiler vectorises; the fixed order of
+/// a single sum would prevent that. The sums are then added by halves for the same reason.
 #[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; 16];

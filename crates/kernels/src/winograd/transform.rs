@@ -1,4 +1,5 @@
-//! The transforms, in explicit vectors: what the compiler makes of arrays is not to be relied on here.
+//! The transforms, in explicit SIMD vectors, since the compiler does not vectorise array code
+//! reliably here.
 
 use std::marker::PhantomData;
 

@@ -86,8 +86,8 @@ impl ScoreTable {
     ///
     /// # Errors
     ///
-    /// [`EvaluationError`] if there is no column of ids or of numbers, an id is empty or stands twice,
-    /// or a column of numbers holds something else.
+    /// [`EvaluationError`] if there is no column of ids or of numbers, an id is empty or
+    /// duplicated, or a column of numbers holds something else.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
         let rows = csv_rows(path, &read_text(path)?)?;
         let [(_, header), body @ ..] = rows.as_slice() else {

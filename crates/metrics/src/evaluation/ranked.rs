@@ -77,7 +77,7 @@ pub struct NearTwins {
 /// Ranks own reports task by task, with [`retrieval()`] and [`near_twin_accuracy`].
 ///
 /// # Errors
-/// [`MetricsError::NotFinite`] for a score that is no number, [`MetricsError::Empty`] without studies.
+/// [`MetricsError::NotFinite`] for a NaN or infinite score, [`MetricsError::Empty`] without studies.
 pub fn rank(studies: &[RankedStudy]) -> Result<Ranking, MetricsError> {
     if studies.is_empty() {
         return Err(MetricsError::Empty {

@@ -1,8 +1,9 @@
 //! `rules-14`: a rule-based labeler for the 14 CheXpert classes.
 //!
-//! Sentence by sentence, a lexicon finds what is named, rules decide whether it is asserted, denied or in doubt, and
-//! the words around it give side, size and lobe. Its scores are neither CheXpert's nor CheXbert's and must not be
-//! called so. The rules have versions, because scores of two versions cannot be compared.
+//! Sentence by sentence, a lexicon finds what is named, rules decide whether it is positive,
+//! negated or uncertain, and the words around it give side, size and lobe. Its scores are neither
+//! CheXpert's nor CheXbert's and must not be called so. The rules have versions, because scores of
+//! two versions cannot be compared.
 
 mod attributes;
 mod class;
@@ -36,11 +37,11 @@ pub struct Mention {
     pub class: FindingClass,
     /// Status that this place gives it.
     pub status: Status,
-    /// Side of the patient, if said.
+    /// Side of the patient, if stated.
     pub side: Option<Side>,
-    /// Extent or severity, if said.
+    /// Extent or severity, if stated.
     pub size: Option<Size>,
-    /// Height in the lung, if said.
+    /// Height in the lung, if stated.
     pub lobe: Option<Lobe>,
     /// Bytes of the report that name the finding, or call normal what would show it.
     pub span: Range<usize>,

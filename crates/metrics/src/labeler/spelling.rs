@@ -1,6 +1,7 @@
 //! Misspelt names of findings.
 
-/// Long words that findings hang on, and their nearest neighbours; shorter ones are too close to other words.
+/// Long words that findings depend on, and their nearest neighbours; shorter ones are too close to
+/// other words.
 const WORDS: [&str; 29] = [
     "atelectasis",
     "atelectases",

@@ -1,4 +1,4 @@
-//! Text into sentences of words, with where each word stands in the report.
+//! Splits a text into sentences of words, each with its position in the report.
 
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ pub(super) enum Kind {
     Comma,
     /// A colon or semicolon: nothing runs across it.
     Break,
-    /// A question mark that puts the words beside it in doubt, as in "? pneumonia".
+    /// A question mark that makes the words next to it uncertain, as in "? pneumonia".
     Query,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Sentence<'a> {
 pub(super) enum QuestionMarks {
     /// The end of a sentence like any other.
     Stop,
-    /// The end of a question, or doubt about the words beside it.
+    /// The end of a question, or uncertainty of the words next to it.
     Doubt,
 }
 
@@ -110,7 +110,8 @@ fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || c == '\''
 }
 
-/// Whether a mark doubts the words beside it: "?pneumonia", "opacity ? pneumonia", "edema (?)", "+/- effusion".
+/// Whether a mark makes the words next to it uncertain: "?pneumonia", "opacity ? pneumonia", "edema
+/// (?)", "+/- effusion".
 ///
 /// A question mark right behind a word, or behind the last word of a line, ends a question instead.
 fn is_query(text: &str, at: usize, mark: char) -> bool {

@@ -76,7 +76,7 @@ macro_rules! generators {
         )+
 
         impl GeneratorConfig {
-            /// Its name, as configurations have it.
+            /// Its name in configurations.
             pub fn name(&self) -> &str {
                 match self {
                     $(GeneratorConfig::$variant(_) => $name,)+

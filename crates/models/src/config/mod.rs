@@ -24,10 +24,10 @@ use crate::{ImageFeature, LibraryGenerator, R2GenCmnConfig};
 /// Most images of a study.
 const MOST_VIEWS: usize = 64;
 
-/// Which generator, how large, and what it is shown.
+/// The generator, its sizes and the views per study.
 ///
-/// Earlier configurations knew R2GenCMN alone and gave its sizes here, without a `generator`; they
-/// are still read.
+/// Earlier configurations supported R2GenCMN only, with its sizes here instead of in `generator`;
+/// they are still read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ModelFile")]
 pub struct ModelConfig {

@@ -67,7 +67,8 @@ pub struct HardnessRecord {
 }
 
 impl Cell {
-    /// Name of its file: what it is, and a hash of all that its result depends on.
+    /// Name of its file: generator, arm and seed, and a hash of everything that its result depends
+    /// on.
     pub fn file_name(&self) -> String {
         let identity = serde_json::json!([FORMAT, self]).to_string();
         format!(

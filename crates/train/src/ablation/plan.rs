@@ -15,13 +15,13 @@ use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorKind, Pres
 /// Time that a cell should not exceed on two CPU cores.
 pub const CELL_LIMIT: Duration = Duration::from_secs(120);
 
-/// What is compared, on what, and how often.
+/// Configuration of the ablation: generators, arms, seeds and studies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AblationConfig {
     /// Generators.
     pub generators: Vec<GeneratorKind>,
-    /// Arms; [`Arm::None`] is what the others are compared with.
+    /// Arms; the others are compared with [`Arm::None`].
     pub arms: Vec<Arm>,
     /// Seeds; fewer than 6 cannot reach p < 0.05.
     pub seeds: Vec<u64>,
@@ -277,7 +277,7 @@ mod tests {
             (likelihood.seeds, likelihood.against_none.is_some()),
             (2, true)
         );
-        // Projections that nobody trained rank nothing.
+        // Ranking with untrained projection heads is meaningless.
         let none = &wider.summaries[0];
         assert!(twins(none, crate::ablation::Metric::NearTwinAlignment).is_none());
         assert_eq!(wider.cells[1].hardness.len(), 1);

@@ -131,7 +131,7 @@ impl AblationReport {
     ///
     /// # Errors
     ///
-    /// If a metric is no number.
+    /// If a metric is not finite.
     pub(crate) fn new(
         config: AblationConfig,
         cells: Vec<CellResult>,

@@ -1,8 +1,9 @@
 //! Drawn images for real reports: what a report states, as a phantom radiograph.
 //!
-//! IU X-Ray's reports can be had where its images cannot. Drawing the findings that the labeler
-//! `rules-14` reads off each report gives images that show what their reports say, so that the whole
-//! job runs on real text. The scores of such a model have no meaning for radiographs.
+//! IU X-Ray's reports can be available where its images are not. This module draws the findings
+//! that the labeler `rules-14` extracts from each report. The images then match their reports, so
+//! the whole pipeline runs on real text. The scores of such a model have no meaning for
+//! radiographs.
 
 use std::fs;
 use std::path::Path;
@@ -58,9 +59,9 @@ fn draw_study(study: &Study, size: u32) -> Result<usize, DataError> {
     Ok(drawn)
 }
 
-/// What a report states or suspects, as far as a phantom can show it: what may be there was seen, and
-/// [`FindingsReader::Rules14`](ithn_inference::FindingsReader::Rules14) expects it of a prediction. A
-/// missing side is drawn on the right, a missing size moderate, a missing lobe lower.
+/// Positive and uncertain findings of a report that a phantom can show. Uncertain findings count as
+/// present, as in [`FindingsReader::Rules14`](ithn_inference::FindingsReader::Rules14). A missing
+/// side is drawn on the right, a missing size moderate, a missing lobe lower.
 pub fn stated_findings(report: &str) -> PhantomFindings {
     let labels = label(report);
     let mut findings = PhantomFindings::normal();

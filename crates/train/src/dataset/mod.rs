@@ -66,7 +66,7 @@ pub struct Dataset {
     pub path: PathBuf,
     /// The studies.
     pub studies: Vec<Study>,
-    /// How findings are read off reports of this dataset.
+    /// How findings are extracted from reports of this dataset.
     pub findings: FindingsReader,
     /// Messages to the user about what was left out.
     pub notes: Vec<String>,
@@ -211,7 +211,7 @@ pub struct PreparedData {
     pub validation: EvaluationSplit,
     /// Test studies.
     pub test: EvaluationSplit,
-    /// How findings are read off reports.
+    /// How findings are extracted from reports.
     pub findings: FindingsReader,
 }
 
@@ -224,7 +224,7 @@ pub struct EvaluationSplit {
     pub studies: Arc<Vec<TokenizedStudy>>,
     /// Their reports as R2Gen compares them: cleaned, cut to the model's length, rare words `<unk>`.
     pub references: Vec<String>,
-    /// Their reports as they stand, on one line.
+    /// Their raw reports, on one line.
     pub full_references: Vec<String>,
 }
 
@@ -330,9 +330,9 @@ fn encode_study(
     })
 }
 
-/// Index of every training study's first negative. One that the dataset brings is appended to
-/// `training`; the others are mined among the training studies. A study without an admissible one
-/// (every other report a duplicate) is its own negative, which changes nothing and harms nothing.
+/// Index of every training study's first negative. A negative that the dataset contains is appended
+/// to `training`; the others are mined among the training studies. A study without an admissible
+/// one (every other report a duplicate) is its own negative, which has no effect.
 fn first_negatives(
     train: &[&Study],
     tokenizer: &Tokenizer,

@@ -1,4 +1,4 @@
-//! What a generator must beat to have learnt anything: reports chosen without one.
+//! Baselines: reports chosen without a generator.
 
 use std::collections::HashMap;
 

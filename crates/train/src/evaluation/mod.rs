@@ -54,7 +54,7 @@ pub struct SplitScores {
     pub cider: f64,
     /// BLEU-4 against the untouched reference (protocol `full`).
     pub bleu_4_full: f64,
-    /// Findings read off the reports.
+    /// Findings extracted from the reports.
     #[serde(flatten)]
     pub findings: FindingsScores,
     /// Variety of the predictions.
@@ -115,7 +115,7 @@ pub fn score_split(
 pub struct Writing<'a> {
     /// Search options.
     pub search: &'a SearchConfig,
-    /// Words of the ids.
+    /// Tokenizer, for the words of token ids.
     pub tokenizer: &'a Tokenizer,
     /// Loader of the images.
     pub images: Arc<ImageLoader>,
@@ -132,7 +132,7 @@ pub struct Writing<'a> {
 ///
 /// # Errors
 ///
-/// If an image cannot be read or the generator returns what is no probability.
+/// If an image cannot be read or the generator returns values that are no log-probabilities.
 pub fn write_reports<D: StepDecoder>(
     generator: &D,
     split: &EvaluationSplit,

@@ -285,7 +285,7 @@ impl RankingScores {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Metrics`] for a score that is no finite number.
+    /// [`TrainError::Metrics`] for a score that is not finite.
     pub fn of(studies: &[RankedStudy]) -> Result<Self, TrainError> {
         if studies.is_empty() {
             return Ok(RankingScores::default());

@@ -10,7 +10,7 @@ use ithn_plugin::Ithn;
 /// Training studies that are compared with their negatives.
 const STUDIES: usize = 200;
 
-/// Similarities of images to reports, study by study: what the means of an epoch hide.
+/// Similarities of images to reports, study by study; an epoch record has their means only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SimilaritySample {
     /// λ at which negatives were hardened.
@@ -23,9 +23,8 @@ pub struct SimilaritySample {
     pub hardened: Vec<f32>,
 }
 
-/// Similarities of training studies spread evenly over the split, each taken alone (so that the
-/// official projection, which mixes a batch, mixes nothing) and without dropout; none if training
-/// uses no negatives.
+/// Similarities of training studies spread evenly over the split, without dropout; none if training
+/// uses no negatives. Each study is its own batch, so the official projection cannot mix samples.
 ///
 /// # Errors
 ///

@@ -28,7 +28,7 @@ const STUDIES: usize = 24;
 /// Bytes of studies after which no more are added, so that the page stays below 10 MB.
 const STUDY_BYTES: usize = 8_000_000;
 
-/// What a run's page is made from.
+/// Inputs of a run page.
 #[derive(Debug)]
 pub struct RunData<'a, G> {
     /// The best model, on `device`.

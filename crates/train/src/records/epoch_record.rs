@@ -21,7 +21,7 @@ pub struct EpochRecord {
     /// Norms of all gradients together, before clipping.
     #[serde(default)]
     pub gradient_norm: GradientNorms,
-    /// Batches left out because their loss or gradient was no finite number.
+    /// Batches skipped because their loss or gradient was not finite.
     #[serde(default)]
     pub skipped: usize,
     /// Scores on the validation split.

@@ -22,7 +22,7 @@ use ithn_data::write_atomically;
 /// | `epochs.jsonl` | one line of losses, hardness and validation scores per epoch |
 /// | `steps.jsonl` | one line of losses and gradient norm per so many steps |
 /// | `last.ithn`, `best.ithn`, `epoch-….ithn` | checkpoints: newest, best, of the last epochs |
-/// | `non-finite.json` | studies and losses of the last batch whose loss or gradient was no number |
+/// | `non-finite.json` | studies and losses of the last batch whose loss or gradient was not finite |
 /// | `metrics.json` | validation and test scores, baselines |
 /// | `predictions.csv` | id, reference, prediction and scores of every test study |
 /// | `retrieval.csv` | the scores that each test image gives its own report, random ones and its near-twin |
@@ -169,7 +169,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes what a killed process was writing.
+    /// Removes partial files of a killed process.
     fn remove_partial_files(&self) -> Result<(), TrainError> {
         let folder = fs::read_dir(&self.root).map_err(output_error(&self.root))?;
         for entry in folder {

@@ -170,13 +170,13 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
     }
 }
 
-/// What a group of batches taught.
+/// Loss values and accumulated gradients of a group of batches.
 struct Learnt {
     values: StepValues,
     gradients: GradientsParams,
 }
 
-/// Seed of all that is drawn while a batch is learnt from (SplitMix64 of seed, epoch and batch).
+/// Seed of all random numbers of a batch's training step (SplitMix64 of seed, epoch and batch).
 fn batch_seed(seed: u64, epoch: usize, batch: usize) -> u64 {
     let mix = |value: u64| {
         let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);

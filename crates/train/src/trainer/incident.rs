@@ -1,4 +1,4 @@
-//! Steps whose loss or gradient is no finite number.
+//! Steps whose loss or gradient is not finite.
 
 use ithn_data::BatchMember;
 use ithn_negatives::TrainingPoint;

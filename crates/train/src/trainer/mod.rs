@@ -106,7 +106,8 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             data: self.progress.data,
             ..progress
         };
-        // What the run is now, if options changed; and no epoch that will be run again.
+        // Write the current configuration, since options may have changed, and drop the epochs that
+        // will be repeated.
         self.folder.write_json("config.json", self.config)?;
         self.folder.write_epochs(&self.progress.history)?;
         Ok(self)
@@ -117,8 +118,8 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     ///
     /// # Errors
     ///
-    /// If an image cannot be read, a loss is no number, the device fails, a file cannot be written,
-    /// or the run is interrupted; what was saved before stays.
+    /// If an image cannot be read, a loss is not finite, the device fails, a file cannot be
+    /// written, or the run is interrupted; what was saved before stays.
     pub fn train(mut self, observer: &mut dyn Observer) -> Result<Ithn<G>, TrainError> {
         let training = &self.config.training;
         let log_every = training.records.log_every_steps;
@@ -144,7 +145,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         Ok(self.model.expect(BETWEEN_STEPS))
     }
 
-    /// Loader of evaluation images, shared with whoever evaluates after training.
+    /// Loader of evaluation images, shared with the evaluation after training.
     pub fn evaluation_images(&self) -> Arc<ImageLoader> {
         Arc::clone(&self.evaluation_images)
     }

@@ -60,8 +60,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         Ok(())
     }
 
-    /// The last name comes last: a run interrupted between two names resumes before them and repeats
-    /// both.
+    /// `last.ithn` is renamed last, so an interrupted save resumes from the previous checkpoint.
     pub(crate) fn save_epoch(
         &mut self,
         epoch: usize,

@@ -25,7 +25,7 @@ pub trait Observer {
     fn examples(&mut self, predictions: &[Prediction]);
 }
 
-/// What an epoch is going to be.
+/// Plan of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochPlan {
     /// Epoch, counted from 1.

@@ -55,7 +55,7 @@ impl Pace {
         self.validation = self.last_step.elapsed();
     }
 
-    /// What the present epoch is.
+    /// Plan of the current epoch.
     pub fn plan(&self) -> &EpochPlan {
         &self.plan
     }

@@ -6,7 +6,7 @@ use crate::evaluation::Statuses;
 use crate::findings::{Confusion, Prf};
 use crate::labeler::{FindingClass, Status};
 
-/// Precision, recall and F1, and the number of positive references they stand on.
+/// Precision, recall and F1, and the number of positive references.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SupportedPrf {
     /// Precision, recall and F1, 0 where undefined.

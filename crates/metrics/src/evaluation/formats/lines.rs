@@ -1,4 +1,4 @@
-//! A report on every line.
+//! Files with one report per line.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Content, EvaluationError> 
     Ok(Content::Rows(rows.collect(), layout))
 }
 
-/// What a text is if it is plainly not a report per line.
+/// Names the format of a text that is clearly not one report per line.
 fn other_than_reports(text: &str) -> Option<&'static str> {
     let start = text.trim_start();
     if start.starts_with('<') {

@@ -88,7 +88,7 @@ pub(super) struct Layout {
     pub may_have_empty_last: bool,
 }
 
-/// A file as far as this module reads it.
+/// Content of a file after format detection.
 pub(super) enum Content {
     /// Its reports.
     Rows(Vec<Record>, Layout),

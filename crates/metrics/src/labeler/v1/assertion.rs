@@ -12,7 +12,7 @@ use super::{
 
 /// How far doubt reaches, in words.
 const DOUBT_REACH: usize = 12;
-/// How far after the finding its denial may be, in words.
+/// How far after the finding its negation may be, in words.
 const DENIAL_REACH: usize = 14;
 /// How many words before the second of two alternatives their "or" may be.
 const ALTERNATIVE_REACH: usize = 3;
@@ -30,9 +30,11 @@ pub(super) fn status(tokens: &[Token], denied: &[bool], start: usize, end: usize
     }
 }
 
-/// Whether a denial before each word reaches it, through lists ("no A, B or C") but not into other statements.
+/// Whether a negation before each word reaches it, through lists ("no A, B or C") but not into other
+/// statements.
 ///
-/// One pass for the whole sentence: its findings are many where it is long, and the denial may be at its beginning.
+/// One pass for the whole sentence: its findings are many where it is long, and the negation may be at its
+/// beginning.
 pub(super) fn denied_before(tokens: &[Token]) -> Vec<bool> {
     let mut reaches = false;
     (0..tokens.len())
@@ -45,7 +47,7 @@ pub(super) fn denied_before(tokens: &[Token]) -> Vec<bool> {
         .collect()
 }
 
-/// Whether a denial is among the words of the finding or after them.
+/// Whether a negation is among the words of the finding or after them.
 fn is_denied(tokens: &[Token], start: usize, end: usize) -> bool {
     let inside = |token: &Token| matches!(token.text, "not" | "no" | "nor");
     tokens[start..end].iter().any(inside) || denied_after(tokens, end)
@@ -69,7 +71,7 @@ fn previous<'a>(tokens: &[Token<'a>], at: usize) -> &'a str {
     at.checked_sub(1).map_or("", |before| word(tokens, before))
 }
 
-/// Whether this word denies what follows.
+/// Whether this word negates the words after it.
 fn denies(tokens: &[Token], at: usize) -> bool {
     let (this, next) = (word(tokens, at), word(tokens, at + 1));
     match this {
@@ -96,14 +98,14 @@ fn in_part(tokens: &[Token], at: usize) -> bool {
     (at.saturating_sub(2)..at).any(modifies)
 }
 
-/// "no significant change in the effusion" does not deny the effusion.
+/// "no significant change in the effusion" does not negate the effusion.
 fn speaks_of_change(tokens: &[Token], from: usize) -> bool {
     let rest = tokens.get(from..).unwrap_or(&[]);
     let first = rest.iter().find(|token| !CHANGE_ADVERBS.has(token.text));
     first.is_some_and(|token| CHANGE.has(token.text))
 }
 
-/// Whether a denial before this word does not reach beyond it.
+/// Whether a negation before this word does not reach beyond it.
 fn starts_statement(tokens: &[Token], at: usize) -> bool {
     let token = &tokens[at];
     let joins = token.kind == Kind::Comma || token.text == "and";
@@ -111,7 +113,7 @@ fn starts_statement(tokens: &[Token], at: usize) -> bool {
         || (NEW_STATEMENT.has(token.text) && !links(tokens, at))
 }
 
-/// Looks for a denial after the finding: "is not seen", "has resolved".
+/// Finds a negation after the finding: "is not seen", "has resolved".
 fn denied_after(tokens: &[Token], end: usize) -> bool {
     for at in end..tokens.len().min(end + DENIAL_REACH) {
         if tokens[at].breaks() {

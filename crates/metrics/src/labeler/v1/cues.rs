@@ -2,7 +2,7 @@
 
 use super::super::words::Words;
 
-/// Between a denial and a finding, these start a statement that the denial does not reach.
+/// Between a negation and a finding, these start a statement that the negation does not reach.
 pub(super) const NEW_STATEMENT: Words = Words::new(
     "there is are was were has have which demonstrates shows show with due secondary because \
      despite",
@@ -15,7 +15,7 @@ pub(super) const AFTER_COMMA: Words = Words::new(
      heart lungs likely possible probable may",
 );
 
-/// Words that deny what follows wherever they stand; those that need company are in
+/// Words that negate the words after them in any position; those that need company are in
 /// [`assertion`](super::assertion).
 pub(super) const DENIALS: Words = Words::new("nor neither denies absent never non");
 
@@ -24,19 +24,19 @@ pub(super) const CHANGE: Words = Words::new(
     "change changes changed increase increased decrease improvement worsening progression longer",
 );
 
-/// What may stand between "no" or "not" and such a word.
+/// Words that may occur between "no" or "not" and such a word.
 pub(super) const CHANGE_ADVERBS: Words = Words::new(
     "significant significantly interval substantial substantially appreciable appreciably \
      definite",
 );
 
-/// After a finding and "not", these deny it: "effusion is not identified".
+/// After a finding and "not", these negate it: "effusion is not identified".
 pub(super) const SEEN: Words = Words::new(
     "seen identified present visualized demonstrated evident appreciated apparent observed noted \
      detected suspected visible found enlarged",
 );
 
-/// Before a finding, these put it in doubt.
+/// Before a finding, these make it uncertain.
 pub(super) const DOUBTS: Words = Words::new(
     "possible possibly probable probably likely unlikely may might could question questionable \
      questioned suspicious suspicion suspect suspected suggest suggests suggesting suggestive \
@@ -45,7 +45,7 @@ pub(super) const DOUBTS: Words = Words::new(
      indeterminate cannot whether rather possibility correlate",
 );
 
-/// After a finding and "is", these put it in doubt if nothing follows.
+/// After a finding and "is", these make it uncertain if nothing follows.
 pub(super) const DOUBTED: Words = Words::new(
     "possible probable likely unlikely suspected questionable questioned considered suggested \
      equivocal",

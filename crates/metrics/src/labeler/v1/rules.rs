@@ -1,4 +1,4 @@
-//! The phrases of version 1: what names a finding, what says that all is well, what is not meant.
+//! The phrases of version 1: names of findings, statements of normality, and phrases to ignore.
 
 use super::super::{
     class::FindingClass::*,

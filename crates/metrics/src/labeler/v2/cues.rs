@@ -6,7 +6,7 @@ use super::super::words::Words;
 pub(super) const AUXILIARIES: Words =
     Words::new("is are was were be been being has have had isn't aren't wasn't weren't hasn't");
 
-/// Words that assert by themselves that what stands before them is there.
+/// Words that assert the finding before them on their own.
 pub(super) const PERSISTING: Words = Words::new(
     "remains remain persists persist unchanged stable increased decreased improved worsened \
      terminates terminating ends projects overlies",
@@ -16,7 +16,7 @@ pub(super) const PERSISTING: Words = Words::new(
 pub(super) const NOT: Words =
     Words::new("not isn't aren't wasn't weren't doesn't don't didn't hasn't haven't cannot can't");
 
-/// Between a denial and a finding, these start a statement that the denial does not reach.
+/// Between a negation and a finding, these start a statement that the negation does not reach.
 pub(super) const NEW_STATEMENT: Words = Words::new(
     "there is are was were has have which demonstrates shows show with due secondary because \
      despite after following placement insertion reveals remains persists",
@@ -30,7 +30,7 @@ pub(super) const AFTER_COMMA: Words = Words::new(
      worsening worsened known placement insertion new",
 );
 
-/// Words that deny what follows wherever they stand.
+/// Words that negate the words after them in any position.
 pub(super) const DENIALS: Words =
     Words::new("nor neither denies absent never nothing nil lacks lacking devoid");
 
@@ -42,13 +42,13 @@ pub(super) const CHANGE: Words = Words::new(
      excluding rule ruled",
 );
 
-/// What may stand between "no" or "not" and such a word.
+/// Words that may occur between "no" or "not" and such a word.
 pub(super) const CHANGE_ADVERBS: Words = Words::new(
     "significant significantly interval substantial substantially appreciable appreciably \
      definite evidence sign signs of any complete completely entirely fully further been real",
 );
 
-/// After a finding and "not" or "no longer", these deny it: "effusion is not identified".
+/// After a finding and "not" or "no longer", these negate it: "effusion is not identified".
 pub(super) const SEEN: Words = Words::new(
     "seen identified present visualized visualised demonstrated evident appreciated apparent \
      observed noted detected suspected visible found there discernible detectable \
@@ -56,12 +56,12 @@ pub(super) const SEEN: Words = Words::new(
      distinguishable shown imaged noticeable",
 );
 
-/// After "no longer" these deny as well: "the effusion no longer exists".
+/// After "no longer" these negate as well: "the effusion no longer exists".
 pub(super) const EXISTING: Words = Words::new(
     "exists exist persists persist a an concern existent existing remains remain active",
 );
 
-/// Verbs whose denied object is a list: "does not show edema, effusion or pneumothorax".
+/// Verbs whose negated object is a list: "does not show edema, effusion or pneumothorax".
 pub(super) const SHOW: Words = Words::new(
     "show demonstrate see identify reveal have suggest contain detect appreciate find visualize \
      note confirm indicate support depict",
@@ -102,7 +102,7 @@ pub(super) const PROSPECTIVE: Words = Words::new(
      evaluate verify follow anticipated can need needs scheduled",
 );
 
-/// Before a finding, these put it in doubt.
+/// Before a finding, these make it uncertain.
 pub(super) const DOUBTS: Words = Words::new(
     "possible possibly probable probably likely unlikely may might could question questionable \
      questionably questioned suspicious suspicion suspect suspected suggest suggests suggesting \
@@ -117,7 +117,7 @@ pub(super) const DOUBTS: Words = Words::new(
 pub(super) const CONDITIONS: Words =
     Words::new("if whether unless doubt doubtful unsure unclear uncertain wonder suspect question");
 
-/// After a finding and a verb, these put it in doubt.
+/// After a finding and a verb, these make it uncertain.
 pub(super) const DOUBTED: Words = Words::new(
     "possible probable likely unlikely suspected questionable questioned considered suggested \
      equivocal doubtful doubted improbable favored favoured uncertain queried dubious",

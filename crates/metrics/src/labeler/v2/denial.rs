@@ -1,4 +1,4 @@
-//! Is a finding denied, before or after its name?
+//! Negation of a finding, before or after its name.
 //!
 //! In the spirit of NegEx (Chapman et al., 2001) and NegBio (Peng et al., 2018), on words instead of parses.
 
@@ -9,10 +9,10 @@ use super::cues::{
 };
 use super::text::Text;
 
-/// How far after the finding its denial may be, in words.
+/// How far after the finding its negation may be, in words.
 const REACH: usize = 20;
 
-/// Whether a denial before a word reaches it.
+/// Whether a negation before a word reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Before {
     /// None does.
@@ -23,7 +23,7 @@ pub(super) enum Before {
     DeniedAcrossComma,
 }
 
-/// For each word, the denial that reaches it, through lists ("no A, B or C") but not into other statements.
+/// For each word, the negation that reaches it, through lists ("no A, B or C") but not into other statements.
 ///
 /// One pass for the whole sentence keeps the time linear.
 pub(super) fn before(text: &Text) -> Vec<Before> {
@@ -52,7 +52,7 @@ pub(super) fn before(text: &Text) -> Vec<Before> {
         .collect()
 }
 
-/// Whether this word denies what follows.
+/// Whether this word negates the words after it.
 fn denies(text: &Text, at: usize) -> bool {
     let (this, next) = (text.word(at), text.word(at + 1));
     match this {
@@ -90,7 +90,7 @@ fn denies(text: &Text, at: usize) -> bool {
     }
 }
 
-/// "not" before anything but a verb of seeing denies no list: "heart is not large, effusion".
+/// "not" before anything but a verb of seeing negates no list: "heart is not large, effusion".
 fn denies_locally(text: &Text, at: usize) -> bool {
     NOT.has(text.word(at)) && !(at + 1..at + 4).any(|at| SHOW.has(text.word(at)))
 }
@@ -103,7 +103,7 @@ fn begins_before_finding(text: &Text, at: usize) -> bool {
     !is_predicate(text, at) && !is_degree && words.any(|at| text.is_finding(at))
 }
 
-/// Whether this word belongs to what stands before it: "has resolved", "effusion now resolved".
+/// Whether this word belongs to the words before it: "has resolved", "effusion now resolved".
 fn is_predicate(text: &Text, at: usize) -> bool {
     let mut behind = (at.saturating_sub(3)..at).rev();
     text.has_finding_before(at)
@@ -154,7 +154,7 @@ fn is_degree(text: &Text, at: usize) -> bool {
     matches!(text.word(at + 1), "as" | "so" | "quite" | "too" | "very")
 }
 
-/// Whether a denial before this word does not reach beyond it.
+/// Whether a negation before this word does not reach beyond it.
 fn starts_statement(text: &Text, at: usize) -> bool {
     let word = text.word(at);
     let joins = text.is(at, Kind::Comma) || word == "and";
@@ -165,7 +165,7 @@ fn starts_statement(text: &Text, at: usize) -> bool {
         || status_post
 }
 
-/// The verb of "does not show" and "no longer have" passes the denial on.
+/// The verb of "does not show" and "no longer have" passes the negation on.
 fn is_denied_verb(text: &Text, at: usize) -> bool {
     let verb = matches!(
         text.word(at),
@@ -189,7 +189,7 @@ pub(super) fn links(text: &Text, at: usize) -> bool {
         )
 }
 
-/// What stands after a finding about whether it is there.
+/// Assertion after a finding about its presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
     Nothing,
@@ -198,7 +198,8 @@ pub(super) enum After {
     Doubted,
 }
 
-/// Whether a denial is among the words of the finding: "heart is not enlarged", but not "is no longer as enlarged".
+/// Whether a negation is among the words of the finding: "heart is not enlarged", but not "is no longer as
+/// enlarged".
 pub(super) fn inside(text: &Text, start: usize, end: usize) -> bool {
     (start..end).any(|at| {
         let degree = at + 1 + usize::from(text.word(at + 1) == "longer");
@@ -207,7 +208,7 @@ pub(super) fn inside(text: &Text, start: usize, end: usize) -> bool {
     })
 }
 
-/// Looks for a denial after the finding: "is not seen", "has resolved", "is gone", ": none".
+/// Finds a negation after the finding: "is not seen", "has resolved", "is gone", ": none".
 pub(super) fn after(text: &Text, start: usize, end: usize, class: FindingClass) -> After {
     match cue_after(text, start, end, class) {
         Some((at, after)) if text.reaches_back(end, at) => after,
@@ -215,7 +216,7 @@ pub(super) fn after(text: &Text, start: usize, end: usize, class: FindingClass) 
     }
 }
 
-/// The first word after the finding that settles whether it is denied, and how.
+/// The first word after the finding that settles whether it is negated, and how.
 fn cue_after(text: &Text, start: usize, end: usize, class: FindingClass) -> Option<(usize, After)> {
     let mut has_predicate = (start..end).any(|at| text.starts_predicate(at));
     let mut in_relative_clause = false;
@@ -295,7 +296,7 @@ fn is_short_no(text: &Text, at: usize) -> bool {
     }
 }
 
-/// Whether "not" at this word denies what stands before it: "is not clearly seen".
+/// Whether "not" at this word negates the words before it: "is not clearly seen".
 fn denies_before(text: &Text, at: usize) -> bool {
     let seen = (at + 1..at + 4).find(|&at| !CLEARLY.has(text.word(at)));
     let seen = seen.is_some_and(|at| SEEN.has(text.word(at)));

@@ -1,4 +1,4 @@
-//! Has a line, tube or other device been taken out?
+//! Whether a line, tube or other device has been removed.
 
 use super::super::tokens::Kind;
 use super::cues::{ADVICE, DONE, IN_PART, PLANNED, PROSPECTIVE};
@@ -7,7 +7,8 @@ use super::text::Text;
 /// How far from the device its removal may be, in words.
 const REACH: usize = 14;
 
-/// Whether a device is said to be out: "has been removed", "removal of", "tube removal", "no longer in place".
+/// Whether a device is reported as removed: "has been removed", "removal of", "tube removal", "no
+/// longer in place".
 pub(super) fn is_removed(text: &Text, start: usize, end: usize) -> bool {
     !is_one_of_several(text, start)
         && (removed_before(text, start, end)

@@ -16,7 +16,7 @@ const FILLERS: Words = Words::new(
      thus a the another main",
 );
 
-/// Whether the words around a finding put it in doubt.
+/// Whether the words around a finding make it uncertain.
 pub(super) fn is_doubted(text: &Text, start: usize, end: usize) -> bool {
     before(text, start, end)
         || (start..end).any(|at| DOUBTS.has(text.word(at)))

@@ -26,7 +26,7 @@ const STATEMENTS: Words = Words::new(
      due secondary caused related corresponds corresponding being",
 );
 
-/// After a finding, these deny the explanation or set it beside the finding.
+/// After a finding, these negate the explanation or set it beside the finding.
 const OPPOSITIONS: Words = Words::new("unlikely rather versus vs less without no or");
 
 /// After a finding, these say that it is only made to look larger, or explained in part.

@@ -6,7 +6,7 @@ use super::text::Text;
 
 /// How many words may stand between an organ and the finding that it describes.
 const MODIFIER_REACH: usize = 4;
-/// How many words after the finding its place may be named.
+/// Most words between a finding and the organ named after it.
 const PLACE_REACH: usize = 9;
 
 /// Between an organ and a finding, these say that the organ does not describe it.
