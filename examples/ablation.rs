@@ -21,6 +21,7 @@ use ithn::train::{RunFolder, TrainError};
 ///
 /// Cells that are done are kept in --out: an interrupted run goes on where it stopped.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// A smoke run of a minute or two, whose numbers mean nothing
     #[arg(long)]

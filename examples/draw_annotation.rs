@@ -13,6 +13,7 @@ use ithn::train::draw_annotation;
 
 /// Draws every image that R2Gen's annotation.json names, from what its report states.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// R2Gen's annotation.json
     #[arg(long, value_name = "FILE")]

@@ -14,6 +14,7 @@ use ithn::import::{ImportError, export_released};
 /// Writes a checkpoint's weights as safetensors under the released names; PyTorch loads them with
 /// `load_state_dict(safetensors.torch.load_file(…), strict=False)`.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// A checkpoint of this library
     checkpoint: PathBuf,

@@ -23,6 +23,7 @@ use ithn::train::TrainError;
 
 /// Writes reports of radiographs.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// Checkpoint of a run, such as runs/phantom-1/best.ithn
     #[arg(long, value_name = "FILE")]

@@ -20,6 +20,7 @@ use ithn_data::{Annotation, Tokenizer};
 /// Converts an official checkpoint (PyTorch or safetensors, whatever its ending) or torchvision's
 /// ResNet weights into a checkpoint of this library. Sizes are read off the tensors.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// model_best.pth or current_checkpoint.pth of the official trainer, a ResNet of torchvision,
     /// or either as safetensors; prefixes of DataParallel, torch.compile and Lightning are stripped

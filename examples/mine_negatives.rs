@@ -17,6 +17,7 @@ use ithn::mining::{AnnotationMiningError, MiningOptions, NegativeImages, mine_an
 /// Writes an annotation whose studies, of every split, have `neg_report` and `neg_image_path` from
 /// the training set: never the study itself, its patient's or a verbatim duplicate.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// R2Gen's annotation.json
     #[arg(long, value_name = "FILE")]

@@ -15,6 +15,7 @@ use ithn::data::{DataError, ImageCheck, OnBadStudy, ReportSection};
 
 /// Prepares IU X-Ray: annotation.json, sections.csv, exclusions.csv and summary.json.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// Open-i's folder of XML files
     #[arg(

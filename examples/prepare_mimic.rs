@@ -21,6 +21,7 @@ use ithn::data::{DataError, ImageCheck, MimicOptions, OnBadStudy, ReportSection}
 ///
 /// An interrupted preparation continues when it is started again.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// MIMIC-CXR-JPG folder (split, metadata and chexpert tables, files/p10/…)
     #[arg(long, value_name = "DIR")]

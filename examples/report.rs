@@ -15,6 +15,7 @@ use ithn::train::{DataSource, TrainError};
 
 /// Writes a page to look at a run, finished or still training.
 #[derive(Debug, Parser)]
+#[command(version)]
 struct Arguments {
     /// Folder of the run
     #[arg(long, value_name = "DIR")]

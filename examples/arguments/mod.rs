@@ -20,6 +20,7 @@ use ithn_dashboard::{Dashboard, DashboardError};
 ///
 /// Without --data or --annotation it draws phantom studies, and no data is needed.
 #[derive(Debug, Parser)]
+#[command(version)]
 pub struct TrainArguments {
     /// MIMIC-CXR-JPG folder (split and metadata tables, files/p10/…)
     #[arg(long, value_name = "DIR", conflicts_with = "annotation")]

@@ -112,12 +112,12 @@ impl FileKind {
     pub fn refusal(self) -> Option<String> {
         let read = match cfg!(feature = "dicom") {
             true => "PNG, JPEG and DICOM are read",
-            false => "PNG and JPEG are read, and DICOM with `--features dicom`",
+            false => "PNG and JPEG are read, and DICOM with the cargo feature `dicom`",
         };
         match self {
             _ if self.is_read() => None,
             FileKind::Other(name) => Some(format!("it is {name}; {read}")),
-            _ => Some("it is DICOM, which is read if built with `--features dicom`".to_owned()),
+            _ => Some("it is DICOM, which is read if built with the cargo feature `dicom`".to_owned()),
         }
     }
 }

@@ -103,7 +103,7 @@ impl Search {
         let films = match cfg!(feature = "dicom") {
             true => "PNG, JPEG or DICOM film (.png, .jpg, .dcm or any other name)",
             false => {
-                "PNG or JPEG film (.png, .jpg or any other name; DICOM with `--features dicom`)"
+                "PNG or JPEG film (.png, .jpg or any other name; DICOM with the cargo feature `dicom`)"
             }
         };
         let error = DataError::Layout {
@@ -323,7 +323,7 @@ mod tests {
         } else {
             assert_eq!(studies.concat(), ["UPPER.JPEG", "film"]);
             assert_eq!(left_out, ["DICOMDIR", "IM000001", "film.dicom", "old.webp"]);
-            assert!(reason("film.dicom").contains("--features dicom"));
+            assert!(reason("film.dicom").contains("cargo feature `dicom`"));
         }
         assert!(reason("old.webp").contains("WebP"));
         assert!(reason("DICOMDIR").contains("DICOMDIR"));
