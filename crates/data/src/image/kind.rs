@@ -117,7 +117,9 @@ impl FileKind {
         match self {
             _ if self.is_read() => None,
             FileKind::Other(name) => Some(format!("it is {name}; {read}")),
-            _ => Some("it is DICOM, which is read if built with the cargo feature `dicom`".to_owned()),
+            _ => Some(
+                "it is DICOM, which is read if built with the cargo feature `dicom`".to_owned(),
+            ),
         }
     }
 }
