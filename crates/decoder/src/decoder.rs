@@ -85,7 +85,8 @@ impl DecoderLayer {
         }
     }
 
-    /// A cache without tokens over encoded patches, `[batch, patches, d_model]`, and their mask.
+    /// A cache that holds no tokens yet, for one layer's attention to encoded patches
+    /// `[batch, patches, d_model]` and their mask.
     pub fn start(&self, encoded: PatchFeatures) -> LayerCache {
         let mask = encoded.attention_mask();
         LayerCache::new(self.cross_attention.project(encoded.values), mask)

@@ -48,8 +48,10 @@ impl ReportSection {
         }
     }
 
-    /// Its text among separated sections; the whole text is all of them, in the order of
-    /// [`ReportSections`]. A text that is both findings and impression is taken once.
+    /// The text of the sections that this choice names, or `None` if they are empty.
+    ///
+    /// A whole report joins all sections in the order of [`ReportSections`]. If findings and
+    /// impression are the same text, it is taken once.
     pub fn choose(self, sections: &ReportSections) -> Option<String> {
         let impression = match sections.impression == sections.findings {
             true => "",

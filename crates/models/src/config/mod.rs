@@ -47,7 +47,9 @@ pub trait GeneratorTask {
 }
 
 impl ModelConfig {
-    /// A generator that this library does not define; its author builds it.
+    /// The configuration of a generator defined outside this library.
+    ///
+    /// The caller constructs the generator itself; `name` is recorded in checkpoints.
     pub fn custom(name: &str, views: usize) -> Self {
         ModelConfig {
             views,

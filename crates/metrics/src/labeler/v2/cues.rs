@@ -185,5 +185,7 @@ pub(super) const PLANNED: Words = Words::new(
      attempted unsuccessful",
 );
 
-/// Right before a removal, these say that it is done even if "prior" or "follow" stands before them.
+/// Words before a removal ("status post tube removal") that mark it as completed.
+///
+/// They outrank an earlier "prior" or "follow" in the sentence.
 pub(super) const DONE: Words = Words::new("post following after interval since");

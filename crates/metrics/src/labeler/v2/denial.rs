@@ -23,7 +23,9 @@ pub(super) enum Before {
     DeniedAcrossComma,
 }
 
-/// For each word, the negation that reaches it, through lists ("no A, B or C") but not into other statements.
+/// The negation that applies to each word of a sentence.
+///
+/// A negation covers a whole list ("no A, B or C") and ends where another statement begins.
 ///
 /// One pass for the whole sentence keeps the time linear.
 pub(super) fn before(text: &Text) -> Vec<Before> {
@@ -95,7 +97,8 @@ fn denies_locally(text: &Text, at: usize) -> bool {
     NOT.has(text.word(at)) && !(at + 1..at + 4).any(|at| SHOW.has(text.word(at)))
 }
 
-/// "no longer any effusion": the finding follows, rather than stands before.
+/// Whether "no longer" at `at` negates a finding after it ("no longer any effusion"), not one before
+/// it ("the effusion is no longer seen").
 fn begins_before_finding(text: &Text, at: usize) -> bool {
     let ahead = at + 2..at + 7;
     let mut words = ahead.take_while(|&at| text.is_word(at) && text.word(at) != "and");
