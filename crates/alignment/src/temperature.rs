@@ -1,6 +1,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use ithn_generator::config::ConfigError;
+use ithn_generator::config::{ConfigError, no_options};
 use serde::{Deserialize, Serialize};
 
 /// Largest magnitude of a log inverse temperature: `e^τ` stays finite in single precision.
@@ -13,8 +13,10 @@ pub enum TemperatureTraining {
     /// Learned without bounds, as in the official code: training can switch the hard-negative term
     /// off by lowering τ3.
     #[default]
+    #[serde(deserialize_with = "no_options")]
     Learned,
     /// Constant.
+    #[serde(deserialize_with = "no_options")]
     Fixed,
     /// Learned, and clamped to `[lowest, highest]` where the loss uses them.
     Clamped {

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 /// Largest width of a layer: hidden states, channels, projections.
@@ -124,6 +124,19 @@ pub fn check_dropout(key: &str, rate: f64) -> Result<(), ConfigError> {
     Probability::new(rate)
         .map(|_| ())
         .map_err(ConfigError::at(key))
+}
+
+/// Reads a unit variant of an internally tagged enum, for `deserialize_with`. Serde's
+/// `deny_unknown_fields` ignores further keys beside such a variant's tag.
+///
+/// # Errors
+///
+/// If there is a key beside the tag.
+pub fn no_options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct NoOptions {}
+    NoOptions::deserialize(deserializer).map(|NoOptions {}| ())
 }
 
 /// A number outside the range of its type.

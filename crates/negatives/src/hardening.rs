@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 
 use burn::tensor::Tensor;
-use ithn_generator::config::{ConfigError, Positive};
+use ithn_generator::config::{ConfigError, Positive, no_options};
 use serde::{Deserialize, Serialize};
 
 use crate::ascent::{Ascent, FeasibleSet};
@@ -104,6 +104,7 @@ enum Kind {
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum MaxStep {
+    #[serde(deserialize_with = "no_options")]
     ClosedForm,
     Ascent {
         steps: Option<NonZeroUsize>,

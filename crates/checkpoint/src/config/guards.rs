@@ -1,4 +1,4 @@
-use ithn_generator::config::{ConfigError, Positive};
+use ithn_generator::config::{ConfigError, Positive, no_options};
 use serde::{Deserialize, Serialize};
 
 /// Gradient clipping, and the reaction to NaN or infinite values.
@@ -18,6 +18,7 @@ pub struct Guards {
 pub enum NonFinite {
     /// Training stops with the weights before it saved, and its studies in `non-finite.json`.
     #[default]
+    #[serde(deserialize_with = "no_options")]
     Stop,
     /// The step is skipped and counted.
     Skip {

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use ithn_data::Cleaning;
+use ithn_generator::config::no_options;
 use ithn_negatives::HardnessSchedule;
 use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
@@ -151,6 +152,7 @@ pub struct ImageConfig {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augmentation {
     /// Nothing: resized as in evaluation, and kept in memory.
+    #[serde(deserialize_with = "no_options")]
     None,
     /// Shorter side resized, then a random crop.
     RandomCrop {

@@ -1,4 +1,4 @@
-use ithn_generator::config::{ConfigError, Fraction, Positive, check_count};
+use ithn_generator::config::{ConfigError, Fraction, Positive, check_count, no_options};
 use ithn_negatives::TrainingPoint;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use super::MOST_EPOCHS;
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LearningRateSchedule {
     /// Always 1.
+    #[serde(deserialize_with = "no_options")]
     Constant,
     /// `factor^⌊(epoch − 1) / every_epochs⌋`: the official StepLR, which steps per epoch.
     Step {
