@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "mimic-cxr")]
     cleaning: CleaningArgument,
 
-    /// Write the first image of a negative alone, which is what the released code opens
+    /// Write the first image of a negative alone, which is what the official code opens
     #[arg(long)]
     one_view: bool,
 }

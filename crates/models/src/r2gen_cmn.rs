@@ -15,7 +15,7 @@ use ithn_generator::{
     TokenBatch, token_column,
 };
 use ithn_kernels::linear;
-use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank};
+use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryKeyValues};
 use serde::{Deserialize, Serialize};
 
 use crate::LibraryGenerator;
@@ -93,14 +93,14 @@ pub struct R2GenCmnContext {
     /// Encoder output, `[batch, views · patches, d_model]`, and the mask of missing views.
     pub patches: PatchFeatures,
     /// Keys and values of the memory matrix, projected once for patches and words.
-    pub memory: MemoryBank,
+    pub memory: MemoryKeyValues,
 }
 
 /// Decoding state of partial reports: the decoder's cache and the projected memory.
 #[derive(Debug, Clone)]
 pub struct R2GenCmnState {
     cache: DecoderCache,
-    memory: MemoryBank,
+    memory: MemoryKeyValues,
 }
 
 impl R2GenCmnConfig {
@@ -213,11 +213,11 @@ impl R2GenCmn {
 
     /// Encodes backbone patch features, `[batch, patches, channels]`.
     pub fn encode_patches(&self, patches: impl Into<PatchFeatures>) -> R2GenCmnContext {
-        self.encode_with(self.memory.bank(), patches.into())
+        self.encode_with(self.memory.key_values(), patches.into())
     }
 
     /// [`encode_patches`](Self::encode_patches) with a memory that is already projected.
-    fn encode_with(&self, memory: MemoryBank, patches: PatchFeatures) -> R2GenCmnContext {
+    fn encode_with(&self, memory: MemoryKeyValues, patches: PatchFeatures) -> R2GenCmnContext {
         let patches = patches.map(|patches| {
             let x = self
                 .visual_dropout
@@ -233,7 +233,7 @@ impl R2GenCmn {
 
     fn encode_features(
         &self,
-        memory: MemoryBank,
+        memory: MemoryKeyValues,
         features: StudyFeatures,
     ) -> EncodedStudies<R2GenCmnContext> {
         let context = self.encode_with(memory, features.patches);
@@ -259,7 +259,12 @@ impl R2GenCmn {
     }
 
     /// Embeds tokens at positions `first` and later and adds the memory's response.
-    fn embed_words(&self, tokens: Tensor<2, Int>, first: usize, memory: &MemoryBank) -> Tensor<3> {
+    fn embed_words(
+        &self,
+        tokens: Tensor<2, Int>,
+        first: usize,
+        memory: &MemoryKeyValues,
+    ) -> Tensor<3> {
         let y = self.embed_tokens(tokens, first);
         y.clone() + self.memory.respond(y, memory)
     }
@@ -269,11 +274,11 @@ impl ReportGenerator for R2GenCmn {
     type Context = R2GenCmnContext;
 
     fn encode(&self, studies: StudyBatch) -> EncodedStudies<R2GenCmnContext> {
-        self.encode_features(self.memory.bank(), self.backbone_features(studies))
+        self.encode_features(self.memory.key_values(), self.backbone_features(studies))
     }
 
     fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<R2GenCmnContext>; 2] {
-        let memory = self.memory.bank();
+        let memory = self.memory.key_values();
         join_views(&self.backbone, batches, self.views)
             .map(|features| self.encode_features(memory.clone(), features))
     }
@@ -290,7 +295,7 @@ impl ReportGenerator for R2GenCmn {
         let device = self.logits.weight.device();
         R2GenCmnContext {
             patches: Tensor::zeros([batch, 1, self.hidden_width()], &device).into(),
-            memory: self.memory.bank(),
+            memory: self.memory.key_values(),
         }
     }
 

@@ -1,11 +1,11 @@
-//! `small_ckpt/`: a checkpoint as the released trainer saves it.
+//! `small_ckpt/`: a checkpoint as the official trainer saves it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor};
-use ithn::import::{NamedTensors, UntraceableSizes, infer_released, load_released};
+use ithn::import::{NamedTensors, UntraceableSizes, infer_official, load_official_state};
 use ithn::models::{R2GenCmn, R2GenCmnContext};
 use ithn::plugin::{Ithn, IthnConfig};
 use ithn_generator::{ReportGenerator, StudyBatch, TokenBatch};
@@ -72,7 +72,7 @@ impl Golden {
             heads: options.num_heads,
             top_k: options.topk,
         };
-        let sizes = infer_released(weights, untraceable)?;
+        let sizes = infer_official(weights, untraceable)?;
         let golden = options.generator(self.json.resnet.config());
         let inferred = options.generator(sizes.generator.backbone.clone());
         let same = inferred == golden
@@ -87,7 +87,7 @@ impl Golden {
         let generator = sizes
             .generator
             .init(sizes.vocabulary, sizes.views, &self.device);
-        let ithn = load_released(config.init(generator, &self.device), weights)?;
+        let ithn = load_official_state(config.init(generator, &self.device), weights)?;
         Ok((check, ithn))
     }
 
@@ -177,7 +177,7 @@ impl Golden {
     }
 }
 
-/// Reports as the released code masks them: padding is every 0 but the first.
+/// Reports as the official code masks them: padding is every 0 but the first.
 fn reports_of(tokens: Tensor<2, Int>) -> TokenBatch {
     let [batch, length] = tokens.dims();
     let words = tokens

@@ -57,10 +57,10 @@ impl Preset {
                 text: mimic_text(),
                 ..published(self)
             },
-            Preset::OfficialIuXray => released(self),
+            Preset::OfficialIuXray => official(self),
             Preset::OfficialMimicCxr => ExperimentConfig {
                 text: mimic_text(),
-                ..released(self)
+                ..official(self)
             },
         }
     }
@@ -211,7 +211,7 @@ fn published(preset: Preset) -> ExperimentConfig {
 
 /// What the official code runs: one view, mirrored images, the mixed projection with gradients
 /// through it, pooling over padding, a search whose temperature skips the first word.
-fn released(preset: Preset) -> ExperimentConfig {
+fn official(preset: Preset) -> ExperimentConfig {
     let mut config = published(preset);
     config.model = published_model(1, ImageFeature::Backbone);
     config.ithn = IthnConfig::official();

@@ -17,8 +17,10 @@ pub enum Arm {
     None,
     /// First negatives as they are, with the losses and options of [`Ours`](Arm::Ours).
     Fixed,
-    /// The official code's computation, its slow schedule included.
-    Released,
+    /// The official code's computation, its slow schedule included. Earlier files call it
+    /// `released`.
+    #[serde(alias = "released")]
+    Official,
     /// The base configuration: negatives hardened in closed form.
     Ours,
     /// The same, hardened by gradient ascent on the contrastive loss in a ball.
@@ -27,14 +29,14 @@ pub enum Arm {
 
 impl Arm {
     /// All arms, the one that others are compared with first.
-    pub const ALL: [Arm; 5] = [Arm::None, Arm::Fixed, Arm::Released, Arm::Ours, Arm::Ascent];
+    pub const ALL: [Arm; 5] = [Arm::None, Arm::Fixed, Arm::Official, Arm::Ours, Arm::Ascent];
 
     /// The name that tables and `--arms` use.
     pub fn name(self) -> &'static str {
         match self {
             Arm::None => "none",
             Arm::Fixed => "fixed",
-            Arm::Released => "released",
+            Arm::Official => "official",
             Arm::Ours => "ours",
             Arm::Ascent => "ascent",
         }
@@ -47,7 +49,7 @@ impl Arm {
             Arm::None => config.negatives = Negatives::Off,
             Arm::Fixed => config.negatives = Negatives::Fixed,
             Arm::Ours => config.negatives = Negatives::Ithn,
-            Arm::Released => {
+            Arm::Official => {
                 config.negatives = Negatives::Ithn;
                 config.hardness = HardnessSchedule::PerEpoch {
                     alpha: NonNegative::literal(0.01),
@@ -106,5 +108,13 @@ mod tests {
         for arm in Arm::ALL {
             assert_eq!(arm.name().parse(), Ok(arm));
         }
+    }
+
+    #[test]
+    fn the_earlier_name_of_the_official_arm_is_read() {
+        let read: Arm = serde_json::from_str("\"released\"").expect("an earlier name");
+        assert_eq!(read, Arm::Official);
+        let name = serde_json::to_string(&read).expect("a name");
+        assert_eq!(name, "\"official\"");
     }
 }
