@@ -10,6 +10,7 @@ use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, Setting, 
 use ithn::config::{LearningRateSchedule, NonFinite};
 use ithn::data::{DataError, OnBadStudy};
 use ithn::device::DeviceName;
+use ithn::generator::config::{Fraction, NonNegative, ParseNumberError, Positive};
 use ithn::train::{
     Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Observer, RunFolder,
     TrainError, Verbosity, run_experiment,
@@ -61,11 +62,11 @@ pub struct TrainArguments {
 
     /// Learning rate of everything but the backbone, before the schedule [default: the preset's]
     #[arg(long, value_name = "RATE")]
-    learning_rate: Option<f64>,
+    learning_rate: Option<NonNegative>,
 
     /// Learning rate of the backbone, before the schedule [default: the preset's]
     #[arg(long, value_name = "RATE")]
-    backbone_learning_rate: Option<f64>,
+    backbone_learning_rate: Option<NonNegative>,
 
     /// Seed of weights, dropout, order and augmentation [default: the preset's]
     #[arg(long)]
@@ -103,7 +104,7 @@ pub struct TrainArguments {
 
     /// Scale gradients down to this norm, all of them together [default: as they are]
     #[arg(long, value_name = "NORM")]
-    clip: Option<f64>,
+    clip: Option<Positive>,
 
     /// Leave out up to N batches whose loss or gradient is no finite number, instead of stopping
     #[arg(long, value_name = "N")]
@@ -333,11 +334,13 @@ impl TrainArguments {
 fn schedule(name: &str) -> Result<LearningRateSchedule, String> {
     match name.split_once(':') {
         None if name == "constant" => Ok(LearningRateSchedule::Constant),
-        None if name == "cosine" => Ok(LearningRateSchedule::Cosine { floor: 0.0 }),
+        None if name == "cosine" => Ok(LearningRateSchedule::Cosine {
+            floor: Fraction::literal(0.0),
+        }),
         Some(("cosine", floor)) => floor
             .parse()
             .map(|floor| LearningRateSchedule::Cosine { floor })
-            .map_err(|_| format!("'{floor}' is no fraction")),
+            .map_err(|error: ParseNumberError| format!("'{floor}': {error}")),
         _ => Err("use constant, cosine or cosine:FLOOR".to_owned()),
     }
 }

@@ -9,6 +9,7 @@ use ithn::config::{Augmentation, ExperimentConfig, ImageConfig, ModelConfig, Pre
 use ithn::data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn::decoder::TransformerConfig;
 use ithn::device::DeviceName;
+use ithn::generator::config::Positive;
 use ithn::memory::CrossModalMemoryConfig;
 use ithn::models::{ImageFeature, R2GenCmnConfig};
 use ithn::search::SearchConfig;
@@ -42,7 +43,7 @@ pub fn tiny() -> ExperimentConfig {
     training.epochs = 3;
     training.batch_size = 4;
     training.accumulate = 2;
-    training.guards.largest_gradient_norm = Some(1.0);
+    training.guards.largest_gradient_norm = Some(Positive::literal(1.0));
     training.optimizer.warmup_steps = 4;
     training.records = Records {
         save_every_minutes: Some(0.0),

@@ -265,7 +265,7 @@ fn nonsense_is_refused_by_its_key() {
         (
             "/training/optimizer/betas",
             json!([1.5, 2]),
-            "training.optimizer.betas",
+            "training.optimizer.betas[0]",
         ),
         (
             "/training/optimizer/epsilon",

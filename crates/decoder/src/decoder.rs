@@ -70,7 +70,7 @@ impl DecoderLayer {
     fn init(config: &TransformerConfig, device: &Device) -> Self {
         let attention = || {
             MultiHeadAttentionConfig::new(config.d_model, config.heads)
-                .with_dropout(config.attention_dropout)
+                .with_dropout(config.attention_dropout.get())
                 .init(device)
         };
         let norm = || DeviationNorm::init(config.d_model, device);
@@ -81,7 +81,7 @@ impl DecoderLayer {
             cross_attention_norm: norm(),
             feed_forward: FeedForward::init(config, device),
             feed_forward_norm: norm(),
-            dropout: DropoutConfig::new(config.dropout).init(),
+            dropout: DropoutConfig::new(config.dropout.get()).init(),
         }
     }
 

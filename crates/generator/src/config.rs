@@ -2,7 +2,9 @@
 //! key.
 
 use std::fmt;
+use std::num::ParseFloatError;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
@@ -147,6 +149,18 @@ pub struct OutOfRange {
     range: &'static str,
 }
 
+/// A text that is not a number of the wanted type.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ParseNumberError {
+    /// The text is not a number.
+    #[error(transparent)]
+    NotANumber(#[from] ParseFloatError),
+    /// The number is out of range.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
+}
+
 macro_rules! bounded {
     ($(#[$doc:meta])* $name:ident, $range:literal, $value:ident => $holds:expr) => {
         $(#[$doc])*
@@ -197,6 +211,14 @@ macro_rules! bounded {
             }
         }
 
+        impl FromStr for $name {
+            type Err = ParseNumberError;
+
+            fn from_str(text: &str) -> Result<Self, ParseNumberError> {
+                Ok($name::new(text.parse()?)?)
+            }
+        }
+
         impl From<$name> for f64 {
             fn from(number: $name) -> f64 {
                 number.0
@@ -243,6 +265,9 @@ mod tests {
         assert!(NonNegative::new(-1e-9).is_err() && NonNegative::new(0.0).is_ok());
         let error = serde_json::from_str::<Probability>("1.5").unwrap_err();
         assert!(error.to_string().contains("1.5 does not lie in [0, 1)"));
+        assert_eq!("0.5".parse(), Fraction::new(0.5).map_err(Into::into));
+        let texts = ["2", "half"].map(|text| text.parse::<Fraction>().unwrap_err().to_string());
+        assert_eq!(texts, ["2 does not lie in [0, 1]", "invalid float literal"]);
         let read: Fraction = serde_json::from_str("0.25").expect("in range");
         assert_eq!(serde_json::to_string(&read).expect("a number"), "0.25");
     }

@@ -9,7 +9,7 @@ use ithn_decoder::{
     Decoder, DecoderCache, Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding,
     TransformerConfig, teacher_forcing_mask,
 };
-use ithn_generator::config::check_dropout;
+use ithn_generator::config::Probability;
 use ithn_generator::{
     EncodedStudies, MemoryEvidence, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch,
     TokenBatch, token_column,
@@ -32,8 +32,8 @@ pub struct R2GenCmnConfig {
     pub memory: CrossModalMemoryConfig,
     /// Encoder and decoder.
     pub transformer: TransformerConfig,
-    /// Dropout after the visual embedding, in [0, 1).
-    pub visual_dropout: f64,
+    /// Dropout after the visual embedding.
+    pub visual_dropout: Probability,
     /// Feature that a study is embedded by, [`EncodedStudies::pooled`]. The published model uses
     /// [`ImageFeature::Backbone`], which a file without the key means, too.
     #[serde(default = "ImageFeature::of_older_files")]
@@ -114,14 +114,18 @@ impl R2GenCmnConfig {
             backbone,
             memory,
             transformer,
-            visual_dropout: 0.5,
+            visual_dropout: Probability::literal(0.5),
             image_feature: ImageFeature::Encoder,
         }
     }
 
     /// Sets [`visual_dropout`](Self::visual_dropout).
+    ///
+    /// # Panics
+    ///
+    /// If it lies outside `[0, 1)`.
     pub fn with_visual_dropout(mut self, visual_dropout: f64) -> Self {
-        self.visual_dropout = visual_dropout;
+        self.visual_dropout = Probability::literal(visual_dropout);
         self
     }
 
@@ -145,11 +149,11 @@ impl R2GenCmnConfig {
             "the memory and the Transformer must have one width"
         );
         let channels = self.backbone.channels();
-        let position = || SinusoidalPosition::init(width, self.transformer.dropout);
+        let position = || SinusoidalPosition::init(width, self.transformer.dropout.get());
         R2GenCmn {
             backbone: self.backbone.init(device),
             visual_embedding: LinearConfig::new(channels, width).init(device),
-            visual_dropout: DropoutConfig::new(self.visual_dropout).init(),
+            visual_dropout: DropoutConfig::new(self.visual_dropout.get()).init(),
             memory: self.memory.init(device),
             visual_position: position(),
             encoder: Encoder::init(&self.transformer, device),
@@ -185,8 +189,7 @@ impl LibraryConfig for R2GenCmnConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         within("backbone", self.backbone.validate())?;
         within("memory", self.memory.validate())?;
-        check_one_width(&self.transformer, self.memory.d_model)?;
-        check_dropout("visual_dropout", self.visual_dropout)
+        check_one_width(&self.transformer, self.memory.d_model)
     }
 
     fn init(&self, vocabulary: usize, views: usize, device: &Device) -> R2GenCmn {

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ithn_backbone::ResNetConfig;
 use ithn_checkpoint::config::OptimizerConfig;
 use ithn_decoder::TransformerConfig;
+use ithn_generator::config::NonNegative;
 use ithn_generator::{StudyBatch, TokenBatch};
 use ithn_memory::CrossModalMemoryConfig;
 use ithn_models::config::{GeneratorConfig, GeneratorTask, ModelConfig};
@@ -113,8 +114,8 @@ impl GeneratorTask for Learns {
             ..IthnConfig::default()
         };
         let optimizer = OptimizerConfig {
-            backbone_learning_rate: 3e-3,
-            learning_rate: 3e-3,
+            backbone_learning_rate: NonNegative::literal(3e-3),
+            learning_rate: NonNegative::literal(3e-3),
             ..OptimizerConfig::default()
         };
         let mut model = config.init(generator, &self.device).materialize();

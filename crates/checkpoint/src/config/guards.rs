@@ -1,4 +1,4 @@
-use ithn_generator::config::{ConfigError, Positive, no_options};
+use ithn_generator::config::{Positive, no_options};
 use serde::{Deserialize, Serialize};
 
 /// Gradient clipping, and the reaction to NaN or infinite values.
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Guards {
     /// Largest Euclidean norm of all gradients together; larger ones are scaled down to it (Pascanu
     /// et al., 2013). None: as they are, which is how the method was published.
-    pub largest_gradient_norm: Option<f64>,
+    pub largest_gradient_norm: Option<Positive>,
     /// Reaction to a NaN or infinite loss or gradient.
     pub non_finite: NonFinite,
 }
@@ -25,18 +25,4 @@ pub enum NonFinite {
         /// Most batches that a run may skip; one more stops it.
         at_most: usize,
     },
-}
-
-impl Guards {
-    /// Checks the norm.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] at `largest_gradient_norm` unless it is finite and above 0.
-    pub fn validate(self) -> Result<(), ConfigError> {
-        if let Some(norm) = self.largest_gradient_norm {
-            Positive::new(norm).map_err(ConfigError::at("largest_gradient_norm"))?;
-        }
-        Ok(())
-    }
 }

@@ -3,7 +3,7 @@ use std::str::FromStr;
 use ithn_backbone::ResNetConfig;
 use ithn_data::Cleaning;
 use ithn_decoder::TransformerConfig;
-use ithn_generator::config::{Fraction, NonNegative};
+use ithn_generator::config::{Fraction, NonNegative, Positive, Probability};
 use ithn_memory::CrossModalMemoryConfig;
 use ithn_negatives::HardnessSchedule;
 use ithn_search::SearchConfig;
@@ -118,11 +118,13 @@ fn phantom() -> ExperimentConfig {
             evaluation_batch_size: 64,
             seed: 7580,
             optimizer: OptimizerConfig {
-                backbone_learning_rate: 1e-3,
-                learning_rate: 1e-3,
-                weight_decay: 0.0,
-                betas: [0.9, 0.999],
-                schedule: LearningRateSchedule::Cosine { floor: 0.02 },
+                backbone_learning_rate: NonNegative::literal(1e-3),
+                learning_rate: NonNegative::literal(1e-3),
+                weight_decay: NonNegative::literal(0.0),
+                betas: [0.9, 0.999].map(Probability::literal),
+                schedule: LearningRateSchedule::Cosine {
+                    floor: Fraction::literal(0.02),
+                },
                 warmup_steps: 50,
                 ..OptimizerConfig::default()
             },
@@ -181,7 +183,7 @@ fn published(preset: Preset) -> ExperimentConfig {
             optimizer: OptimizerConfig {
                 schedule: LearningRateSchedule::Step {
                     every_epochs: if mimic { 3 } else { 10 },
-                    factor: 0.8,
+                    factor: Positive::literal(0.8),
                 },
                 ..OptimizerConfig::default()
             },
@@ -300,7 +302,7 @@ mod tests {
                 OptimizerConfig {
                     schedule: LearningRateSchedule::Step {
                         every_epochs: step_every,
-                        factor: 0.8
+                        factor: Positive::literal(0.8)
                     },
                     ..OptimizerConfig::default()
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ithn::config::{LearningRateSchedule, OptimizerConfig};
-use ithn_generator::config::NonNegative;
+use ithn_generator::config::{NonNegative, Positive, Probability};
 use serde::Deserialize;
 
 use super::super::model::{BackboneOptions, ModelOptions, NormOptions};
@@ -79,15 +79,15 @@ impl Options {
     /// The same options of this library's optimiser.
     pub fn optimizer(&self) -> OptimizerConfig {
         OptimizerConfig {
-            backbone_learning_rate: self.lr_ve,
-            learning_rate: self.lr_ed,
-            weight_decay: self.weight_decay,
-            betas: self.adam_betas,
-            epsilon: self.adam_eps,
+            backbone_learning_rate: NonNegative::literal(self.lr_ve),
+            learning_rate: NonNegative::literal(self.lr_ed),
+            weight_decay: NonNegative::literal(self.weight_decay),
+            betas: self.adam_betas.map(Probability::literal),
+            epsilon: Positive::literal(self.adam_eps),
             amsgrad: self.amsgrad,
             schedule: LearningRateSchedule::Step {
                 every_epochs: self.step_size,
-                factor: self.gamma,
+                factor: Positive::literal(self.gamma),
             },
             warmup_steps: 0,
         }
