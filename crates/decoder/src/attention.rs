@@ -165,8 +165,8 @@ impl MultiHeadAttention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeded::{seeded, values};
     use burn::tensor::Tolerance;
+    use ithn_generator::seeded::{seeded, values};
 
     fn attention(heads: usize, device: &Device) -> MultiHeadAttention {
         seeded(MultiHeadAttentionConfig::new(4, heads).init(device), 1)

@@ -210,9 +210,9 @@ impl Decoder {
 mod tests {
     use super::*;
     use crate::mask::teacher_forcing_mask;
-    use crate::seeded::{seeded, values};
     use burn::tensor::{Int, Tolerance};
     use ithn_generator::TokenBatch;
+    use ithn_generator::seeded::{seeded, values};
 
     fn decoder(device: &Device) -> (Decoder, Tensor<3>, Tensor<3>) {
         let config = TransformerConfig::new(8, 12, 2, 2);

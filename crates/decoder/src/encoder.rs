@@ -90,8 +90,8 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeded::{seeded, values};
     use burn::tensor::{Int, Tolerance};
+    use ithn_generator::seeded::{seeded, values};
 
     /// Patches carry no positions: permuting them permutes the output.
     #[test]

@@ -19,8 +19,6 @@ mod mask;
 mod norm;
 mod patches;
 mod position;
-#[cfg(test)]
-mod seeded;
 
 pub use attention::{MultiHeadAttention, MultiHeadAttentionConfig};
 pub use cache::{KeyValues, LayerCache};

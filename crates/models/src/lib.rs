@@ -11,8 +11,6 @@ mod cnn_lstm;
 mod r2gen;
 mod r2gen_cmn;
 #[cfg(test)]
-mod seeded;
-#[cfg(test)]
 mod tests;
 mod views;
 

@@ -364,7 +364,7 @@ impl StepDecoder for R2GenCmn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeded::values;
+    use ithn_generator::seeded::values;
 
     #[test]
     fn evidence_has_a_row_per_word_and_two_views_join_patches_and_channels() {

@@ -4,8 +4,8 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use ithn_negatives::{HardeningRange, Projection};
 
-use super::data::{Rows, dot, moved, numbers, rows, tensor};
 use crate::{Alignment, AlignmentConfig, Embeddings, EqualReports, HardNegativePlacement};
+use ithn_oracle::{Rows, dot, moved, numbers, rows, tensor};
 
 pub const PLACEMENTS: [HardNegativePlacement; 4] = [
     HardNegativePlacement::DiagonalPenalty,

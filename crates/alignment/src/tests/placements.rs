@@ -3,9 +3,9 @@ use ithn_negatives::{
     Ascent, ClosedForm, FeasibleSet, GradientFlow, Hardening, HardeningRange, Projection,
 };
 
-use super::data::{Rows, assert_close, dot, numbers, slopes};
 use super::oracle::{Case, PLACEMENTS, Same};
 use crate::{AlignmentConfig, HardNegativePlacement, image_separation_loss};
+use ithn_oracle::{Rows, assert_close, dot, numbers, slopes};
 
 const PROJECTIONS: [Projection; 2] = [Projection::PerSample, Projection::BatchMixed];
 

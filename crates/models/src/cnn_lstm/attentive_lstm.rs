@@ -256,7 +256,7 @@ mod tests {
     use super::*;
     use burn::tensor::Tolerance;
 
-    use crate::seeded::{seeded, values};
+    use ithn_generator::seeded::{seeded, values};
 
     fn lstm(gated: bool, device: &Device) -> (AttentiveLstm, AttentiveLstmState) {
         let config = AttentiveLstmConfig::new(6, 5, 4).with_gated(gated);

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use burn::tensor::Tolerance;
 
-    use crate::seeded::{seeded, values};
+    use ithn_generator::seeded::{seeded, values};
 
     #[test]
     fn one_word_at_a_time_equals_all_at_once() {
