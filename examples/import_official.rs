@@ -67,10 +67,7 @@ fn main() -> ExitCode {
 fn import(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
     let tensors = NamedTensors::read(&arguments.weights)?;
     let base = arguments.preset.config();
-    let untraceable = UntraceableSizes {
-        heads: arguments.heads,
-        top_k: arguments.top_k,
-    };
+    let untraceable = UntraceableSizes::new(arguments.heads, arguments.top_k);
     let is_backbone = is_torchvision(&tensors);
     let tokenizer = match &arguments.annotation {
         Some(file) => vocabulary(file, &base)?,

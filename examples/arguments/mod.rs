@@ -208,18 +208,14 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Box
         Some(out) => out.clone(),
         None => first_free(config.preset),
     };
-    let options = ExperimentOptions {
-        source: arguments.source(),
-        out,
-        device,
-        backbone_weights: arguments.backbone_weights.clone(),
-        start_from: arguments.start_from.clone(),
-        limit: arguments.limit,
-        resume: arguments.resume,
-        interrupt: Interrupt::on_signals().map_err(TrainError::Signals)?,
-        cache: arguments.cache.clone(),
-        on_bad_study: arguments.on_bad_study,
-    };
+    let mut options = ExperimentOptions::new(arguments.source(), out, device);
+    options.backbone_weights = arguments.backbone_weights.clone();
+    options.start_from = arguments.start_from.clone();
+    options.limit = arguments.limit;
+    options.resume = arguments.resume;
+    options.interrupt = Interrupt::on_signals().map_err(TrainError::Signals)?;
+    options.cache = arguments.cache.clone();
+    options.on_bad_study = arguments.on_bad_study;
     let mut observer = arguments.observer(&config, &options)?;
     run_experiment(&config, &options, observer.as_mut())?;
     Ok(())

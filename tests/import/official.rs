@@ -10,7 +10,7 @@ use ithn::import::{
 };
 use ithn_data::Tokenizer;
 
-const SIZES: UntraceableSizes = UntraceableSizes { heads: 4, top_k: 6 };
+const SIZES: UntraceableSizes = UntraceableSizes::new(4, 6);
 
 fn source() -> NamedTensors {
     let file =

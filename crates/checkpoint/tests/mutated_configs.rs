@@ -136,13 +136,13 @@ fn tiny(preset: Preset, kind: GeneratorKind) -> ExperimentConfig {
     let mut config: ExperimentConfig = serde_json::from_value(json).expect("a configuration");
     config.model.generator = kind.sized_like(config.model.generator);
     config.ithn.projection_width = 4;
-    config.images = ImageConfig {
-        size: 8,
-        augmentation: Augmentation::RandomCrop {
+    config.images = ImageConfig::new(
+        8,
+        Augmentation::RandomCrop {
             shorter_side: 10,
             horizontal_flip: false,
         },
-    };
+    );
     config
 }
 

@@ -25,6 +25,7 @@ use crate::views::{StudyFeatures, join_views};
 /// Configuration of an [`R2GenCmn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct R2GenCmnConfig {
     /// Image backbone.
     pub backbone: ResNetConfig,
@@ -45,6 +46,7 @@ impl Config for R2GenCmnConfig {}
 /// Image feature that a study is embedded by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ImageFeature {
     /// Backbone features, averaged over each view and joined along the channels, as published. A
     /// missing view's channels are zero.

@@ -28,6 +28,18 @@ impl Default for Hardening {
     }
 }
 
+impl From<ClosedForm> for Hardening {
+    fn from(form: ClosedForm) -> Self {
+        Hardening::ClosedForm(form)
+    }
+}
+
+impl From<Ascent> for Hardening {
+    fn from(ascent: Ascent) -> Self {
+        Hardening::Ascent(ascent)
+    }
+}
+
 impl Hardening {
     /// What the official code computes: mixed projection, gradients through it, no bounds.
     pub fn official() -> Self {

@@ -68,10 +68,7 @@ impl Golden {
     fn import(&self, weights: &NamedTensors) -> Result<(Check, Ithn<R2GenCmn>), FixtureError> {
         let options: ModelOptions = serde_json::from_value(Value::Object(self.json.config.clone()))
             .map_err(|error| self.fixture.layout(error.to_string()))?;
-        let untraceable = UntraceableSizes {
-            heads: options.num_heads,
-            top_k: options.topk,
-        };
+        let untraceable = UntraceableSizes::new(options.num_heads, options.topk);
         let sizes = infer_official(weights, untraceable)?;
         let golden = options.generator(self.json.resnet.config());
         let inferred = options.generator(sizes.generator.backbone.clone());
@@ -80,10 +77,7 @@ impl Golden {
             && sizes.generator.transformer.d_ff == options.d_ff
             && sizes.generator.transformer.layers == options.num_layers;
         let check = Check::equal(FAMILY, "sizes inferred from the tensors", &[same], &[true]);
-        let config = IthnConfig {
-            projection_width: sizes.projection_width,
-            ..IthnConfig::official()
-        };
+        let config = IthnConfig::official().with_projection_width(sizes.projection_width);
         let generator = sizes
             .generator
             .init(sizes.vocabulary, sizes.views, &self.device);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 /// Gradient clipping, and the reaction to NaN or infinite values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Guards {
     /// Largest Euclidean norm of all gradients together; larger ones are scaled down to it (Pascanu
     /// et al., 2013). None: as they are, which is how the method was published.

@@ -10,6 +10,7 @@ const MOST_STEPS: usize = 1_000_000_000;
 /// Adam with AMSGrad over two parameter groups, and how their learning rates change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct OptimizerConfig {
     /// Learning rate of the backbone before the schedule.
     pub backbone_learning_rate: NonNegative,

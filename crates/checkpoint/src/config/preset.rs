@@ -20,6 +20,7 @@ use ithn_plugin::IthnConfig;
 /// Named configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Preset {
     /// A small network for phantom studies: minutes on a laptop.
     Phantom,
@@ -87,25 +88,19 @@ impl FromStr for Preset {
 /// A narrow network on small images without dropout, which so small a network cannot spare, and a
 /// hardness ramp that a training of minutes completes.
 fn phantom() -> ExperimentConfig {
+    let generator = R2GenCmnConfig::new(
+        ResNetConfig::narrow(16, vec![1, 1, 1]),
+        CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
+        TransformerConfig::new(128, 256, 4, 1)
+            .with_dropout(0.0)
+            .with_attention_dropout(0.0),
+    )
+    .with_visual_dropout(0.0)
+    .with_image_feature(ImageFeature::Encoder);
     ExperimentConfig {
         preset: Preset::Phantom,
-        model: ModelConfig {
-            views: 1,
-            generator: R2GenCmnConfig::new(
-                ResNetConfig::narrow(16, vec![1, 1, 1]),
-                CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
-                TransformerConfig::new(128, 256, 4, 1)
-                    .with_dropout(0.0)
-                    .with_attention_dropout(0.0),
-            )
-            .with_visual_dropout(0.0)
-            .with_image_feature(ImageFeature::Encoder)
-            .into(),
-        },
-        ithn: IthnConfig {
-            projection_width: 64,
-            ..IthnConfig::default()
-        },
+        model: ModelConfig::new(generator, 1),
+        ithn: IthnConfig::default().with_projection_width(64),
         negatives: Negatives::Ithn,
         hardness: HardnessSchedule::FractionOfTraining {
             from: Fraction::literal(0.1),
@@ -151,17 +146,14 @@ fn phantom() -> ExperimentConfig {
 
 /// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.
 fn published_model(views: usize, image_feature: ImageFeature) -> ModelConfig {
-    ModelConfig {
-        views,
-        generator: R2GenCmnConfig::new(
-            ResNetConfig::resnet101(),
-            CrossModalMemoryConfig::new(2048, 512, 8, 32),
-            TransformerConfig::new(512, 512, 8, 3),
-        )
-        .with_visual_dropout(0.5)
-        .with_image_feature(image_feature)
-        .into(),
-    }
+    let generator = R2GenCmnConfig::new(
+        ResNetConfig::resnet101(),
+        CrossModalMemoryConfig::new(2048, 512, 8, 32),
+        TransformerConfig::new(512, 512, 8, 3),
+    )
+    .with_visual_dropout(0.5)
+    .with_image_feature(image_feature);
+    ModelConfig::new(generator, views)
 }
 
 /// The published sizes and schedule, with this library's defaults where the official code is wrong.

@@ -7,6 +7,7 @@ use super::MOST_EPOCHS;
 /// How learning rates change over training, as a factor of where they began.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum LearningRateSchedule {
     /// Always 1.
     #[serde(deserialize_with = "no_options")]

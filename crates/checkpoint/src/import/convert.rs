@@ -40,10 +40,7 @@ pub fn checkpoint_of_official(
         });
     }
     let mut config = base;
-    config.model = ModelConfig {
-        views: sizes.views,
-        generator: sizes.generator.into(),
-    };
+    config.model = ModelConfig::new(sizes.generator, sizes.views);
     config.ithn.projection_width = sizes.projection_width;
     let model = load_official_state(untrained(&config, logits)?, tensors)?;
     collect(config, tokenizer, &model, tensors)

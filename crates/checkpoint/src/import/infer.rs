@@ -19,6 +19,7 @@ const STAGES: usize = 4;
 
 /// Sizes that cannot be inferred from the shapes of the tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UntraceableSizes {
     /// Attention heads of the Transformer and of the memory.
     pub heads: usize,
@@ -36,8 +37,16 @@ impl Default for UntraceableSizes {
     }
 }
 
+impl UntraceableSizes {
+    /// So many heads, each of which keeps `top_k` memory rows.
+    pub const fn new(heads: usize, top_k: usize) -> Self {
+        UntraceableSizes { heads, top_k }
+    }
+}
+
 /// The sizes of an official checkpoint.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct OfficialSizes {
     /// The generator's configuration, with the published dropouts.
     pub generator: R2GenCmnConfig,
@@ -207,10 +216,7 @@ mod tests {
 
     fn official(generator: &R2GenCmnConfig) -> NamedTensors {
         let device = Device::default();
-        let ithn = IthnConfig {
-            projection_width: 6,
-            ..IthnConfig::official()
-        };
+        let ithn = IthnConfig::official().with_projection_width(6);
         NamedTensors {
             path: PathBuf::from("model.pth"),
             tensors: collect_official_state(&ithn.init(generator.init(7, 2, &device), &device)),

@@ -12,6 +12,7 @@ use super::wrappers::unwrapped;
 
 /// Why weights could not be imported.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ImportError {
     /// The file cannot be read.
     #[error("cannot read weights from {path}: {source}")]

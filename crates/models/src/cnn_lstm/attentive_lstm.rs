@@ -13,6 +13,7 @@ const MASKED_ENERGY: f64 = -1e9;
 /// Sizes of a [`CnnLstm`](super::CnnLstm)'s language side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AttentiveLstmConfig {
     /// Width of word embeddings and of the deep output before the vocabulary, at most 65,536 (512 as
     /// published).

@@ -22,6 +22,7 @@ use crate::{LibraryGenerator, R2GenCmnConfig};
 /// Configuration of a [`CnnLstm`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CnnLstmConfig {
     /// Image backbone; its patches are the annotation vectors.
     pub backbone: ResNetConfig,

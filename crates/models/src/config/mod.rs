@@ -30,6 +30,7 @@ const MOST_VIEWS: usize = 64;
 /// they are still read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ModelFile")]
+#[non_exhaustive]
 pub struct ModelConfig {
     /// Images per study, 1 to 64.
     pub views: usize,
@@ -47,6 +48,14 @@ pub trait GeneratorTask {
 }
 
 impl ModelConfig {
+    /// A generator that takes `views` images per study.
+    pub fn new(generator: impl Into<GeneratorConfig>, views: usize) -> Self {
+        ModelConfig {
+            views,
+            generator: generator.into(),
+        }
+    }
+
     /// The configuration of a generator defined outside this library.
     ///
     /// The caller constructs the generator itself; `name` is recorded in checkpoints.

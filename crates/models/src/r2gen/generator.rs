@@ -26,6 +26,7 @@ use crate::{LibraryGenerator, R2GenCmnConfig};
 /// Configuration of an [`R2Gen`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct R2GenConfig {
     /// Image backbone.
     pub backbone: ResNetConfig,

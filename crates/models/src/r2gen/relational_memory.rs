@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Configuration of a [`RelationalMemory`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RelationalMemoryConfig {
     /// Width of a slot and of the words, at most 65,536 (512 as published).
     pub d_model: usize,

@@ -12,6 +12,7 @@ use ithn_plugin::IthnConfig;
 /// A way to train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Arm {
     /// The language loss alone.
     None,
@@ -57,10 +58,8 @@ impl Arm {
                 if let GeneratorConfig::R2GenCmn(sizes) = &mut config.model.generator {
                     sizes.image_feature = ImageFeature::Backbone;
                 }
-                config.ithn = IthnConfig {
-                    projection_width: base.ithn.projection_width,
-                    ..IthnConfig::official()
-                };
+                config.ithn =
+                    IthnConfig::official().with_projection_width(base.ithn.projection_width);
             }
             Arm::Ascent => {
                 config.negatives = Negatives::Ithn;

@@ -116,15 +116,10 @@ impl Curve {
                 .map_err(|reason| self.fixture.layout(reason))?;
             NonNegative::new(number).map_err(|error| self.fixture.layout(error.to_string()))
         };
-        let config = IthnConfig {
-            projection_width: self.json.proj_dim,
-            weights: LossWeights {
-                language: weight("lm")?,
-                contrastive: weight("l_cp")?,
-                separation: weight("l_cs")?,
-            },
-            ..IthnConfig::official()
-        };
+        let weights = LossWeights::new(weight("lm")?, weight("l_cp")?, weight("l_cs")?);
+        let config = IthnConfig::official()
+            .with_projection_width(self.json.proj_dim)
+            .with_weights(weights);
         let ithn = config.init(
             generator.init(self.json.logits, 1, &self.device),
             &self.device,
