@@ -178,3 +178,6 @@ generators! {
     /// R2GenCMN (Chen et al., ACL-IJCNLP 2021).
     "r2gen_cmn" => R2GenCmn(R2GenCmnConfig),
 }
+
+#[cfg(test)]
+mod tests;
