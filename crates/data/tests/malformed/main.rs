@@ -82,5 +82,8 @@ pub(crate) fn replace(path: &Path, from: &str, to: &str) {
 }
 
 pub(crate) fn out(root: &Path, policy: OnBadStudy) -> std::path::PathBuf {
-    root.join(format!("out-{policy:?}"))
+    root.join(match policy {
+        OnBadStudy::Stop => "out-stop",
+        OnBadStudy::Skip => "out-skip",
+    })
 }
