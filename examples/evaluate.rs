@@ -173,27 +173,25 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Some(folder) => Meteor::with_data(folder)?,
         None => Meteor::exact_and_stem(),
     };
-    let options = EvaluationOptions {
-        protocol: match arguments.protocol {
-            ProtocolArgument::R2gen => Protocol::R2gen,
-            ProtocolArgument::Full => Protocol::Full,
-        },
-        uncertain: match arguments.uncertain {
-            UncertainArgument::Positive => Uncertain::AsPositive,
-            UncertainArgument::Negative => Uncertain::AsNegative,
-        },
-        meteor: &meteor,
-        labeler: arguments.labeler_version,
-        labels: labels
-            .as_ref()
-            .map(|(references, predictions)| ExternalLabels {
-                labeler: &arguments.labeler,
-                references,
-                predictions,
-            }),
-        draws: arguments.draws as usize,
-        seed: arguments.seed,
+    let mut options = EvaluationOptions::new(&meteor);
+    options.protocol = match arguments.protocol {
+        ProtocolArgument::R2gen => Protocol::R2gen,
+        ProtocolArgument::Full => Protocol::Full,
     };
+    options.uncertain = match arguments.uncertain {
+        UncertainArgument::Positive => Uncertain::AsPositive,
+        UncertainArgument::Negative => Uncertain::AsNegative,
+    };
+    options.labeler = arguments.labeler_version;
+    options.labels = labels
+        .as_ref()
+        .map(|(references, predictions)| ExternalLabels {
+            labeler: &arguments.labeler,
+            references,
+            predictions,
+        });
+    options.draws = arguments.draws as usize;
+    options.seed = arguments.seed;
     let evaluation = evaluate(&studies, &options)?;
     print!("{evaluation}");
     if let Some(ranking) = &ranking {

@@ -1,4 +1,4 @@
-//! Writes a checkpoint's weights as safetensors under the names of the released PyTorch code.
+//! Writes a checkpoint's weights as safetensors under the names of the official PyTorch code.
 //!
 //! ```text
 //! cargo run --release --example export_official -- best.ithn --out model.safetensors
@@ -9,9 +9,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ithn::checkpoint::Checkpoint;
-use ithn::import::{ImportError, export_released};
+use ithn::import::{ImportError, export_official};
 
-/// Writes a checkpoint's weights as safetensors under the released names; PyTorch loads them with
+/// Writes a checkpoint's weights as safetensors under the official names; PyTorch loads them with
 /// `load_state_dict(safetensors.torch.load_file(…), strict=False)`.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -39,6 +39,6 @@ fn main() -> ExitCode {
 
 fn export(arguments: &Arguments) -> Result<String, ImportError> {
     let checkpoint = Checkpoint::load(&arguments.checkpoint)?;
-    let count = export_released(&checkpoint, &arguments.out)?;
+    let count = export_official(&checkpoint, &arguments.out)?;
     Ok(format!("{}: {count} tensors", arguments.out.display()))
 }

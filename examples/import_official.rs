@@ -1,4 +1,4 @@
-//! Converts weights of the released PyTorch code, or torchvision's ResNets, into a checkpoint.
+//! Converts weights of the official PyTorch code, or torchvision's ResNets, into a checkpoint.
 //!
 //! ```text
 //! cargo run --release --example import_official -- model_best.pth --annotation annotation.json --out ithn.ckpt
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use ithn::config::{ExperimentConfig, Preset};
 use ithn::import::{
-    NamedTensors, UntraceableSizes, checkpoint_of_backbone, checkpoint_of_released, infer_released,
+    NamedTensors, UntraceableSizes, checkpoint_of_backbone, checkpoint_of_official, infer_official,
     is_torchvision,
 };
 use ithn::train::TrainError;
@@ -67,10 +67,7 @@ fn main() -> ExitCode {
 fn import(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
     let tensors = NamedTensors::read(&arguments.weights)?;
     let base = arguments.preset.config();
-    let untraceable = UntraceableSizes {
-        heads: arguments.heads,
-        top_k: arguments.top_k,
-    };
+    let untraceable = UntraceableSizes::new(arguments.heads, arguments.top_k);
     let is_backbone = is_torchvision(&tensors);
     let tokenizer = match &arguments.annotation {
         Some(file) => vocabulary(file, &base)?,
@@ -83,14 +80,14 @@ fn import(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
             );
         }
         None => {
-            let sizes = infer_released(&tensors, untraceable)?;
+            let sizes = infer_official(&tensors, untraceable)?;
             Tokenizer::numbered(sizes.vocabulary, base.text.cleaning)
         }
     };
     let checkpoint = if is_backbone {
         checkpoint_of_backbone(&tensors, base, tokenizer)?
     } else {
-        checkpoint_of_released(&tensors, untraceable, base, tokenizer)?
+        checkpoint_of_official(&tensors, untraceable, base, tokenizer)?
     };
     checkpoint.save_as(&arguments.out)?;
     let words = checkpoint.header.tokenizer.words().len();
@@ -113,7 +110,7 @@ fn import(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// The vocabulary of the training reports, as the released tokenizer counts it.
+/// The vocabulary of the training reports, as the official tokenizer counts it.
 fn vocabulary(file: &Path, config: &ExperimentConfig) -> Result<Tokenizer, TrainError> {
     let annotation = Annotation::read(file)?;
     let reports = annotation.train.iter().map(|entry| entry.report.as_str());

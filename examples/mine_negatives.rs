@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "mimic-cxr")]
     cleaning: CleaningArgument,
 
-    /// Write the first image of a negative alone, which is what the released code opens
+    /// Write the first image of a negative alone, which is what the official code opens
     #[arg(long)]
     one_view: bool,
 }
@@ -60,18 +60,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<String, AnnotationMiningError> {
-    let options = MiningOptions {
-        per_study: arguments.top_k.into(),
-        cleaning: match arguments.cleaning {
-            CleaningArgument::MimicCxr => Cleaning::MimicCxr,
-            CleaningArgument::IuXray => Cleaning::IuXray,
-        },
-        images: if arguments.one_view {
-            NegativeImages::First
-        } else {
-            NegativeImages::All
-        },
+    let cleaning = match arguments.cleaning {
+        CleaningArgument::MimicCxr => Cleaning::MimicCxr,
+        CleaningArgument::IuXray => Cleaning::IuXray,
     };
+    let mut options = MiningOptions::new(arguments.top_k.into(), cleaning);
+    if arguments.one_view {
+        options.images = NegativeImages::First;
+    }
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} studies, {elapsed}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::no_length().with_style(style);

@@ -27,7 +27,7 @@ use ithn_alignment::HardNegativePlacement;
 use ithn_generator::config::Fraction;
 use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
 use ithn_mining::{MiningStudy, TfIdfConfig, mine};
-use ithn_negatives::{ClosedForm, Hardening, HardnessSchedule, TrainingPoint};
+use ithn_negatives::{ClosedForm, HardnessSchedule, TrainingPoint};
 use ithn_plugin::{IthnConfig, NegativeBatch, TrainingBatch};
 
 const SIDE: usize = 8;
@@ -172,12 +172,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         )
     };
 
-    let config = IthnConfig {
-        projection_width: 16,
-        hardening: Hardening::ClosedForm(ClosedForm::default()),
-        placement: HardNegativePlacement::Candidate,
-        ..IthnConfig::default()
-    };
+    let config = IthnConfig::default()
+        .with_projection_width(16)
+        .with_hardening(ClosedForm::default())
+        .with_placement(HardNegativePlacement::Candidate);
     config.validate()?;
     let hardness = HardnessSchedule::FractionOfTraining {
         from: Fraction::new(0.2)?,

@@ -1,4 +1,4 @@
-//! Compares every component with golden numbers of the released PyTorch code.
+//! Compares every component with golden numbers of the official PyTorch code.
 //!
 //! ```sh
 //! cargo run --release --example parity -- --fixtures DIR [--meteor-data DIR] [--json] [--family NAME]
@@ -19,7 +19,7 @@ use checks::{Check, FAMILIES, Outcome};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 
-/// Compares every component with golden numbers of the released PyTorch code.
+/// Compares every component with golden numbers of the official PyTorch code.
 #[derive(Parser)]
 struct Arguments {
     /// Directory of the fixtures

@@ -99,16 +99,15 @@ fn option_for(error: &DataError) -> &'static str {
 }
 
 fn prepare(arguments: &Arguments, source: &IuXraySource) -> Result<PrepareSummary, DataError> {
-    let options = IuXrayOptions {
-        section: arguments.section,
-        views: arguments.views,
-        minimum_images: arguments.minimum_images,
-        split_from: arguments.split_from.clone(),
-        on_bad_study: arguments.on_bad_study,
-        image_check: match arguments.decode_images {
-            true => ImageCheck::Decode,
-            false => ImageCheck::Header,
-        },
+    let mut options = IuXrayOptions::default();
+    options.section = arguments.section;
+    options.views = arguments.views;
+    options.minimum_images = arguments.minimum_images;
+    options.split_from = arguments.split_from.clone();
+    options.on_bad_study = arguments.on_bad_study;
+    options.image_check = match arguments.decode_images {
+        true => ImageCheck::Decode,
+        false => ImageCheck::Header,
     };
     prepare_iu_xray(source, &arguments.images, &arguments.out, &options)
 }

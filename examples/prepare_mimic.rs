@@ -80,16 +80,15 @@ fn option_for(error: &DataError) -> &'static str {
 }
 
 fn prepare(arguments: &Arguments) -> Result<PrepareSummary, DataError> {
-    let options = MimicOptions {
-        section: arguments.section,
-        view_preference: arguments.view_preference.clone(),
-        views: arguments.views,
-        reports: arguments.reports.clone(),
-        on_bad_study: arguments.on_bad_study,
-        image_check: match arguments.decode_images {
-            true => ImageCheck::Decode,
-            false => ImageCheck::Header,
-        },
+    let mut options = MimicOptions::default();
+    options.section = arguments.section;
+    options.view_preference = arguments.view_preference.clone();
+    options.views = arguments.views;
+    options.reports = arguments.reports.clone();
+    options.on_bad_study = arguments.on_bad_study;
+    options.image_check = match arguments.decode_images {
+        true => ImageCheck::Decode,
+        false => ImageCheck::Header,
     };
     prepare_mimic(&arguments.data, &arguments.out, &options, |done, total| {
         eprintln!("{done} of {total} studies");

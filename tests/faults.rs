@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use ithn::checkpoint::{Checkpoint, CheckpointHeader};
-use ithn::import::export_released;
+use ithn::import::export_official;
 use ithn::train::{Console, EpochRecord, Interrupt, RunFolder, Verbosity, run_experiment};
 
 mod tiny;
@@ -146,7 +146,7 @@ fn outcome(out: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let weights = |name: &str| {
         let checkpoint = Checkpoint::load(&out.join(name)).expect("whole");
         let path = out.join("weights.safetensors");
-        export_released(&checkpoint, &path).expect("writable");
+        export_official(&checkpoint, &path).expect("writable");
         fs::read(path).expect("written")
     };
     let epochs = fs::read_to_string(out.join("epochs.jsonl")).expect("written");

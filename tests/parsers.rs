@@ -54,17 +54,14 @@ const WORDS: &[&str] = &[
 
 fn small() -> ExperimentConfig {
     let mut config = Preset::Phantom.config();
-    config.model = ModelConfig {
-        views: 1,
-        generator: R2GenCmnConfig::new(
-            ResNetConfig::narrow(2, vec![1]),
-            CrossModalMemoryConfig::new(4, 4, 2, 2),
-            TransformerConfig::new(4, 4, 2, 1),
-        )
-        .with_visual_dropout(0.0)
-        .with_image_feature(ImageFeature::Backbone)
-        .into(),
-    };
+    let generator = R2GenCmnConfig::new(
+        ResNetConfig::narrow(2, vec![1]),
+        CrossModalMemoryConfig::new(4, 4, 2, 2),
+        TransformerConfig::new(4, 4, 2, 1),
+    )
+    .with_visual_dropout(0.0)
+    .with_image_feature(ImageFeature::Backbone);
+    config.model = ModelConfig::new(generator, 1);
     config.ithn.projection_width = 4;
     config
 }

@@ -8,6 +8,7 @@ use ithn::config::NonFinite;
 use ithn::config::{ExperimentConfig, Negatives};
 use ithn::data::OnBadStudy;
 use ithn::device::DeviceName;
+use ithn::generator::config::NonNegative;
 use ithn::inference::{FilmStudy, ReportWriter, find_studies};
 use ithn::search::{Sampling, SearchConfig};
 use ithn::train::{Console, ExperimentOptions, TrainError, Verbosity, run_experiment};
@@ -23,8 +24,8 @@ fn run(config: &ExperimentConfig, options: &ExperimentOptions) -> Result<(), Tra
 /// Learning rates at which weights overflow after a step or two.
 fn exploding() -> ExperimentConfig {
     let mut config = tiny();
-    config.training.optimizer.learning_rate = 1e38;
-    config.training.optimizer.backbone_learning_rate = 1e38;
+    config.training.optimizer.learning_rate = NonNegative::literal(1e38);
+    config.training.optimizer.backbone_learning_rate = NonNegative::literal(1e38);
     config.training.optimizer.warmup_steps = 0;
     config
 }

@@ -10,6 +10,7 @@ use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, Setting, 
 use ithn::config::{LearningRateSchedule, NonFinite};
 use ithn::data::{DataError, OnBadStudy};
 use ithn::device::DeviceName;
+use ithn::generator::config::{Fraction, NonNegative, ParseNumberError, Positive};
 use ithn::train::{
     Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Observer, RunFolder,
     TrainError, Verbosity, run_experiment,
@@ -61,11 +62,11 @@ pub struct TrainArguments {
 
     /// Learning rate of everything but the backbone, before the schedule [default: the preset's]
     #[arg(long, value_name = "RATE")]
-    learning_rate: Option<f64>,
+    learning_rate: Option<NonNegative>,
 
     /// Learning rate of the backbone, before the schedule [default: the preset's]
     #[arg(long, value_name = "RATE")]
-    backbone_learning_rate: Option<f64>,
+    backbone_learning_rate: Option<NonNegative>,
 
     /// Seed of weights, dropout, order and augmentation [default: the preset's]
     #[arg(long)]
@@ -103,7 +104,7 @@ pub struct TrainArguments {
 
     /// Scale gradients down to this norm, all of them together [default: as they are]
     #[arg(long, value_name = "NORM")]
-    clip: Option<f64>,
+    clip: Option<Positive>,
 
     /// Leave out up to N batches whose loss or gradient is no finite number, instead of stopping
     #[arg(long, value_name = "N")]
@@ -207,18 +208,14 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Box
         Some(out) => out.clone(),
         None => first_free(config.preset),
     };
-    let options = ExperimentOptions {
-        source: arguments.source(),
-        out,
-        device,
-        backbone_weights: arguments.backbone_weights.clone(),
-        start_from: arguments.start_from.clone(),
-        limit: arguments.limit,
-        resume: arguments.resume,
-        interrupt: Interrupt::on_signals().map_err(TrainError::Signals)?,
-        cache: arguments.cache.clone(),
-        on_bad_study: arguments.on_bad_study,
-    };
+    let mut options = ExperimentOptions::new(arguments.source(), out, device);
+    options.backbone_weights = arguments.backbone_weights.clone();
+    options.start_from = arguments.start_from.clone();
+    options.limit = arguments.limit;
+    options.resume = arguments.resume;
+    options.interrupt = Interrupt::on_signals().map_err(TrainError::Signals)?;
+    options.cache = arguments.cache.clone();
+    options.on_bad_study = arguments.on_bad_study;
     let mut observer = arguments.observer(&config, &options)?;
     run_experiment(&config, &options, observer.as_mut())?;
     Ok(())
@@ -333,11 +330,13 @@ impl TrainArguments {
 fn schedule(name: &str) -> Result<LearningRateSchedule, String> {
     match name.split_once(':') {
         None if name == "constant" => Ok(LearningRateSchedule::Constant),
-        None if name == "cosine" => Ok(LearningRateSchedule::Cosine { floor: 0.0 }),
+        None if name == "cosine" => Ok(LearningRateSchedule::Cosine {
+            floor: Fraction::literal(0.0),
+        }),
         Some(("cosine", floor)) => floor
             .parse()
             .map(|floor| LearningRateSchedule::Cosine { floor })
-            .map_err(|_| format!("'{floor}' is no fraction")),
+            .map_err(|error: ParseNumberError| format!("'{floor}': {error}")),
         _ => Err("use constant, cosine or cosine:FLOOR".to_owned()),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use ithn::import::{ImportError, NamedTensors, UntraceableSizes, infer_released};
+use ithn::import::{ImportError, NamedTensors, UntraceableSizes, infer_official};
 use zip::CompressionMethod;
 
 use crate::torch_file::{Entry, Pickle, archive, legacy_file, write, zip_file};
@@ -182,6 +182,6 @@ fn sizes_that_nothing_backs_take_no_memory() {
         empty("img_projection.linear1.weight", &[huge, 0]),
     ];
     let tensors = read(folder.path(), &zip_file(&entries)).expect("readable");
-    let error = infer_released(&tensors, UntraceableSizes::default()).unwrap_err();
+    let error = infer_official(&tensors, UntraceableSizes::default()).unwrap_err();
     assert!(matches!(error, ImportError::Unrecognised { .. }), "{error}");
 }

@@ -4,6 +4,6 @@
 mod files;
 mod hostile;
 mod kinds;
-mod released;
+mod official;
 mod torch_file;
 mod wrappers;

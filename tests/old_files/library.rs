@@ -164,6 +164,7 @@ pub fn meaning(config: &ExperimentConfig) -> Map<String, Value> {
                     None
                 }
                 FeasibleSet::Line { range } => Some(range),
+                other => panic!("no expectation for {other:?}"),
             };
             (ascent.norm, range)
         }
@@ -181,6 +182,7 @@ pub fn meaning(config: &ExperimentConfig) -> Map<String, Value> {
         HardnessSchedule::FractionOfTraining { from, to, hardness } => {
             json!({ "from": from, "to": to, "hardness": hardness })
         }
+        other => panic!("no expectation for {other:?}"),
     };
     set("hardness.numbers", numbers);
     training(config, &mut set);
@@ -198,6 +200,7 @@ fn generator(config: &GeneratorConfig, set: &mut impl FnMut(&str, Value)) {
                 transformer,
                 visual_dropout,
                 image_feature,
+                ..
             } = sizes;
             network(backbone, set);
             set("generator.memory.rows", json!(memory.rows));
@@ -215,6 +218,7 @@ fn generator(config: &GeneratorConfig, set: &mut impl FnMut(&str, Value)) {
                 memory,
                 transformer,
                 visual_dropout,
+                ..
             } = sizes;
             network(backbone, set);
             set("generator.memory.d_model", json!(memory.d_model));
@@ -224,7 +228,7 @@ fn generator(config: &GeneratorConfig, set: &mut impl FnMut(&str, Value)) {
             transformer_sizes(transformer, set);
             set("generator.visual_dropout", json!(visual_dropout));
         }
-        GeneratorConfig::CnnLstm(CnnLstmConfig { backbone, lstm }) => {
+        GeneratorConfig::CnnLstm(CnnLstmConfig { backbone, lstm, .. }) => {
             network(backbone, set);
             set(
                 "generator.lstm.embedding_width",
@@ -243,6 +247,7 @@ fn generator(config: &GeneratorConfig, set: &mut impl FnMut(&str, Value)) {
             set("generator.lstm.dropout", json!(lstm.dropout));
         }
         GeneratorConfig::Custom { sizes, .. } => set("generator.sizes", sizes.clone()),
+        other => panic!("no expectation for {other:?}"),
     }
 }
 
@@ -317,6 +322,7 @@ fn training(config: &ExperimentConfig, set: &mut impl FnMut(&str, Value)) {
         LearningRateSchedule::Cosine { floor } => {
             set("optimizer.schedule.numbers", json!([floor]));
         }
+        other => panic!("no expectation for {other:?}"),
     }
     set("text.cleaning", word(&config.text.cleaning));
     set(

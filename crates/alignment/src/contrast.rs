@@ -7,6 +7,7 @@ use crate::temperature::Temperatures;
 /// Where the hard negative enters the contrastive loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum HardNegativePlacement {
     /// Subtracted on the diagonal of the mean score matrix, as published.
     DiagonalPenalty,

@@ -8,6 +8,7 @@ const ZERO_SQUARED_NORM: f64 = 1e-24;
 
 /// Configuration of [`AlignmentHeads`].
 #[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct AlignmentHeadsConfig {
     /// Width of a pooled image feature.
     pub image_width: usize,

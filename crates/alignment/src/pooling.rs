@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 /// Which hidden states are averaged into a report's embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Pooling {
     /// Positions whose input is BOS or a word: an embedding depends on its own report only.
     #[default]

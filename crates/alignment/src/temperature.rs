@@ -1,6 +1,6 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use ithn_generator::config::ConfigError;
+use ithn_generator::config::{ConfigError, no_options};
 use serde::{Deserialize, Serialize};
 
 /// Largest magnitude of a log inverse temperature: `e^τ` stays finite in single precision.
@@ -9,12 +9,15 @@ const LARGEST: f64 = 80.0;
 /// How the log inverse temperatures change during training.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum TemperatureTraining {
     /// Learned without bounds, as in the official code: training can switch the hard-negative term
     /// off by lowering τ3.
     #[default]
+    #[serde(deserialize_with = "no_options")]
     Learned,
     /// Constant.
+    #[serde(deserialize_with = "no_options")]
     Fixed,
     /// Learned, and clamped to `[lowest, highest]` where the loss uses them.
     Clamped {
@@ -28,6 +31,7 @@ pub enum TemperatureTraining {
 /// Initial values and training of the two log inverse temperatures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TemperatureConfig {
     /// Initial τ1; `e^{τ1}` scales the scores of ordinary pairs.
     pub pairs: f64,
@@ -41,11 +45,7 @@ impl Default for TemperatureConfig {
     /// Both `ln(1/0.07)`, learned.
     fn default() -> Self {
         let start = (1.0f64 / 0.07).ln();
-        TemperatureConfig {
-            pairs: start,
-            hardened: start,
-            training: TemperatureTraining::Learned,
-        }
+        TemperatureConfig::new(start, start)
     }
 }
 
@@ -61,6 +61,15 @@ pub struct Temperatures {
 }
 
 impl TemperatureConfig {
+    /// Learned temperatures with these initial values of τ1 and τ3.
+    pub fn new(pairs: f64, hardened: f64) -> Self {
+        TemperatureConfig {
+            pairs,
+            hardened,
+            training: TemperatureTraining::Learned,
+        }
+    }
+
     /// Checks that all numbers lie in `[-80, 80]` and that the clamp is not empty.
     ///
     /// # Errors

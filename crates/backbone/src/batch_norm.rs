@@ -6,6 +6,7 @@ use ithn_kernels::{Activation, BatchNormTraining, scale_shift};
 
 /// Configuration of a [`BatchNorm`].
 #[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct BatchNormConfig {
     /// Channels to normalise.
     pub channels: usize,

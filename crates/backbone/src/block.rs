@@ -11,6 +11,7 @@ use crate::batch_norm::{BatchNorm, BatchNormConfig};
 /// Which residual block a network is built of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum BlockKind {
     /// Two 3×3 convolutions (ResNet-18 and 34).
     Basic,

@@ -19,6 +19,7 @@ const STEM_POOL: MaxPool = MaxPool {
 /// Configuration of a [`ResNet`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ResNetConfig {
     /// Which residual block.
     pub block: BlockKind,

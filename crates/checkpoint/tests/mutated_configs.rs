@@ -136,13 +136,13 @@ fn tiny(preset: Preset, kind: GeneratorKind) -> ExperimentConfig {
     let mut config: ExperimentConfig = serde_json::from_value(json).expect("a configuration");
     config.model.generator = kind.sized_like(config.model.generator);
     config.ithn.projection_width = 4;
-    config.images = ImageConfig {
-        size: 8,
-        augmentation: Augmentation::RandomCrop {
+    config.images = ImageConfig::new(
+        8,
+        Augmentation::RandomCrop {
             shorter_side: 10,
             horizontal_flip: false,
         },
-    };
+    );
     config
 }
 
@@ -265,7 +265,7 @@ fn nonsense_is_refused_by_its_key() {
         (
             "/training/optimizer/betas",
             json!([1.5, 2]),
-            "training.optimizer.betas",
+            "training.optimizer.betas[0]",
         ),
         (
             "/training/optimizer/epsilon",

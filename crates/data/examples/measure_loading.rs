@@ -94,19 +94,12 @@ fn draw(folder: &Path, count: usize, side: u32) -> Result<Vec<TokenizedStudy>, B
 
 fn measure_preparation(folder: &Path, count: usize) -> Result<(), Box<dyn Error>> {
     let tree = folder.join(format!("tree-{count}"));
-    let config = PhantomConfig {
-        train: count - count / 10,
-        validation: count / 20,
-        test: count / 10 - count / 20,
-        image_size: 32,
-        ..PhantomConfig::default()
-    };
+    let (validation, test) = (count / 20, count / 10 - count / 20);
+    let config = PhantomConfig::new(count - count / 10, validation, test).with_image_size(32);
     write_phantom_dataset(&tree, &config)?;
     let out = folder.join(format!("prepared-{}", std::process::id()));
-    let options = MimicOptions {
-        image_check: ImageCheck::Header,
-        ..MimicOptions::default()
-    };
+    let mut options = MimicOptions::default();
+    options.image_check = ImageCheck::Header;
     let began = Instant::now();
     let summary = prepare_mimic(&tree, &out, &options, |_, _| {})?;
     println!("{summary}");

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// these defects, so they are reproduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Cleaning {
     /// For Open-i reports.
     IuXray,

@@ -11,6 +11,7 @@ use crate::study::{Split, Study};
 /// How images are checked before they are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ImageCheck {
     /// That the files exist.
     #[default]

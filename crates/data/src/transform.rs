@@ -26,7 +26,8 @@ pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// # Ok::<(), ithn_data::TransformError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum ImageTransform {
     /// Resizes to the square, ignoring the aspect ratio (evaluation).
     Resize {
@@ -75,6 +76,7 @@ impl fmt::Display for Preparation {
 
 /// Why an image cannot be transformed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum TransformError {
     /// Sides, channels and the number of values disagree, or the image is empty.
     #[error("{width}×{height} pixels of {channels} channels cannot have {values} values")]

@@ -13,14 +13,10 @@ use ithn_data::{
     read_mimic,
 };
 
-const SMALL: PhantomConfig = PhantomConfig {
-    train: 9,
-    validation: 2,
-    test: 3,
-    near_twin_share: 0.5,
-    image_size: 24,
-    seed: 5,
-};
+const SMALL: PhantomConfig = PhantomConfig::new(9, 2, 3)
+    .with_near_twin_share(0.5)
+    .with_image_size(24)
+    .with_seed(5);
 
 fn prepare(data: &Path, out: &Path, options: &MimicOptions) -> Result<PrepareSummary, DataError> {
     prepare_mimic(data, out, options, |_, _| {})
@@ -54,10 +50,8 @@ fn the_prepared_file_holds_what_the_raw_layout_does() {
     assert_eq!(prepared, raw);
 
     assert!(prepare(&data, &out, &options).expect("there").reused);
-    let other = MimicOptions {
-        section: ReportSection::Impression,
-        ..options
-    };
+    let mut other = options.clone();
+    other.section = ReportSection::Impression;
     assert!(matches!(
         prepare(&data, &out, &other),
         Err(DataError::PreparedOtherwise { .. })
@@ -193,10 +187,8 @@ fn both_forms_of_the_indiana_collection_come_to_the_same() {
         lists.0, lists.1, lists.2
     );
     fs::write(&given, text).expect("written");
-    let options = IuXrayOptions {
-        split_from: Some(given),
-        ..options
-    };
+    let mut options = options;
+    options.split_from = Some(given);
     let summary = prepare_iu_xray(&tables, &images, &split, &options).expect("sound");
     assert_eq!(summary.studies, [1, 1, 1]);
     assert_eq!(summary.excluded[&ExclusionReason::NotInData], 1);

@@ -3,6 +3,7 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
+use ithn_generator::config::Probability;
 use ithn_kernels::linear;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +22,8 @@ pub struct MultiHeadAttentionConfig {
     pub d_model: usize,
     /// Heads; must divide `d_model`.
     pub heads: usize,
-    /// Dropout on attention weights, in [0, 1).
-    pub dropout: f64,
+    /// Dropout on attention weights.
+    pub dropout: Probability,
 }
 
 impl Config for MultiHeadAttentionConfig {}
@@ -50,13 +51,17 @@ impl MultiHeadAttentionConfig {
         MultiHeadAttentionConfig {
             d_model,
             heads,
-            dropout: 0.1,
+            dropout: Probability::literal(0.1),
         }
     }
 
     /// Sets [`dropout`](Self::dropout).
+    ///
+    /// # Panics
+    ///
+    /// If it lies outside `[0, 1)`.
     pub fn with_dropout(mut self, dropout: f64) -> Self {
-        self.dropout = dropout;
+        self.dropout = Probability::literal(dropout);
         self
     }
 
@@ -78,7 +83,7 @@ impl MultiHeadAttentionConfig {
             key: projection(),
             value: projection(),
             output: projection(),
-            dropout: DropoutConfig::new(self.dropout).init(),
+            dropout: DropoutConfig::new(self.dropout.get()).init(),
             heads: self.heads,
         }
     }
@@ -160,8 +165,8 @@ impl MultiHeadAttention {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeded::{seeded, values};
     use burn::tensor::Tolerance;
+    use ithn_generator::seeded::{seeded, values};
 
     fn attention(heads: usize, device: &Device) -> MultiHeadAttention {
         seeded(MultiHeadAttentionConfig::new(4, heads).init(device), 1)

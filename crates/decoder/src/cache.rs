@@ -116,7 +116,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::seeded::values;
+    use ithn_generator::seeded::values;
 
     fn key_values(rows: usize, length: usize, seed: u64) -> KeyValues {
         let tensor = |seed| values([rows, 2, length, 3], seed, &Device::default());

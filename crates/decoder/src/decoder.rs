@@ -70,7 +70,7 @@ impl DecoderLayer {
     fn init(config: &TransformerConfig, device: &Device) -> Self {
         let attention = || {
             MultiHeadAttentionConfig::new(config.d_model, config.heads)
-                .with_dropout(config.attention_dropout)
+                .with_dropout(config.attention_dropout.get())
                 .init(device)
         };
         let norm = || DeviationNorm::init(config.d_model, device);
@@ -81,7 +81,7 @@ impl DecoderLayer {
             cross_attention_norm: norm(),
             feed_forward: FeedForward::init(config, device),
             feed_forward_norm: norm(),
-            dropout: DropoutConfig::new(config.dropout).init(),
+            dropout: DropoutConfig::new(config.dropout.get()).init(),
         }
     }
 
@@ -210,9 +210,9 @@ impl Decoder {
 mod tests {
     use super::*;
     use crate::mask::teacher_forcing_mask;
-    use crate::seeded::{seeded, values};
     use burn::tensor::{Int, Tolerance};
     use ithn_generator::TokenBatch;
+    use ithn_generator::seeded::{seeded, values};
 
     fn decoder(device: &Device) -> (Decoder, Tensor<3>, Tensor<3>) {
         let config = TransformerConfig::new(8, 12, 2, 2);

@@ -35,12 +35,12 @@ impl EncoderLayer {
     fn init(config: &TransformerConfig, device: &Device) -> Self {
         EncoderLayer {
             self_attention: MultiHeadAttentionConfig::new(config.d_model, config.heads)
-                .with_dropout(config.attention_dropout)
+                .with_dropout(config.attention_dropout.get())
                 .init(device),
             self_attention_norm: DeviationNorm::init(config.d_model, device),
             feed_forward: FeedForward::init(config, device),
             feed_forward_norm: DeviationNorm::init(config.d_model, device),
-            dropout: DropoutConfig::new(config.dropout).init(),
+            dropout: DropoutConfig::new(config.dropout.get()).init(),
         }
     }
 
@@ -90,8 +90,8 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeded::{seeded, values};
     use burn::tensor::{Int, Tolerance};
+    use ithn_generator::seeded::{seeded, values};
 
     /// Patches carry no positions: permuting them permutes the output.
     #[test]

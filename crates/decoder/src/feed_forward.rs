@@ -23,7 +23,7 @@ impl FeedForward {
         FeedForward {
             inner: xavier_linear(config.d_model, config.d_ff, device),
             outer: xavier_linear(config.d_ff, config.d_model, device),
-            dropout: DropoutConfig::new(config.dropout).init(),
+            dropout: DropoutConfig::new(config.dropout.get()).init(),
         }
     }
 

@@ -19,8 +19,6 @@ mod mask;
 mod norm;
 mod patches;
 mod position;
-#[cfg(test)]
-mod seeded;
 
 pub use attention::{MultiHeadAttention, MultiHeadAttentionConfig};
 pub use cache::{KeyValues, LayerCache};
@@ -36,7 +34,7 @@ pub use position::SinusoidalPosition;
 
 use burn::config::Config;
 use ithn_generator::config::{
-    ConfigError, LARGEST_WIDTH, MOST_LAYERS, check_count, check_dropout, check_heads,
+    ConfigError, LARGEST_WIDTH, MOST_LAYERS, Probability, check_count, check_heads,
 };
 use serde::{Deserialize, Serialize};
 
@@ -53,11 +51,10 @@ pub struct TransformerConfig {
     pub heads: usize,
     /// Layers of the encoder, and of the decoder, 1 to 1,000 (3 as published).
     pub layers: usize,
-    /// Dropout after every sublayer, inside the feed-forward layers and on embedded positions; in
-    /// [0, 1).
-    pub dropout: f64,
-    /// Dropout on attention weights; in [0, 1). The official code uses 0.1 whatever `dropout` is.
-    pub attention_dropout: f64,
+    /// Dropout after every sublayer, inside the feed-forward layers and on embedded positions.
+    pub dropout: Probability,
+    /// Dropout on attention weights. The official code uses 0.1 whatever `dropout` is.
+    pub attention_dropout: Probability,
 }
 
 impl Config for TransformerConfig {}
@@ -70,24 +67,32 @@ impl TransformerConfig {
             d_ff,
             heads,
             layers,
-            dropout: 0.1,
-            attention_dropout: 0.1,
+            dropout: Probability::literal(0.1),
+            attention_dropout: Probability::literal(0.1),
         }
     }
 
     /// Sets [`dropout`](Self::dropout).
+    ///
+    /// # Panics
+    ///
+    /// If it lies outside `[0, 1)`.
     pub fn with_dropout(mut self, dropout: f64) -> Self {
-        self.dropout = dropout;
+        self.dropout = Probability::literal(dropout);
         self
     }
 
     /// Sets [`attention_dropout`](Self::attention_dropout).
+    ///
+    /// # Panics
+    ///
+    /// If it lies outside `[0, 1)`.
     pub fn with_attention_dropout(mut self, attention_dropout: f64) -> Self {
-        self.attention_dropout = attention_dropout;
+        self.attention_dropout = Probability::literal(attention_dropout);
         self
     }
 
-    /// Checks all sizes and rates.
+    /// Checks all sizes.
     ///
     /// # Errors
     ///
@@ -101,8 +106,6 @@ impl TransformerConfig {
             ));
         }
         check_count("d_ff", self.d_ff, LARGEST_WIDTH)?;
-        check_count("layers", self.layers, MOST_LAYERS)?;
-        check_dropout("dropout", self.dropout)?;
-        check_dropout("attention_dropout", self.attention_dropout)
+        check_count("layers", self.layers, MOST_LAYERS)
     }
 }

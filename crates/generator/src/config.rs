@@ -2,9 +2,11 @@
 //! key.
 
 use std::fmt;
+use std::num::ParseFloatError;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 /// Largest width of a layer: hidden states, channels, projections.
@@ -126,12 +128,37 @@ pub fn check_dropout(key: &str, rate: f64) -> Result<(), ConfigError> {
         .map_err(ConfigError::at(key))
 }
 
+/// Reads a unit variant of an internally tagged enum, for `deserialize_with`. Serde's
+/// `deny_unknown_fields` ignores further keys beside such a variant's tag.
+///
+/// # Errors
+///
+/// If there is a key beside the tag.
+pub fn no_options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct NoOptions {}
+    NoOptions::deserialize(deserializer).map(|NoOptions {}| ())
+}
+
 /// A number outside the range of its type.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 #[error("{value} does not lie in {range}")]
 pub struct OutOfRange {
     value: f64,
     range: &'static str,
+}
+
+/// A text that is not a number of the wanted type.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ParseNumberError {
+    /// The text is not a number.
+    #[error(transparent)]
+    NotANumber(#[from] ParseFloatError),
+    /// The number is out of range.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
 }
 
 macro_rules! bounded {
@@ -184,6 +211,14 @@ macro_rules! bounded {
             }
         }
 
+        impl FromStr for $name {
+            type Err = ParseNumberError;
+
+            fn from_str(text: &str) -> Result<Self, ParseNumberError> {
+                Ok($name::new(text.parse()?)?)
+            }
+        }
+
         impl From<$name> for f64 {
             fn from(number: $name) -> f64 {
                 number.0
@@ -230,6 +265,9 @@ mod tests {
         assert!(NonNegative::new(-1e-9).is_err() && NonNegative::new(0.0).is_ok());
         let error = serde_json::from_str::<Probability>("1.5").unwrap_err();
         assert!(error.to_string().contains("1.5 does not lie in [0, 1)"));
+        assert_eq!("0.5".parse(), Fraction::new(0.5).map_err(Into::into));
+        let texts = ["2", "half"].map(|text| text.parse::<Fraction>().unwrap_err().to_string());
+        assert_eq!(texts, ["2 does not lie in [0, 1]", "invalid float literal"]);
         let read: Fraction = serde_json::from_str("0.25").expect("in range");
         assert_eq!(serde_json::to_string(&read).expect("a number"), "0.25");
     }

@@ -4,6 +4,7 @@ mod batch;
 pub mod config;
 mod evidence;
 pub mod laws;
+pub mod seeded;
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Int, Tensor, TensorData};

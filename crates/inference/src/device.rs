@@ -15,6 +15,7 @@ pub fn prepare_process() {
 
 /// A device by name. The cargo features of a binary decide which devices it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceName {
     /// The processor, through Burn's `flex` backend (feature `flex`).
     Cpu,
@@ -28,6 +29,7 @@ pub enum DeviceName {
 
 /// Why a device name cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceError {
     /// The name is unknown.
     #[error("unknown device '{0}': use cpu, cuda:N (N the GPU's index), wgpu or ndarray")]

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 /// Why a report could not be written.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum InferenceError {
     /// An image that cannot be read.
     #[error(transparent)]

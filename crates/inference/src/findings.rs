@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How findings are extracted from reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FindingsReader {
     /// By the grammar that wrote the references: exact, for phantom studies.
     Phantom,

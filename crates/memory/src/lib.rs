@@ -2,7 +2,7 @@
 //! learned matrix, each head attending to only the best few of its rows.
 //!
 //! Keys and values depend on the matrix alone, so they are projected once per pass with
-//! [`CrossModalMemory::bank`] and shared by every sample, position and decoding step.
+//! [`CrossModalMemory::key_values`] and shared by every sample, position and decoding step.
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
@@ -11,14 +11,14 @@
 //! let device = Device::default();
 //! let memory = CrossModalMemoryConfig::new(64, 32, 4, 8).init(&device);
 //! let patches = Tensor::<3>::random([2, 9, 32], Distribution::Default, &device);
-//! let bank = memory.bank();
-//! let enriched = patches.clone() + memory.respond(patches, &bank);
+//! let key_values = memory.key_values();
+//! let enriched = patches.clone() + memory.respond(patches, &key_values);
 //! assert_eq!(enriched.dims(), [2, 9, 32]);
 //! ```
 
 mod memory;
 
-pub use memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank, MemoryLookup};
+pub use memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryKeyValues, MemoryLookup};
 
 /// The examples of the README are tested.
 #[cfg(doctest)]

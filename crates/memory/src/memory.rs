@@ -52,7 +52,7 @@ pub struct CrossModalMemory {
 
 /// Keys and values of the memory rows, shared by any number of queries.
 #[derive(Debug, Clone)]
-pub struct MemoryBank {
+pub struct MemoryKeyValues {
     /// `[rows, d_model]`, the heads side by side.
     keys: Tensor<2>,
     /// `[rows, d_model]`.
@@ -162,12 +162,18 @@ fn xavier_linear(width: usize, device: &Device) -> Linear {
 impl CrossModalMemory {
     /// Projects the matrix into keys and values: once per forward pass in training, once per
     /// generation in inference.
-    pub fn bank(&self) -> MemoryBank {
+    pub fn key_values(&self) -> MemoryKeyValues {
         let matrix = self.matrix.val();
-        MemoryBank {
+        MemoryKeyValues {
             keys: laid_by_column(linear(&self.key, matrix.clone())),
             values: linear(&self.value, matrix),
         }
+    }
+
+    /// Another name of [`key_values`](Self::key_values), which the benchmarks call.
+    #[doc(hidden)]
+    pub fn bank(&self) -> MemoryKeyValues {
+        self.key_values()
     }
 
     /// The memory's response to `queries`.
@@ -176,22 +182,22 @@ impl CrossModalMemory {
     ///
     /// - queries: `[batch, length, d_model]`
     /// - output: `[batch, length, d_model]`
-    pub fn respond(&self, queries: Tensor<3>, bank: &MemoryBank) -> Tensor<3> {
+    pub fn respond(&self, queries: Tensor<3>, key_values: &MemoryKeyValues) -> Tensor<3> {
         let dims = queries.dims();
         let attention = TopKAttention {
             heads: self.heads,
             top_k: self.top_k,
             dropout: self.dropout,
         };
-        let queries = self.scaled_queries(queries, bank);
-        let joined = attention.forward(queries, bank.keys.clone(), bank.values.clone());
+        let queries = self.scaled_queries(queries, key_values);
+        let joined = attention.forward(queries, key_values.keys.clone(), key_values.values.clone());
         linear(&self.output, joined).reshape(dims)
     }
 
     /// Like [`respond`](Self::respond), keeping which rows were used and how much.
-    pub fn lookup(&self, queries: Tensor<3>, bank: &MemoryBank) -> MemoryLookup {
+    pub fn lookup(&self, queries: Tensor<3>, key_values: &MemoryKeyValues) -> MemoryLookup {
         let [batch, length, _] = queries.dims();
-        let scores = self.scores(queries.clone(), bank);
+        let scores = self.scores(queries.clone(), key_values);
         let (scores, rows) = scores.sort_descending_with_indices(2);
         let kept = [self.heads, batch, length, self.top_k];
         let scores = scores
@@ -199,7 +205,7 @@ impl CrossModalMemory {
             .reshape(kept)
             .swap_dims(0, 1);
         MemoryLookup {
-            response: self.respond(queries, bank),
+            response: self.respond(queries, key_values),
             weights: softmax(scores.clone(), 3),
             scores,
             rows: rows.narrow(2, 0, self.top_k).reshape(kept).swap_dims(0, 1),
@@ -208,18 +214,18 @@ impl CrossModalMemory {
 
     /// `W_q x / √d_head` for all positions of the batch, which share the keys:
     /// `[batch · length, d_model]`.
-    fn scaled_queries(&self, queries: Tensor<3>, bank: &MemoryBank) -> Tensor<2> {
+    fn scaled_queries(&self, queries: Tensor<3>, key_values: &MemoryKeyValues) -> Tensor<2> {
         let [batch, length, d_model] = queries.dims();
-        let [_, width] = bank.keys.dims();
+        let [_, width] = key_values.keys.dims();
         assert_shape!(queries, [_, _, width]);
         let scale = ((d_model / self.heads) as f64).sqrt();
         linear(&self.query, queries.reshape([batch * length, d_model])) / scale
     }
 
     /// Scores of every row, `[heads, batch · length, rows]`.
-    fn scores(&self, queries: Tensor<3>, bank: &MemoryBank) -> Tensor<3> {
-        let queries = self.split(self.scaled_queries(queries, bank));
-        queries.matmul(self.split(bank.keys.clone()).swap_dims(1, 2))
+    fn scores(&self, queries: Tensor<3>, key_values: &MemoryKeyValues) -> Tensor<3> {
+        let queries = self.split(self.scaled_queries(queries, key_values));
+        queries.matmul(self.split(key_values.keys.clone()).swap_dims(1, 2))
     }
 
     /// `[length, d_model]` to `[heads, length, d_head]`.
@@ -249,14 +255,14 @@ mod tests {
         let device = Device::default();
         let memory = CrossModalMemoryConfig::new(6, 8, 2, 6).init(&device);
         let x = queries(&device);
-        let bank = memory.bank();
-        let scores = memory.scores(x.clone(), &bank);
-        let heads = softmax(scores, 2).matmul(memory.split(bank.values.clone()));
+        let key_values = memory.key_values();
+        let scores = memory.scores(x.clone(), &key_values);
+        let heads = softmax(scores, 2).matmul(memory.split(key_values.values.clone()));
         let dense = memory
             .output
             .forward(heads.swap_dims(0, 1).reshape([2, 5, 8]));
         memory
-            .respond(x, &bank)
+            .respond(x, &key_values)
             .into_data()
             .assert_approx_eq::<f32>(&dense.into_data(), Tolerance::absolute(1e-6));
     }
@@ -266,8 +272,8 @@ mod tests {
         let device = Device::default();
         let memory = CrossModalMemoryConfig::new(6, 8, 2, 2).init(&device);
         let x = queries(&device);
-        let bank = memory.bank();
-        let lookup = memory.lookup(x, &bank);
+        let key_values = memory.key_values();
+        let lookup = memory.lookup(x, &key_values);
         assert_eq!(lookup.rows.dims(), [2, 2, 5, 2]);
         let sums = lookup.weights.sum_dim(3);
         sums.into_data().assert_approx_eq::<f32>(
@@ -280,10 +286,13 @@ mod tests {
     fn a_query_does_not_see_its_neighbours() {
         let device = Device::default();
         let memory = CrossModalMemoryConfig::new(16, 8, 2, 4).init(&device);
-        let bank = memory.bank();
+        let key_values = memory.key_values();
         let x = queries(&device);
-        let alone = memory.respond(x.clone().narrow(0, 1, 1).narrow(1, 3, 1), &bank);
-        let together = memory.respond(x, &bank).narrow(0, 1, 1).narrow(1, 3, 1);
+        let alone = memory.respond(x.clone().narrow(0, 1, 1).narrow(1, 3, 1), &key_values);
+        let together = memory
+            .respond(x, &key_values)
+            .narrow(0, 1, 1)
+            .narrow(1, 3, 1);
         alone
             .into_data()
             .assert_approx_eq::<f32>(&together.into_data(), Tolerance::absolute(1e-6));
@@ -297,9 +306,9 @@ mod tests {
             .with_dropout(0.0)
             .init(&device);
         let x = queries(&device).narrow(0, 0, 1).narrow(1, 0, 1);
-        let bank = memory.bank();
-        let row: i64 = memory.lookup(x.clone(), &bank).rows.into_scalar();
-        let gradients = memory.respond(x, &bank).sum().backward();
+        let key_values = memory.key_values();
+        let row: i64 = memory.lookup(x.clone(), &key_values).rows.into_scalar();
+        let gradients = memory.respond(x, &key_values).sum().backward();
         let gradient = memory
             .matrix
             .grad(&gradients)

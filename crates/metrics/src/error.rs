@@ -2,6 +2,7 @@
 
 /// A metric could not be computed from its inputs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MetricsError {
     /// Two lists that describe the same studies differ in length.
     #[error(

@@ -13,6 +13,7 @@ use crate::{MiningError, MiningStudy, Neighbour, TfIdfConfig, mine};
 
 /// How negatives are mined and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MiningOptions {
     /// Negatives per study, closest first; the official code reads the first.
     pub per_study: usize,
@@ -22,8 +23,21 @@ pub struct MiningOptions {
     pub images: NegativeImages,
 }
 
+impl MiningOptions {
+    /// So many negatives per study, with all their images; reports are cleaned before they are
+    /// compared.
+    pub fn new(per_study: usize, cleaning: Cleaning) -> Self {
+        MiningOptions {
+            per_study,
+            cleaning,
+            images: NegativeImages::All,
+        }
+    }
+}
+
 /// Which images of a negative are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NegativeImages {
     /// All of them: a path where the study has one image, a list where it has several.
     All,
@@ -45,6 +59,7 @@ pub struct MinedAnnotation {
 
 /// Why an annotation could not be mined.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum AnnotationMiningError {
     /// The annotation cannot be read.
     #[error(transparent)]

@@ -2,6 +2,7 @@ use thiserror::Error;
 
 /// Why negatives cannot be mined.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum MiningError {
     /// There is nothing to take negatives from.
     #[error("the training set is empty: negatives are taken from it")]

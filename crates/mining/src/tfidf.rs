@@ -10,6 +10,7 @@ const UNKNOWN: u32 = 1 << 31;
 /// How the count of a word in a report weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TermFrequency {
     /// As it is: `tf = count`.
     #[default]
@@ -20,6 +21,7 @@ pub enum TermFrequency {
 
 /// How [`TfIdf`] weighs words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TfIdfConfig {
     /// How often a word occurs in the report.
     pub term_frequency: TermFrequency,

@@ -5,13 +5,18 @@
 //! One file with the generator, its configuration, and [`LibraryGenerator`] and
 //! [`config::LibraryConfig`] for them; its `mod` and `pub use` lines below, and a row of the table
 //! above; and one line of `generators!` in `config/generators.rs`: its name in `config.json` and its
-//! configuration. Kinds, JSON, presets' sizes, building and validation follow.
+//! configuration. Kinds, JSON, presets' sizes, building and validation follow. The tests of that list
+//! (`config/generators/tests.rs`) are such a file.
+//!
+//! A generator outside this crate is on no list. It implements the traits of [`ithn_generator`], and
+//! its model is a [`config::ModelConfig::custom`]. `run_experiment_with` of `ithn-train` trains,
+//! saves, resumes and evaluates it; `ReportWriter::from_checkpoint_with` of `ithn-inference` loads its
+//! checkpoints. Both get the function that builds it. Only generators of the list can be chosen by
+//! name, sized by a preset, given pretrained backbone weights, and loaded without that function.
 
 mod cnn_lstm;
 mod r2gen;
 mod r2gen_cmn;
-#[cfg(test)]
-mod seeded;
 #[cfg(test)]
 mod tests;
 mod views;

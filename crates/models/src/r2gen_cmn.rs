@@ -9,13 +9,13 @@ use ithn_decoder::{
     Decoder, DecoderCache, Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding,
     TransformerConfig, teacher_forcing_mask,
 };
-use ithn_generator::config::check_dropout;
+use ithn_generator::config::Probability;
 use ithn_generator::{
     EncodedStudies, MemoryEvidence, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch,
     TokenBatch, token_column,
 };
 use ithn_kernels::linear;
-use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryBank};
+use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryKeyValues};
 use serde::{Deserialize, Serialize};
 
 use crate::LibraryGenerator;
@@ -25,6 +25,7 @@ use crate::views::{StudyFeatures, join_views};
 /// Configuration of an [`R2GenCmn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct R2GenCmnConfig {
     /// Image backbone.
     pub backbone: ResNetConfig,
@@ -32,8 +33,8 @@ pub struct R2GenCmnConfig {
     pub memory: CrossModalMemoryConfig,
     /// Encoder and decoder.
     pub transformer: TransformerConfig,
-    /// Dropout after the visual embedding, in [0, 1).
-    pub visual_dropout: f64,
+    /// Dropout after the visual embedding.
+    pub visual_dropout: Probability,
     /// Feature that a study is embedded by, [`EncodedStudies::pooled`]. The published model uses
     /// [`ImageFeature::Backbone`], which a file without the key means, too.
     #[serde(default = "ImageFeature::of_older_files")]
@@ -45,6 +46,7 @@ impl Config for R2GenCmnConfig {}
 /// Image feature that a study is embedded by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ImageFeature {
     /// Backbone features, averaged over each view and joined along the channels, as published. A
     /// missing view's channels are zero.
@@ -93,14 +95,14 @@ pub struct R2GenCmnContext {
     /// Encoder output, `[batch, views · patches, d_model]`, and the mask of missing views.
     pub patches: PatchFeatures,
     /// Keys and values of the memory matrix, projected once for patches and words.
-    pub memory: MemoryBank,
+    pub memory: MemoryKeyValues,
 }
 
 /// Decoding state of partial reports: the decoder's cache and the projected memory.
 #[derive(Debug, Clone)]
 pub struct R2GenCmnState {
     cache: DecoderCache,
-    memory: MemoryBank,
+    memory: MemoryKeyValues,
 }
 
 impl R2GenCmnConfig {
@@ -114,14 +116,18 @@ impl R2GenCmnConfig {
             backbone,
             memory,
             transformer,
-            visual_dropout: 0.5,
+            visual_dropout: Probability::literal(0.5),
             image_feature: ImageFeature::Encoder,
         }
     }
 
     /// Sets [`visual_dropout`](Self::visual_dropout).
+    ///
+    /// # Panics
+    ///
+    /// If it lies outside `[0, 1)`.
     pub fn with_visual_dropout(mut self, visual_dropout: f64) -> Self {
-        self.visual_dropout = visual_dropout;
+        self.visual_dropout = Probability::literal(visual_dropout);
         self
     }
 
@@ -145,11 +151,11 @@ impl R2GenCmnConfig {
             "the memory and the Transformer must have one width"
         );
         let channels = self.backbone.channels();
-        let position = || SinusoidalPosition::init(width, self.transformer.dropout);
+        let position = || SinusoidalPosition::init(width, self.transformer.dropout.get());
         R2GenCmn {
             backbone: self.backbone.init(device),
             visual_embedding: LinearConfig::new(channels, width).init(device),
-            visual_dropout: DropoutConfig::new(self.visual_dropout).init(),
+            visual_dropout: DropoutConfig::new(self.visual_dropout.get()).init(),
             memory: self.memory.init(device),
             visual_position: position(),
             encoder: Encoder::init(&self.transformer, device),
@@ -185,8 +191,7 @@ impl LibraryConfig for R2GenCmnConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         within("backbone", self.backbone.validate())?;
         within("memory", self.memory.validate())?;
-        check_one_width(&self.transformer, self.memory.d_model)?;
-        check_dropout("visual_dropout", self.visual_dropout)
+        check_one_width(&self.transformer, self.memory.d_model)
     }
 
     fn init(&self, vocabulary: usize, views: usize, device: &Device) -> R2GenCmn {
@@ -213,11 +218,11 @@ impl R2GenCmn {
 
     /// Encodes backbone patch features, `[batch, patches, channels]`.
     pub fn encode_patches(&self, patches: impl Into<PatchFeatures>) -> R2GenCmnContext {
-        self.encode_with(self.memory.bank(), patches.into())
+        self.encode_with(self.memory.key_values(), patches.into())
     }
 
     /// [`encode_patches`](Self::encode_patches) with a memory that is already projected.
-    fn encode_with(&self, memory: MemoryBank, patches: PatchFeatures) -> R2GenCmnContext {
+    fn encode_with(&self, memory: MemoryKeyValues, patches: PatchFeatures) -> R2GenCmnContext {
         let patches = patches.map(|patches| {
             let x = self
                 .visual_dropout
@@ -233,7 +238,7 @@ impl R2GenCmn {
 
     fn encode_features(
         &self,
-        memory: MemoryBank,
+        memory: MemoryKeyValues,
         features: StudyFeatures,
     ) -> EncodedStudies<R2GenCmnContext> {
         let context = self.encode_with(memory, features.patches);
@@ -259,7 +264,12 @@ impl R2GenCmn {
     }
 
     /// Embeds tokens at positions `first` and later and adds the memory's response.
-    fn embed_words(&self, tokens: Tensor<2, Int>, first: usize, memory: &MemoryBank) -> Tensor<3> {
+    fn embed_words(
+        &self,
+        tokens: Tensor<2, Int>,
+        first: usize,
+        memory: &MemoryKeyValues,
+    ) -> Tensor<3> {
         let y = self.embed_tokens(tokens, first);
         y.clone() + self.memory.respond(y, memory)
     }
@@ -269,11 +279,11 @@ impl ReportGenerator for R2GenCmn {
     type Context = R2GenCmnContext;
 
     fn encode(&self, studies: StudyBatch) -> EncodedStudies<R2GenCmnContext> {
-        self.encode_features(self.memory.bank(), self.backbone_features(studies))
+        self.encode_features(self.memory.key_values(), self.backbone_features(studies))
     }
 
     fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<R2GenCmnContext>; 2] {
-        let memory = self.memory.bank();
+        let memory = self.memory.key_values();
         join_views(&self.backbone, batches, self.views)
             .map(|features| self.encode_features(memory.clone(), features))
     }
@@ -290,7 +300,7 @@ impl ReportGenerator for R2GenCmn {
         let device = self.logits.weight.device();
         R2GenCmnContext {
             patches: Tensor::zeros([batch, 1, self.hidden_width()], &device).into(),
-            memory: self.memory.bank(),
+            memory: self.memory.key_values(),
         }
     }
 
@@ -356,7 +366,7 @@ impl StepDecoder for R2GenCmn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seeded::values;
+    use ithn_generator::seeded::values;
 
     #[test]
     fn evidence_has_a_row_per_word_and_two_views_join_patches_and_channels() {

@@ -8,11 +8,11 @@ use ithn_generator::{StudyBatch, TokenBatch, ViewMask};
 use ithn_memory::CrossModalMemoryConfig;
 
 use crate::config::{GeneratorConfig, GeneratorTask, ModelConfig};
-use crate::seeded::{seeded, values};
 use crate::{
     AttentiveLstmConfig, CnnLstmConfig, ImageFeature, LibraryGenerator, R2GenCmnConfig,
     R2GenConfig, RelationalMemoryConfig,
 };
+use ithn_generator::seeded::{seeded, values};
 
 const VOCABULARY: usize = 9;
 

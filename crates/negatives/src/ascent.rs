@@ -10,6 +10,7 @@ use crate::climb::{Around, ascend};
 /// Set in which ascent may move a negative.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum FeasibleSet {
     /// A ball around the first negative of radius `(1 − λ) · reach · ‖u − u⁻‖`.
     Ball {
@@ -29,6 +30,7 @@ pub enum FeasibleSet {
 /// result.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Ascent {
     /// Gradient steps. Each costs a forward and backward pass of the alignment loss, not of the
     /// generator.
@@ -58,6 +60,34 @@ impl Default for Ascent {
 }
 
 impl Ascent {
+    /// Sets [`steps`](Self::steps).
+    #[must_use]
+    pub fn with_steps(mut self, steps: NonZeroUsize) -> Self {
+        self.steps = steps;
+        self
+    }
+
+    /// Sets [`step_size`](Self::step_size).
+    #[must_use]
+    pub fn with_step_size(mut self, step_size: Positive) -> Self {
+        self.step_size = step_size;
+        self
+    }
+
+    /// Sets [`within`](Self::within).
+    #[must_use]
+    pub fn with_within(mut self, within: FeasibleSet) -> Self {
+        self.within = within;
+        self
+    }
+
+    /// Sets [`norm`](Self::norm).
+    #[must_use]
+    pub fn with_norm(mut self, norm: NegativeNorm) -> Self {
+        self.norm = norm;
+        self
+    }
+
     /// Hard negatives, moved by ascent to increase `loss`, `[batch, width]`, without autograd
     /// history and on the device of `negatives`.
     ///

@@ -6,6 +6,7 @@ use crate::norm::nonzero_norms;
 /// How far along its line a hardened negative may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum HardeningRange {
     /// Anywhere on the line, as in the official code: a hard negative can pass the study's own report.
     #[default]
@@ -17,6 +18,7 @@ pub enum HardeningRange {
 /// Norm of the hardened negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum NegativeNorm {
     /// Hardening determines the norm, as in the official code.
     #[default]

@@ -10,6 +10,7 @@ use crate::norm::nonzero_norms;
 /// With `d_i = u_i − u⁻_i` and `v_i = z_i − u⁻_i`:
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Projection {
     /// `p_i = u⁻_i + ((v_i·d_i)/‖d_i‖²) d_i`, the method as published.
     #[default]
@@ -22,6 +23,7 @@ pub enum Projection {
 /// Whether gradients pass through the hardened negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum GradientFlow {
     /// No: the negative is the inner variable of a min-max problem, and constant in the step of the
     /// weights.
@@ -36,6 +38,7 @@ pub enum GradientFlow {
 /// The default is the method as published. `p_i = u⁻_i` where `u_i = u⁻_i`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ClosedForm {
     /// Projection of the image.
     pub projection: Projection,
@@ -57,6 +60,34 @@ impl ClosedForm {
             range: HardeningRange::Line,
             norm: NegativeNorm::AsIs,
         }
+    }
+
+    /// Sets [`projection`](Self::projection).
+    #[must_use]
+    pub fn with_projection(mut self, projection: Projection) -> Self {
+        self.projection = projection;
+        self
+    }
+
+    /// Sets [`gradient`](Self::gradient).
+    #[must_use]
+    pub fn with_gradient(mut self, gradient: GradientFlow) -> Self {
+        self.gradient = gradient;
+        self
+    }
+
+    /// Sets [`range`](Self::range).
+    #[must_use]
+    pub fn with_range(mut self, range: HardeningRange) -> Self {
+        self.range = range;
+        self
+    }
+
+    /// Sets [`norm`](Self::norm).
+    #[must_use]
+    pub fn with_norm(mut self, norm: NegativeNorm) -> Self {
+        self.norm = norm;
+        self
     }
 
     /// Checks the combination of options.

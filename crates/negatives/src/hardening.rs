@@ -1,7 +1,7 @@
 use std::num::NonZeroUsize;
 
 use burn::tensor::Tensor;
-use ithn_generator::config::{ConfigError, Positive};
+use ithn_generator::config::{ConfigError, Positive, no_options};
 use serde::{Deserialize, Serialize};
 
 use crate::ascent::{Ascent, FeasibleSet};
@@ -25,6 +25,18 @@ impl Default for Hardening {
     /// The closed form as published.
     fn default() -> Self {
         Hardening::ClosedForm(ClosedForm::default())
+    }
+}
+
+impl From<ClosedForm> for Hardening {
+    fn from(form: ClosedForm) -> Self {
+        Hardening::ClosedForm(form)
+    }
+}
+
+impl From<Ascent> for Hardening {
+    fn from(ascent: Ascent) -> Self {
+        Hardening::Ascent(ascent)
     }
 }
 
@@ -104,6 +116,7 @@ enum Kind {
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum MaxStep {
+    #[serde(deserialize_with = "no_options")]
     ClosedForm,
     Ascent {
         steps: Option<NonZeroUsize>,

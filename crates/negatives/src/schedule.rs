@@ -22,6 +22,7 @@ impl TrainingPoint {
 /// How the hardness `1 − λ` grows during training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum HardnessSchedule {
     /// `λ = exp(−α · epoch)`, epochs counted from 1: the official code, with α = 0.01. Its hardness
     /// reaches 0.22 at epoch 25.

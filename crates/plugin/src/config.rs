@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Weights of the three loss terms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LossWeights {
     /// Weight of the language loss `L_LM` and of the generator's own penalty.
     pub language: NonNegative,
@@ -23,6 +24,19 @@ impl Default for LossWeights {
 }
 
 impl LossWeights {
+    /// These weights.
+    pub const fn new(
+        language: NonNegative,
+        contrastive: NonNegative,
+        separation: NonNegative,
+    ) -> Self {
+        LossWeights {
+            language,
+            contrastive,
+            separation,
+        }
+    }
+
     /// Weights written in the program: language, contrastive, separation.
     ///
     /// # Panics
@@ -66,6 +80,7 @@ pub enum TextPath {
 /// [`official`]: IthnConfig::official
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct IthnConfig {
     /// Width of the shared space of images and reports, 1 to 65,536.
     pub projection_width: usize,
@@ -125,6 +140,69 @@ impl IthnConfig {
             weights: LossWeights::published(),
             ..IthnConfig::default()
         }
+    }
+
+    /// Sets [`projection_width`](Self::projection_width).
+    #[must_use]
+    pub fn with_projection_width(mut self, projection_width: usize) -> Self {
+        self.projection_width = projection_width;
+        self
+    }
+
+    /// Sets [`text_path`](Self::text_path).
+    #[must_use]
+    pub fn with_text_path(mut self, text_path: TextPath) -> Self {
+        self.text_path = text_path;
+        self
+    }
+
+    /// Sets [`pooling`](Self::pooling).
+    #[must_use]
+    pub fn with_pooling(mut self, pooling: Pooling) -> Self {
+        self.pooling = pooling;
+        self
+    }
+
+    /// Sets [`hold_report_states`](Self::hold_report_states).
+    #[must_use]
+    pub fn with_hold_report_states(mut self, hold_report_states: bool) -> Self {
+        self.hold_report_states = hold_report_states;
+        self
+    }
+
+    /// Sets [`hardening`](Self::hardening).
+    #[must_use]
+    pub fn with_hardening(mut self, hardening: impl Into<Hardening>) -> Self {
+        self.hardening = hardening.into();
+        self
+    }
+
+    /// Sets [`placement`](Self::placement).
+    #[must_use]
+    pub fn with_placement(mut self, placement: HardNegativePlacement) -> Self {
+        self.placement = placement;
+        self
+    }
+
+    /// Sets [`mask_equal_reports`](Self::mask_equal_reports).
+    #[must_use]
+    pub fn with_mask_equal_reports(mut self, mask_equal_reports: bool) -> Self {
+        self.mask_equal_reports = mask_equal_reports;
+        self
+    }
+
+    /// Sets [`temperatures`](Self::temperatures).
+    #[must_use]
+    pub fn with_temperatures(mut self, temperatures: TemperatureConfig) -> Self {
+        self.temperatures = temperatures;
+        self
+    }
+
+    /// Sets [`weights`](Self::weights).
+    #[must_use]
+    pub fn with_weights(mut self, weights: LossWeights) -> Self {
+        self.weights = weights;
+        self
     }
 
     /// Checks all numbers and combinations.

@@ -1,8 +1,8 @@
+use ithn_generator::config::no_options;
 use serde::{Deserialize, Serialize};
 
 use crate::SearchError;
 use crate::config::in_range;
-use crate::strategy::no_options;
 
 /// Score of a hypothesis of `n` tokens (the ending one included), given the sum of its
 /// log-probabilities.

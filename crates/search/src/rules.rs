@@ -1,7 +1,7 @@
+use ithn_generator::config::no_options;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{count, finite_cost};
-use crate::strategy::no_options;
 use crate::{SearchConfig, SearchError};
 
 /// Rule about n-grams that the report already contains.

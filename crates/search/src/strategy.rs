@@ -1,4 +1,5 @@
-use serde::{Deserialize, Deserializer, Serialize};
+use ithn_generator::config::no_options;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{LARGEST_COUNT, count, finite_cost, in_range, temperature};
 use crate::{LengthPenalty, SearchError};
@@ -358,13 +359,4 @@ fn at_most(option: &'static str, returned: usize, kept: usize) -> Result<(), Sea
 
 fn one() -> usize {
     1
-}
-
-/// Reads a variant without options and rejects any. Serde itself ignores unknown fields of unit
-/// variants.
-pub(crate) fn no_options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct NoOptions {}
-    NoOptions::deserialize(deserializer).map(|NoOptions {}| ())
 }

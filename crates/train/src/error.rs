@@ -14,6 +14,7 @@ use ithn_inference::device::DeviceError;
 
 /// Why a run ended before its end.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// Data that cannot be read.
     #[error(transparent)]

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ithn_backbone::ResNetConfig;
 use ithn_checkpoint::config::OptimizerConfig;
 use ithn_decoder::TransformerConfig;
+use ithn_generator::config::NonNegative;
 use ithn_generator::{StudyBatch, TokenBatch};
 use ithn_memory::CrossModalMemoryConfig;
 use ithn_models::config::{GeneratorConfig, GeneratorTask, ModelConfig};
@@ -60,7 +61,7 @@ fn models(views: usize) -> Vec<ModelConfig> {
         .into(),
     ];
     generators
-        .map(|generator| ModelConfig { views, generator })
+        .map(|generator| ModelConfig::new(generator, views))
         .into()
 }
 
@@ -107,16 +108,12 @@ impl GeneratorTask for Learns {
     type Output = ();
 
     fn run<G: LibraryGenerator>(self, generator: G) {
-        let config = IthnConfig {
-            projection_width: 6,
-            text_path: self.text_path.unwrap_or(TextPath::WithImage),
-            ..IthnConfig::default()
-        };
-        let optimizer = OptimizerConfig {
-            backbone_learning_rate: 3e-3,
-            learning_rate: 3e-3,
-            ..OptimizerConfig::default()
-        };
+        let config = IthnConfig::default()
+            .with_projection_width(6)
+            .with_text_path(self.text_path.unwrap_or(TextPath::WithImage));
+        let mut optimizer = OptimizerConfig::default();
+        optimizer.backbone_learning_rate = NonNegative::literal(3e-3);
+        optimizer.learning_rate = NonNegative::literal(3e-3);
         let mut model = config.init(generator, &self.device).materialize();
         let mut state = init_optimizer(&optimizer);
         let batch = batch(&self.device, self.text_path.is_some());

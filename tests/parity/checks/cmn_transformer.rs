@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
-use ithn::import::released_name;
+use ithn::import::official_name;
 use ithn::models::R2GenCmn;
 use ithn::plugin::{Ithn, language_loss};
 use ithn_decoder::{SinusoidalPosition, teacher_forcing_mask};
@@ -109,10 +109,10 @@ fn intermediate(fixture: &Fixture, inputs: &Inputs) -> Result<Vec<Check>, Fixtur
     let table = position.forward(Tensor::zeros([1, positions, d_model], &device), 0);
     let mut checks = vec![compare(fixture, "pe_first64", table)?];
 
-    let bank = generator.memory.bank();
+    let key_values = generator.memory.key_values();
     let x = relu(generator.visual_embedding.forward(inputs.patches.clone()));
     checks.push(compare(fixture, "inter.att_embed", x.clone())?);
-    let responses = generator.memory.respond(x.clone(), &bank);
+    let responses = generator.memory.respond(x.clone(), &key_values);
     checks.push(compare(
         fixture,
         "inter.visual_responses",
@@ -137,7 +137,7 @@ fn intermediate(fixture: &Fixture, inputs: &Inputs) -> Result<Vec<Check>, Fixtur
         0,
     );
     checks.push(compare(fixture, "inter.tgt_embed", y.clone())?);
-    let responses = generator.memory.respond(y.clone(), &bank);
+    let responses = generator.memory.respond(y.clone(), &key_values);
     checks.push(compare(fixture, "inter.text_responses", responses.clone())?);
     let mut y = y + responses;
     let mask = teacher_forcing_mask(&inputs.reports);
@@ -183,7 +183,7 @@ fn gradients(fixture: &Fixture, precision: Precision) -> Result<Vec<Check>, Fixt
     let gradients = inputs.loss(log_probs).backward();
 
     let mut actual = collect_gradients(&inputs.ithn, &gradients, |path| {
-        let name = released_name(path)?;
+        let name = official_name(path)?;
         name.strip_prefix("encoder_decoder.").map(str::to_owned)
     });
     if let Some(gradient) = patches.grad(&gradients) {

@@ -75,11 +75,9 @@ fn hardening(fixture: &Fixture, variant: &str) -> Result<ClosedForm, FixtureErro
         Some("per_sample_detached") => (Projection::PerSample, GradientFlow::Detached),
         _ => return Err(fixture.layout(format!("'{variant}' is no known variant"))),
     };
-    Ok(ClosedForm {
-        projection,
-        gradient,
-        ..ClosedForm::official()
-    })
+    Ok(ClosedForm::official()
+        .with_projection(projection)
+        .with_gradient(gradient))
 }
 
 fn lambda(fixture: &Fixture, variant: &str) -> Result<f64, FixtureError> {
@@ -112,11 +110,10 @@ impl Inputs {
             pooling: Pooling::AllPositions,
             hardening: Hardening::ClosedForm(hardening),
             placement,
-            temperatures: TemperatureConfig {
-                pairs: fixture.scalar("input.temp_1")?,
-                hardened: fixture.scalar("input.temp_3")?,
-                ..TemperatureConfig::default()
-            },
+            temperatures: TemperatureConfig::new(
+                fixture.scalar("input.temp_1")?,
+                fixture.scalar("input.temp_3")?,
+            ),
         };
         let mut alignment = config.init(image_width, report_width, device);
         let linear = |name: &str| -> Result<Linear, FixtureError> {

@@ -31,11 +31,11 @@ fn values(fixture: &Fixture) -> Result<Vec<Check>, FixtureError> {
     let [rows, _] = fixture.dims("memory_matrix")?;
     let memory = load(fixture, top_k, &device)?;
     let query = fixture.tensor::<3>("query", &device)?;
-    let lookup = memory.lookup(query.clone(), &memory.bank());
+    let lookup = memory.lookup(query.clone(), &memory.key_values());
 
     // Keeping every row shows all scores; they come sorted and go back to their places.
     let whole = load(fixture, rows, &device)?;
-    let scores = scores_in_place(whole.lookup(query, &whole.bank()));
+    let scores = scores_in_place(whole.lookup(query, &whole.key_values()));
 
     let tensor = |name: &str, actual: Tensor<4>| {
         let golden = fixture.data(name)?;
@@ -77,10 +77,10 @@ fn gradients(fixture: &Fixture) -> Result<Vec<Check>, FixtureError> {
     let memory = load(fixture, fixture.metadata("topk")?, &device)?;
     let query = fixture.tensor::<3>("query", &device)?.require_grad();
     let weights = fixture.tensor::<3>("R", &device)?;
-    let response = memory.respond(query.clone(), &memory.bank());
+    let response = memory.respond(query.clone(), &memory.key_values());
     let gradients = (response * weights).sum().backward();
 
-    let mut actual = collect_gradients(&memory, &gradients, released_name);
+    let mut actual = collect_gradients(&memory, &gradients, official_name);
     if let Some(gradient) = query.grad(&gradients) {
         actual.insert("query".to_owned(), gradient.into_data());
     }
@@ -120,7 +120,7 @@ fn linear(fixture: &Fixture, index: usize, device: &Device) -> Result<Linear, Fi
     })
 }
 
-fn released_name(path: &str) -> Option<String> {
+fn official_name(path: &str) -> Option<String> {
     let (part, weight) = match path.split_once('.') {
         None => return (path == "matrix").then(|| "memory_matrix".to_owned()),
         Some(parts) => parts,

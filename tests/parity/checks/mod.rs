@@ -1,4 +1,4 @@
-//! Golden numbers of the released PyTorch code against this library, family by family.
+//! Golden numbers of the official PyTorch code against this library, family by family.
 //!
 //! Every size, temperature and vocabulary comes from the fixtures themselves, so another set of the
 //! same layout runs unchanged. The tolerances are those of the fixtures' README.

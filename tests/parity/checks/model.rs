@@ -1,7 +1,7 @@
 //! The whole model, built from the options and weights that fixtures hold.
 
 use burn::tensor::Device;
-use ithn::import::{NamedTensors, collect_released, load_released};
+use ithn::import::{NamedTensors, collect_official_state, load_official_state};
 use ithn::models::{ImageFeature, R2GenCmn, R2GenCmnConfig};
 use ithn::plugin::{Ithn, IthnConfig};
 use ithn_backbone::{BatchNormConfig, BlockKind, ResNetConfig};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::check::{Check, Tolerance};
 use super::fixture::FixtureError;
 
-/// The released code's options that decide the generator's sizes.
+/// The official code's options that decide the generator's sizes.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ModelOptions {
     pub d_model: usize,
@@ -44,7 +44,7 @@ impl ModelOptions {
     /// The model around a generator's golden weights, with an untrained backbone of the right
     /// width before it and untrained heads beside it.
     ///
-    /// `weights` are named as in the released state.
+    /// `weights` are named as in the official state.
     pub fn without_backbone(
         &self,
         weights: NamedTensors,
@@ -57,17 +57,17 @@ impl ModelOptions {
         let backbone = ResNetConfig::narrow(self.d_vf, vec![1]);
         let generator = self.generator(backbone).init(vocabulary, 1, device);
         let ithn = IthnConfig::official().init(generator, device);
-        let mut tensors = collect_released(&ithn);
+        let mut tensors = collect_official_state(&ithn);
         tensors.extend(weights.tensors);
         let weights = NamedTensors {
             path: weights.path,
             tensors,
         };
-        Ok(load_released(ithn, &weights)?)
+        Ok(load_official_state(ithn, &weights)?)
     }
 }
 
-/// The released code's options of batch norm, PyTorch's own.
+/// The official code's options of batch norm, PyTorch's own.
 #[derive(Debug, Clone, Deserialize)]
 pub struct NormOptions {
     bn_momentum: f64,
@@ -88,7 +88,7 @@ impl NormOptions {
     }
 }
 
-/// The released code's description of a ResNet.
+/// The official code's description of a ResNet.
 #[derive(Debug, Clone, Deserialize)]
 pub struct BackboneOptions {
     pub block: String,

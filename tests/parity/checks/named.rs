@@ -1,4 +1,4 @@
-//! Values and gradients of a module under the released names, in the released layout.
+//! Values and gradients of a module under the official names, in the official layout.
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
-//! `small_ckpt/`: a checkpoint as the released trainer saves it.
+//! `small_ckpt/`: a checkpoint as the official trainer saves it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor};
-use ithn::import::{NamedTensors, UntraceableSizes, infer_released, load_released};
+use ithn::import::{NamedTensors, UntraceableSizes, infer_official, load_official_state};
 use ithn::models::{R2GenCmn, R2GenCmnContext};
 use ithn::plugin::{Ithn, IthnConfig};
 use ithn_generator::{ReportGenerator, StudyBatch, TokenBatch};
@@ -68,11 +68,8 @@ impl Golden {
     fn import(&self, weights: &NamedTensors) -> Result<(Check, Ithn<R2GenCmn>), FixtureError> {
         let options: ModelOptions = serde_json::from_value(Value::Object(self.json.config.clone()))
             .map_err(|error| self.fixture.layout(error.to_string()))?;
-        let untraceable = UntraceableSizes {
-            heads: options.num_heads,
-            top_k: options.topk,
-        };
-        let sizes = infer_released(weights, untraceable)?;
+        let untraceable = UntraceableSizes::new(options.num_heads, options.topk);
+        let sizes = infer_official(weights, untraceable)?;
         let golden = options.generator(self.json.resnet.config());
         let inferred = options.generator(sizes.generator.backbone.clone());
         let same = inferred == golden
@@ -80,14 +77,11 @@ impl Golden {
             && sizes.generator.transformer.d_ff == options.d_ff
             && sizes.generator.transformer.layers == options.num_layers;
         let check = Check::equal(FAMILY, "sizes inferred from the tensors", &[same], &[true]);
-        let config = IthnConfig {
-            projection_width: sizes.projection_width,
-            ..IthnConfig::official()
-        };
+        let config = IthnConfig::official().with_projection_width(sizes.projection_width);
         let generator = sizes
             .generator
             .init(sizes.vocabulary, sizes.views, &self.device);
-        let ithn = load_released(config.init(generator, &self.device), weights)?;
+        let ithn = load_official_state(config.init(generator, &self.device), weights)?;
         Ok((check, ithn))
     }
 
@@ -177,7 +171,7 @@ impl Golden {
     }
 }
 
-/// Reports as the released code masks them: padding is every 0 but the first.
+/// Reports as the official code masks them: padding is every 0 but the first.
 fn reports_of(tokens: Tensor<2, Int>) -> TokenBatch {
     let [batch, length] = tokens.dims();
     let words = tokens

@@ -6,9 +6,9 @@
 use burn::tensor::Device;
 use ithn_negatives::{Ascent, Hardening, Projection};
 
-use super::data::{Rows, assert_close, dot, moved, numbers};
 use super::oracle::{Case, WIDTH, unit};
 use crate::{AlignmentConfig, HardNegativePlacement};
+use ithn_oracle::{Rows, assert_close, dot, moved, numbers};
 
 fn config(placement: HardNegativePlacement) -> AlignmentConfig {
     AlignmentConfig {

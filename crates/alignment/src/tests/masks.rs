@@ -1,8 +1,8 @@
 use burn::tensor::Device;
 
-use super::data::{assert_close, numbers};
 use super::oracle::{Case, PLACEMENTS, Same};
 use crate::{AlignmentConfig, HardNegativePlacement};
+use ithn_oracle::{assert_close, numbers};
 
 fn config(placement: HardNegativePlacement) -> AlignmentConfig {
     AlignmentConfig {

@@ -4,8 +4,8 @@ use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use ithn_negatives::{HardeningRange, Projection};
 
-use super::data::{Rows, dot, moved, numbers, rows, tensor};
 use crate::{Alignment, AlignmentConfig, Embeddings, EqualReports, HardNegativePlacement};
+use ithn_oracle::{Rows, dot, moved, numbers, rows, tensor};
 
 pub const PLACEMENTS: [HardNegativePlacement; 4] = [
     HardNegativePlacement::DiagonalPenalty,
@@ -62,6 +62,7 @@ impl Case {
                         step = moved(&step, &d, dot(&v, &d) / dot(&d, &d).sqrt());
                     }
                 }
+                other => panic!("no oracle for {other:?}"),
             }
             step
         };
@@ -78,6 +79,7 @@ impl Case {
             let along = match range {
                 HardeningRange::Line => along,
                 HardeningRange::Segment => along.clamp(0.0, 1.0),
+                other => panic!("no oracle for {other:?}"),
             };
             moved(&self.0[3][i], &d, (1.0 - lambda) * along)
         };

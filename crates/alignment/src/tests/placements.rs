@@ -3,18 +3,17 @@ use ithn_negatives::{
     Ascent, ClosedForm, FeasibleSet, GradientFlow, Hardening, HardeningRange, Projection,
 };
 
-use super::data::{Rows, assert_close, dot, numbers, slopes};
 use super::oracle::{Case, PLACEMENTS, Same};
 use crate::{AlignmentConfig, HardNegativePlacement, image_separation_loss};
+use ithn_oracle::{Rows, assert_close, dot, numbers, slopes};
 
 const PROJECTIONS: [Projection; 2] = [Projection::PerSample, Projection::BatchMixed];
 
 fn closed_form(projection: Projection, gradient: GradientFlow) -> Hardening {
-    Hardening::ClosedForm(ClosedForm {
-        projection,
-        gradient,
-        ..ClosedForm::default()
-    })
+    ClosedForm::default()
+        .with_projection(projection)
+        .with_gradient(gradient)
+        .into()
 }
 
 fn config(placement: HardNegativePlacement, hardening: Hardening) -> AlignmentConfig {
@@ -87,6 +86,7 @@ fn every_gradient_is_the_slope_of_its_equation_in_every_direction() {
                             let hardened = match flow {
                                 GradientFlow::Through => other.closed_form(projection, 0.4),
                                 GradientFlow::Detached => constant.clone(),
+                                other => panic!("no oracle for {other:?}"),
                             };
                             other.loss(&hardened, placement, same.as_ref())
                         });
@@ -115,16 +115,14 @@ fn ascent_reaches_the_end_of_its_line_and_the_rim_of_its_ball() {
         let equal = same.as_ref().map(|same| same.tensors(&device));
         for placement in PLACEMENTS {
             for within in sets {
-                let hardening = Hardening::Ascent(Ascent {
-                    within,
-                    ..Ascent::default()
-                });
+                let hardening = Ascent::default().with_within(within).into();
                 let inputs = case.tensors(&config(placement, hardening), &device);
                 let (alignment, embeddings) = (&inputs.alignment, &inputs.embeddings);
                 let found = alignment.harden(embeddings, equal.as_ref(), 0.4);
                 let mut expected = match within {
                     FeasibleSet::Line { range } => case.line(range, 0.4),
                     FeasibleSet::Ball { .. } => case.ball(0.4),
+                    other => panic!("no oracle for {other:?}"),
                 };
                 for (i, expected) in expected.iter_mut().enumerate() {
                     let is_own = same.as_ref().is_some_and(|same| same.own_negative[i]);
@@ -191,10 +189,9 @@ fn what_cannot_work_is_refused_by_key() {
     config.temperatures.pairs = f64::INFINITY;
     assert_eq!(config.validate().unwrap_err().key(), "temperatures.pairs");
     let config = AlignmentConfig {
-        hardening: Hardening::ClosedForm(ClosedForm {
-            range: HardeningRange::Segment,
-            ..ClosedForm::official()
-        }),
+        hardening: ClosedForm::official()
+            .with_range(HardeningRange::Segment)
+            .into(),
         ..AlignmentConfig::default()
     };
     assert_eq!(config.validate().unwrap_err().key(), "hardening.range");

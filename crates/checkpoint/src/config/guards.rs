@@ -1,13 +1,14 @@
-use ithn_generator::config::{ConfigError, Positive};
+use ithn_generator::config::{Positive, no_options};
 use serde::{Deserialize, Serialize};
 
 /// Gradient clipping, and the reaction to NaN or infinite values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Guards {
     /// Largest Euclidean norm of all gradients together; larger ones are scaled down to it (Pascanu
     /// et al., 2013). None: as they are, which is how the method was published.
-    pub largest_gradient_norm: Option<f64>,
+    pub largest_gradient_norm: Option<Positive>,
     /// Reaction to a NaN or infinite loss or gradient.
     pub non_finite: NonFinite,
 }
@@ -18,24 +19,11 @@ pub struct Guards {
 pub enum NonFinite {
     /// Training stops with the weights before it saved, and its studies in `non-finite.json`.
     #[default]
+    #[serde(deserialize_with = "no_options")]
     Stop,
     /// The step is skipped and counted.
     Skip {
         /// Most batches that a run may skip; one more stops it.
         at_most: usize,
     },
-}
-
-impl Guards {
-    /// Checks the norm.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] at `largest_gradient_norm` unless it is finite and above 0.
-    pub fn validate(self) -> Result<(), ConfigError> {
-        if let Some(norm) = self.largest_gradient_norm {
-            Positive::new(norm).map_err(ConfigError::at("largest_gradient_norm"))?;
-        }
-        Ok(())
-    }
 }

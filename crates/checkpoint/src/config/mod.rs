@@ -12,6 +12,7 @@ use std::fs;
 use std::path::Path;
 
 use ithn_data::Cleaning;
+use ithn_generator::config::no_options;
 use ithn_negatives::HardnessSchedule;
 use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
@@ -32,9 +33,11 @@ use ithn_plugin::IthnConfig;
 /// Most epochs of a training.
 const MOST_EPOCHS: usize = 1_000_000;
 
-/// A whole experiment; round-trips through JSON and is saved before training begins.
+/// A whole experiment; round-trips through JSON and is saved before training begins. A new one starts
+/// from a [`Preset`]'s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ExperimentConfig {
     /// Preset that it was derived from.
     pub preset: Preset,
@@ -83,9 +86,10 @@ pub enum MonitoredMetric {
     FindingsF1,
 }
 
-/// Epochs, batches, optimiser and stopping.
+/// Epochs, batches, optimiser and stopping. A new one starts from a [`Preset`]'s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrainingConfig {
     /// Epochs at most, 1 to 1,000,000.
     pub epochs: usize,
@@ -127,6 +131,7 @@ fn one() -> usize {
 /// Cleaning, vocabulary and length of reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TextConfig {
     /// Cleaning rules.
     pub cleaning: Cleaning,
@@ -136,9 +141,21 @@ pub struct TextConfig {
     pub max_tokens: usize,
 }
 
+impl TextConfig {
+    /// Reports of up to `max_tokens` tokens, in words that occur `minimum_occurrences` times or more.
+    pub fn new(cleaning: Cleaning, minimum_occurrences: usize, max_tokens: usize) -> Self {
+        TextConfig {
+            cleaning,
+            minimum_occurrences,
+            max_tokens,
+        }
+    }
+}
+
 /// Size and augmentation of images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ImageConfig {
     /// Side of the square input image of the backbone, in pixels, 1 to 4,096.
     pub size: usize,
@@ -146,11 +163,19 @@ pub struct ImageConfig {
     pub augmentation: Augmentation,
 }
 
+impl ImageConfig {
+    /// Images of `size` × `size` pixels, augmented in training.
+    pub fn new(size: usize, augmentation: Augmentation) -> Self {
+        ImageConfig { size, augmentation }
+    }
+}
+
 /// Image augmentation in training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augmentation {
     /// Nothing: resized as in evaluation, and kept in memory.
+    #[serde(deserialize_with = "no_options")]
     None,
     /// Shorter side resized, then a random crop.
     RandomCrop {

@@ -10,17 +10,18 @@ const MOST_STEPS: usize = 1_000_000_000;
 /// Adam with AMSGrad over two parameter groups, and how their learning rates change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct OptimizerConfig {
-    /// Learning rate of the backbone before the schedule, finite and at least 0.
-    pub backbone_learning_rate: f64,
-    /// Learning rate of all other parameters before the schedule, finite and at least 0.
-    pub learning_rate: f64,
-    /// L2 penalty, added to the gradient; finite and at least 0.
-    pub weight_decay: f64,
-    /// Decay of the first and the second moment, each in [0, 1).
-    pub betas: [f64; 2],
-    /// Added to the denominator; finite and above 0.
-    pub epsilon: f64,
+    /// Learning rate of the backbone before the schedule.
+    pub backbone_learning_rate: NonNegative,
+    /// Learning rate of all other parameters before the schedule.
+    pub learning_rate: NonNegative,
+    /// L2 penalty, added to the gradient.
+    pub weight_decay: NonNegative,
+    /// Decay of the first and the second moment.
+    pub betas: [Probability; 2],
+    /// Added to the denominator.
+    pub epsilon: Positive,
     /// Whether the second moment never shrinks (AMSGrad).
     pub amsgrad: bool,
     /// How the learning rates change over training.
@@ -34,15 +35,15 @@ impl Default for OptimizerConfig {
     /// As published for IU X-Ray.
     fn default() -> Self {
         OptimizerConfig {
-            backbone_learning_rate: 1e-4,
-            learning_rate: 5e-4,
-            weight_decay: 5e-5,
-            betas: [0.9, 0.98],
-            epsilon: 1e-9,
+            backbone_learning_rate: NonNegative::literal(1e-4),
+            learning_rate: NonNegative::literal(5e-4),
+            weight_decay: NonNegative::literal(5e-5),
+            betas: [0.9, 0.98].map(Probability::literal),
+            epsilon: Positive::literal(1e-9),
             amsgrad: true,
             schedule: LearningRateSchedule::Step {
                 every_epochs: 10,
-                factor: 0.8,
+                factor: Positive::literal(0.8),
             },
             warmup_steps: 0,
         }
@@ -50,23 +51,12 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// Checks all numbers.
+    /// Checks the numbers of steps and epochs. The number types check the ranges of the others.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming the key, such as `betas`.
+    /// [`ConfigError`] naming the key, such as `warmup_steps`.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        for (key, number) in [
-            ("backbone_learning_rate", self.backbone_learning_rate),
-            ("learning_rate", self.learning_rate),
-            ("weight_decay", self.weight_decay),
-        ] {
-            NonNegative::new(number).map_err(ConfigError::at(key))?;
-        }
-        for beta in self.betas {
-            Probability::new(beta).map_err(ConfigError::at("betas"))?;
-        }
-        Positive::new(self.epsilon).map_err(ConfigError::at("epsilon"))?;
         if self.warmup_steps > MOST_STEPS {
             return Err(ConfigError::new(
                 "warmup_steps",
@@ -81,8 +71,8 @@ impl OptimizerConfig {
     pub fn learning_rates(&self, point: TrainingPoint) -> [f64; 2] {
         let factor = self.schedule.factor(point, self.warmup_steps);
         [
-            self.backbone_learning_rate * factor,
-            self.learning_rate * factor,
+            self.backbone_learning_rate.get() * factor,
+            self.learning_rate.get() * factor,
         ]
     }
 }

@@ -3,7 +3,7 @@ use std::str::FromStr;
 use ithn_backbone::ResNetConfig;
 use ithn_data::Cleaning;
 use ithn_decoder::TransformerConfig;
-use ithn_generator::config::{Fraction, NonNegative};
+use ithn_generator::config::{Fraction, NonNegative, Positive, Probability};
 use ithn_memory::CrossModalMemoryConfig;
 use ithn_negatives::HardnessSchedule;
 use ithn_search::SearchConfig;
@@ -20,6 +20,7 @@ use ithn_plugin::IthnConfig;
 /// Named configurations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Preset {
     /// A small network for phantom studies: minutes on a laptop.
     Phantom,
@@ -57,10 +58,10 @@ impl Preset {
                 text: mimic_text(),
                 ..published(self)
             },
-            Preset::OfficialIuXray => released(self),
+            Preset::OfficialIuXray => official(self),
             Preset::OfficialMimicCxr => ExperimentConfig {
                 text: mimic_text(),
-                ..released(self)
+                ..official(self)
             },
         }
     }
@@ -87,25 +88,19 @@ impl FromStr for Preset {
 /// A narrow network on small images without dropout, which so small a network cannot spare, and a
 /// hardness ramp that a training of minutes completes.
 fn phantom() -> ExperimentConfig {
+    let generator = R2GenCmnConfig::new(
+        ResNetConfig::narrow(16, vec![1, 1, 1]),
+        CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
+        TransformerConfig::new(128, 256, 4, 1)
+            .with_dropout(0.0)
+            .with_attention_dropout(0.0),
+    )
+    .with_visual_dropout(0.0)
+    .with_image_feature(ImageFeature::Encoder);
     ExperimentConfig {
         preset: Preset::Phantom,
-        model: ModelConfig {
-            views: 1,
-            generator: R2GenCmnConfig::new(
-                ResNetConfig::narrow(16, vec![1, 1, 1]),
-                CrossModalMemoryConfig::new(64, 128, 4, 16).with_dropout(0.0),
-                TransformerConfig::new(128, 256, 4, 1)
-                    .with_dropout(0.0)
-                    .with_attention_dropout(0.0),
-            )
-            .with_visual_dropout(0.0)
-            .with_image_feature(ImageFeature::Encoder)
-            .into(),
-        },
-        ithn: IthnConfig {
-            projection_width: 64,
-            ..IthnConfig::default()
-        },
+        model: ModelConfig::new(generator, 1),
+        ithn: IthnConfig::default().with_projection_width(64),
         negatives: Negatives::Ithn,
         hardness: HardnessSchedule::FractionOfTraining {
             from: Fraction::literal(0.1),
@@ -118,11 +113,13 @@ fn phantom() -> ExperimentConfig {
             evaluation_batch_size: 64,
             seed: 7580,
             optimizer: OptimizerConfig {
-                backbone_learning_rate: 1e-3,
-                learning_rate: 1e-3,
-                weight_decay: 0.0,
-                betas: [0.9, 0.999],
-                schedule: LearningRateSchedule::Cosine { floor: 0.02 },
+                backbone_learning_rate: NonNegative::literal(1e-3),
+                learning_rate: NonNegative::literal(1e-3),
+                weight_decay: NonNegative::literal(0.0),
+                betas: [0.9, 0.999].map(Probability::literal),
+                schedule: LearningRateSchedule::Cosine {
+                    floor: Fraction::literal(0.02),
+                },
                 warmup_steps: 50,
                 ..OptimizerConfig::default()
             },
@@ -149,17 +146,14 @@ fn phantom() -> ExperimentConfig {
 
 /// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.
 fn published_model(views: usize, image_feature: ImageFeature) -> ModelConfig {
-    ModelConfig {
-        views,
-        generator: R2GenCmnConfig::new(
-            ResNetConfig::resnet101(),
-            CrossModalMemoryConfig::new(2048, 512, 8, 32),
-            TransformerConfig::new(512, 512, 8, 3),
-        )
-        .with_visual_dropout(0.5)
-        .with_image_feature(image_feature)
-        .into(),
-    }
+    let generator = R2GenCmnConfig::new(
+        ResNetConfig::resnet101(),
+        CrossModalMemoryConfig::new(2048, 512, 8, 32),
+        TransformerConfig::new(512, 512, 8, 3),
+    )
+    .with_visual_dropout(0.5)
+    .with_image_feature(image_feature);
+    ModelConfig::new(generator, views)
 }
 
 /// The published sizes and schedule, with this library's defaults where the official code is wrong.
@@ -181,7 +175,7 @@ fn published(preset: Preset) -> ExperimentConfig {
             optimizer: OptimizerConfig {
                 schedule: LearningRateSchedule::Step {
                     every_epochs: if mimic { 3 } else { 10 },
-                    factor: 0.8,
+                    factor: Positive::literal(0.8),
                 },
                 ..OptimizerConfig::default()
             },
@@ -211,7 +205,7 @@ fn published(preset: Preset) -> ExperimentConfig {
 
 /// What the official code runs: one view, mirrored images, the mixed projection with gradients
 /// through it, pooling over padding, a search whose temperature skips the first word.
-fn released(preset: Preset) -> ExperimentConfig {
+fn official(preset: Preset) -> ExperimentConfig {
     let mut config = published(preset);
     config.model = published_model(1, ImageFeature::Backbone);
     config.ithn = IthnConfig::official();
@@ -300,7 +294,7 @@ mod tests {
                 OptimizerConfig {
                     schedule: LearningRateSchedule::Step {
                         every_epochs: step_every,
-                        factor: 0.8
+                        factor: Positive::literal(0.8)
                     },
                     ..OptimizerConfig::default()
                 }

@@ -9,6 +9,7 @@ const MOST_MINUTES: f64 = 1e6;
 /// Checkpoints and logs that a run writes during training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Records {
     /// Minutes between two checkpoints within an epoch, at most 1e6; 0 saves after every step, none
     /// at the end of epochs only.

@@ -1,4 +1,4 @@
-use ithn_generator::config::{ConfigError, Fraction, Positive, check_count};
+use ithn_generator::config::{ConfigError, Fraction, Positive, check_count, no_options};
 use ithn_negatives::TrainingPoint;
 use serde::{Deserialize, Serialize};
 
@@ -7,21 +7,23 @@ use super::MOST_EPOCHS;
 /// How learning rates change over training, as a factor of where they began.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum LearningRateSchedule {
     /// Always 1.
+    #[serde(deserialize_with = "no_options")]
     Constant,
     /// `factor^⌊(epoch − 1) / every_epochs⌋`: the official StepLR, which steps per epoch.
     Step {
         /// Epochs between two drops, at least 1.
         every_epochs: usize,
-        /// Factor of a drop, finite and above 0.
-        factor: f64,
+        /// Factor of a drop.
+        factor: Positive,
     },
     /// From 1 down to `floor` along half a cosine, from the end of warm-up to the last step
     /// (Loshchilov & Hutter, 2017, without restarts).
     Cosine {
-        /// Factor at the end, in `[0, 1]`.
-        floor: f64,
+        /// Factor at the end.
+        floor: Fraction,
     },
 }
 
@@ -41,38 +43,29 @@ impl LearningRateSchedule {
                 factor,
             } => {
                 let drops = point.epoch.saturating_sub(1) / every_epochs.max(1);
-                factor.powi(i32::try_from(drops).unwrap_or(i32::MAX))
+                factor.get().powi(i32::try_from(drops).unwrap_or(i32::MAX))
             }
             LearningRateSchedule::Cosine { floor } => {
                 let span = point.total_steps.saturating_sub(warmup_steps).max(1) as f64;
                 let done = point.step.saturating_sub(warmup_steps) as f64 / span;
                 let wave = (1.0 + (std::f64::consts::PI * done.min(1.0)).cos()) / 2.0;
-                floor + (1.0 - floor) * wave
+                floor.get() + (1.0 - floor.get()) * wave
             }
         };
         rise * factor
     }
 
-    /// Checks the numbers.
+    /// Checks the number of epochs. The number types check the other ranges.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming the key and what its value must be.
+    /// [`ConfigError`] at `every_epochs`.
     pub fn validate(self) -> Result<(), ConfigError> {
         match self {
-            LearningRateSchedule::Constant => Ok(()),
-            LearningRateSchedule::Step {
-                every_epochs,
-                factor,
-            } => {
-                check_count("every_epochs", every_epochs, MOST_EPOCHS)?;
-                Positive::new(factor)
-                    .map(|_| ())
-                    .map_err(ConfigError::at("factor"))
+            LearningRateSchedule::Step { every_epochs, .. } => {
+                check_count("every_epochs", every_epochs, MOST_EPOCHS)
             }
-            LearningRateSchedule::Cosine { floor } => Fraction::new(floor)
-                .map(|_| ())
-                .map_err(ConfigError::at("floor")),
+            LearningRateSchedule::Constant | LearningRateSchedule::Cosine { .. } => Ok(()),
         }
     }
 }
@@ -89,11 +82,17 @@ mod tests {
         }
     }
 
+    fn cosine(floor: f64) -> LearningRateSchedule {
+        LearningRateSchedule::Cosine {
+            floor: Fraction::literal(floor),
+        }
+    }
+
     #[test]
     fn steps_drop_once_per_period() {
         let schedule = LearningRateSchedule::Step {
             every_epochs: 3,
-            factor: 0.5,
+            factor: Positive::literal(0.5),
         };
         let factors: Vec<f64> = (1..=7)
             .map(|epoch| schedule.factor(at(epoch, 10 * epoch), 0))
@@ -103,7 +102,7 @@ mod tests {
 
     #[test]
     fn warm_up_rises_to_one_and_the_cosine_falls_to_its_floor() {
-        let schedule = LearningRateSchedule::Cosine { floor: 0.1 };
+        let schedule = cosine(0.1);
         let factors: Vec<f64> = (0..=100)
             .map(|step| schedule.factor(at(1, step), 20))
             .collect();
@@ -119,14 +118,14 @@ mod tests {
     fn schedules_are_tagged_and_refuse_unknown_fields() {
         let json = r#"{"kind":"cosine","floor":0.05}"#;
         let schedule: LearningRateSchedule = serde_json::from_str(json).expect("readable");
-        assert_eq!(schedule, LearningRateSchedule::Cosine { floor: 0.05 });
+        assert_eq!(schedule, cosine(0.05));
         assert_eq!(serde_json::to_string(&schedule).expect("writable"), json);
-        let typo = r#"{"kind":"cosine","flor":0.05}"#;
-        assert!(serde_json::from_str::<LearningRateSchedule>(typo).is_err());
-        assert!(
-            LearningRateSchedule::Cosine { floor: 1.5 }
-                .validate()
-                .is_err()
-        );
+        for wrong in [
+            r#"{"kind":"cosine","flor":0.05}"#,
+            r#"{"kind":"cosine","floor":1.5}"#,
+            r#"{"kind":"step","every_epochs":1,"factor":0}"#,
+        ] {
+            assert!(serde_json::from_str::<LearningRateSchedule>(wrong).is_err());
+        }
     }
 }

@@ -73,7 +73,7 @@ impl ExperimentConfig {
 mod tests {
     use super::*;
     use crate::config::Preset;
-    use ithn_generator::config::NonNegative;
+    use ithn_generator::config::{NonNegative, Positive};
     use ithn_plugin::TextPath;
 
     fn set(settings: &[&str]) -> Result<ExperimentConfig, ConfigError> {
@@ -87,7 +87,7 @@ mod tests {
         expected.training.epochs = 3;
         expected.ithn.weights.contrastive = NonNegative::literal(0.25);
         expected.ithn.text_path = TextPath::WithImage;
-        expected.training.guards.largest_gradient_norm = Some(1.0);
+        expected.training.guards.largest_gradient_norm = Some(Positive::literal(1.0));
         assert_eq!(
             set(&[
                 "training.epochs=3",

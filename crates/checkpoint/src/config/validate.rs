@@ -64,7 +64,6 @@ impl TrainingConfig {
         check_count("accumulate", self.accumulate, MOST)?;
         check_count("repeats_at_most", self.repeats_at_most, MOST)?;
         within("optimizer", self.optimizer.validate())?;
-        within("guards", self.guards.validate())?;
         within("records", self.records.validate())
     }
 }

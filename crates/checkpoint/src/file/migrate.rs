@@ -62,6 +62,7 @@ mod tests {
     use crate::config::Preset;
     use crate::file::CheckpointHeader;
     use ithn_data::Tokenizer;
+    use ithn_generator::config::Positive;
 
     #[test]
     fn a_header_of_version_1_is_understood() {
@@ -98,7 +99,7 @@ mod tests {
             read.config.training.optimizer.schedule,
             LearningRateSchedule::Step {
                 every_epochs: 3,
-                factor: 0.5
+                factor: Positive::literal(0.5)
             }
         );
     }

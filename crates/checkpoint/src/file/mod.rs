@@ -42,6 +42,7 @@ pub struct Checkpoint {
 
 /// Why a checkpoint could not be saved or loaded.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CheckpointError {
     /// The file cannot be read or written.
     #[error("checkpoint {path}: {source}")]

@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::names::{
-    SHARED_MEMORY, SKIPPED_RELEASED, SKIPPED_TORCHVISION, released_name, torchvision_name,
+    SHARED_MEMORY, SKIPPED_OFFICIAL, SKIPPED_TORCHVISION, official_name, torchvision_name,
 };
 use super::tensors::{ImportError, NamedTensors};
 
@@ -17,24 +17,24 @@ const LINEAR: &str = "Struct:Linear";
 /// # Errors
 ///
 /// [`ImportError::Mismatch`] if a weight is missing, has the wrong shape, or is in the file but not
-/// in the model (except [`SKIPPED_RELEASED`]), [`ImportError::TornTwin`] if the two names of a
+/// in the model (except [`SKIPPED_OFFICIAL`]), [`ImportError::TornTwin`] if the two names of a
 /// shared weight hold different values; the model is then not returned.
-pub fn load_released<M: Module>(model: M, tensors: &NamedTensors) -> Result<M, ImportError> {
+pub fn load_official_state<M: Module>(model: M, tensors: &NamedTensors) -> Result<M, ImportError> {
     twins_agree(tensors)?;
-    load(model, tensors, released_name, &SKIPPED_RELEASED)
+    load(model, tensors, official_name, &SKIPPED_OFFICIAL)
 }
 
 /// Loads torchvision's ResNet weights into a backbone.
 ///
 /// # Errors
 ///
-/// [`ImportError::Mismatch`] as for [`load_released`], with [`SKIPPED_TORCHVISION`].
+/// [`ImportError::Mismatch`] as for [`load_official_state`], with [`SKIPPED_TORCHVISION`].
 pub fn load_torchvision<M: Module>(backbone: M, tensors: &NamedTensors) -> Result<M, ImportError> {
     load(backbone, tensors, torchvision_name, &SKIPPED_TORCHVISION)
 }
 
-/// The present state of a model under the official names: what [`load_released`] reads.
-pub fn collect_released<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
+/// The present state of a model under the official names: what [`load_official_state`] reads.
+pub fn collect_official_state<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
     let mut collector = Collector {
         path: ModulePath::default(),
         tensors: BTreeMap::new(),
@@ -229,7 +229,7 @@ impl ModuleVisitor for Collector {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(name) = released_name(&self.path.joined()) {
+        if let Some(name) = official_name(&self.path.joined()) {
             let tensor = param.val();
             let tensor = if self.path.is_transposed(D) {
                 tensor.swap_dims(0, 1)

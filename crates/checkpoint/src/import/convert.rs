@@ -7,8 +7,8 @@ use ithn_data::{Tokenizer, write_atomically};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::apply::{collect_released, load_released, load_torchvision};
-use super::infer::{UntraceableSizes, infer_released, infer_torchvision};
+use super::apply::{collect_official_state, load_official_state, load_torchvision};
+use super::infer::{UntraceableSizes, infer_official, infer_torchvision};
 use super::tensors::{ImportError, NamedTensors};
 use crate::config::{ConfigError, ExperimentConfig, ModelConfig};
 use crate::file::{Checkpoint, CheckpointError, CheckpointHeader, TrainingProgress};
@@ -24,13 +24,13 @@ use ithn_plugin::Ithn;
 ///
 /// [`ImportError`] if the tensors are not an official state or do not fit it, or the tokenizer has
 /// another number of words than the logits.
-pub fn checkpoint_of_released(
+pub fn checkpoint_of_official(
     tensors: &NamedTensors,
     untraceable: UntraceableSizes,
     base: ExperimentConfig,
     tokenizer: Tokenizer,
 ) -> Result<Checkpoint, ImportError> {
-    let sizes = infer_released(tensors, untraceable)?;
+    let sizes = infer_official(tensors, untraceable)?;
     let logits = sizes.vocabulary;
     if tokenizer.vocabulary() != logits {
         return Err(ImportError::Vocabulary {
@@ -40,12 +40,9 @@ pub fn checkpoint_of_released(
         });
     }
     let mut config = base;
-    config.model = ModelConfig {
-        views: sizes.views,
-        generator: sizes.generator.into(),
-    };
+    config.model = ModelConfig::new(sizes.generator, sizes.views);
     config.ithn.projection_width = sizes.projection_width;
-    let model = load_released(untrained(&config, logits)?, tensors)?;
+    let model = load_official_state(untrained(&config, logits)?, tensors)?;
     collect(config, tokenizer, &model, tensors)
 }
 
@@ -98,16 +95,16 @@ fn collect(
 
 /// Writes the weights of a checkpoint as safetensors under the official names, as
 /// [`NamedTensors::read`] and PyTorch's `load_state_dict(…, strict=False)` take them: what
-/// [`SKIPPED_RELEASED`](super::SKIPPED_RELEASED) lists is left out.
+/// [`SKIPPED_OFFICIAL`](super::SKIPPED_OFFICIAL) lists is left out.
 ///
 /// # Errors
 ///
 /// [`ImportError`] if the checkpoint is not of an R2GenCMN, its weights do not fit its
 /// configuration, or the file cannot be written.
-pub fn export_released(checkpoint: &Checkpoint, path: &Path) -> Result<usize, ImportError> {
+pub fn export_official(checkpoint: &Checkpoint, path: &Path) -> Result<usize, ImportError> {
     let header = &checkpoint.header;
     let model = untrained(&header.config, header.tokenizer.vocabulary())?;
-    let tensors = collect_released(&checkpoint.restore_model(model)?.valid());
+    let tensors = collect_official_state(&checkpoint.restore_model(model)?.valid());
     let io_error = |source| CheckpointError::Io {
         path: path.to_owned(),
         source,

@@ -19,6 +19,7 @@ const STAGES: usize = 4;
 
 /// Sizes that cannot be inferred from the shapes of the tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UntraceableSizes {
     /// Attention heads of the Transformer and of the memory.
     pub heads: usize,
@@ -36,9 +37,17 @@ impl Default for UntraceableSizes {
     }
 }
 
+impl UntraceableSizes {
+    /// So many heads, each of which keeps `top_k` memory rows.
+    pub const fn new(heads: usize, top_k: usize) -> Self {
+        UntraceableSizes { heads, top_k }
+    }
+}
+
 /// The sizes of an official checkpoint.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ReleasedSizes {
+#[non_exhaustive]
+pub struct OfficialSizes {
     /// The generator's configuration, with the published dropouts.
     pub generator: R2GenCmnConfig,
     /// Number of logits: one per word, and one for token 0.
@@ -57,10 +66,10 @@ pub struct ReleasedSizes {
 ///
 /// [`ImportError::Unrecognised`] if a tensor that decides a size is missing or has another rank, or
 /// the sizes contradict each other.
-pub fn infer_released(
+pub fn infer_official(
     tensors: &NamedTensors,
     untraceable: UntraceableSizes,
-) -> Result<ReleasedSizes, ImportError> {
+) -> Result<OfficialSizes, ImportError> {
     let shapes = Shapes(tensors);
     let backbone = shapes.backbone(&format!("{BACKBONE}.0.weight"), |stage, block, number| {
         format!("{BACKBONE}.{}.{block}.conv{number}.weight", stage + 4)
@@ -94,7 +103,7 @@ pub fn infer_released(
             "{pooled} pooled features, which is no multiple of the {channels} backbone channels"
         ),
     )?;
-    Ok(ReleasedSizes {
+    Ok(OfficialSizes {
         generator: R2GenCmnConfig::new(
             backbone,
             CrossModalMemoryConfig::new(rows, d_model, heads, top_k),
@@ -200,20 +209,17 @@ impl Shapes<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::collect_released;
+    use crate::import::collect_official_state;
     use burn::tensor::{Device, TensorData};
     use ithn_plugin::IthnConfig;
     use std::path::PathBuf;
 
-    fn released(generator: &R2GenCmnConfig) -> NamedTensors {
+    fn official(generator: &R2GenCmnConfig) -> NamedTensors {
         let device = Device::default();
-        let ithn = IthnConfig {
-            projection_width: 6,
-            ..IthnConfig::official()
-        };
+        let ithn = IthnConfig::official().with_projection_width(6);
         NamedTensors {
             path: PathBuf::from("model.pth"),
-            tensors: collect_released(&ithn.init(generator.init(7, 2, &device), &device)),
+            tensors: collect_official_state(&ithn.init(generator.init(7, 2, &device), &device)),
         }
     }
 
@@ -229,7 +235,7 @@ mod tests {
     #[test]
     fn sizes_come_back_from_the_tensors() {
         let sizes = UntraceableSizes { heads: 2, top_k: 3 };
-        let inferred = infer_released(&released(&config()), sizes).expect("a whole state");
+        let inferred = infer_official(&official(&config()), sizes).expect("a whole state");
         assert_eq!(inferred.generator, config());
         assert_eq!((inferred.vocabulary, inferred.views), (7, 2));
         assert_eq!(inferred.projection_width, 6);
@@ -265,11 +271,11 @@ mod tests {
 
     #[test]
     fn a_missing_tensor_and_impossible_heads_are_named() {
-        let mut tensors = released(&config());
-        let error = infer_released(&tensors, UntraceableSizes { heads: 3, top_k: 3 }).unwrap_err();
+        let mut tensors = official(&config());
+        let error = infer_official(&tensors, UntraceableSizes { heads: 3, top_k: 3 }).unwrap_err();
         assert!(error.to_string().contains("3 heads do not divide"));
         tensors.tensors.remove("encoder_decoder.logit.weight");
-        let error = infer_released(&tensors, UntraceableSizes { heads: 2, top_k: 3 }).unwrap_err();
+        let error = infer_official(&tensors, UntraceableSizes { heads: 2, top_k: 3 }).unwrap_err();
         assert!(error.to_string().contains("encoder_decoder.logit.weight"));
     }
 }

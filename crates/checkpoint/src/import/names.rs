@@ -1,6 +1,6 @@
 /// Names of the official state that are left out on purpose: the sinusoid table and the count of
 /// batches, both recomputed, and the second name of the shared memory projections.
-pub const SKIPPED_RELEASED: [&str; 3] = [".pe", ".num_batches_tracked", SHARED_MEMORY];
+pub const SKIPPED_OFFICIAL: [&str; 3] = [".pe", ".num_batches_tracked", SHARED_MEMORY];
 
 /// Where the official state repeats the memory's projections, `encoder_decoder.cmn.…`.
 pub(super) const SHARED_MEMORY: &str = "encoder_decoder.model.cmn.";
@@ -30,9 +30,9 @@ pub const SKIPPED_TORCHVISION: [&str; 2] = ["fc.", ".num_batches_tracked"];
 /// | `temperatures.pairs`, `.hardened` | `temp_1`, `temp_3` |
 ///
 /// `None` for a path that the official model does not have.
-pub fn released_name(path: &str) -> Option<String> {
+pub fn official_name(path: &str) -> Option<String> {
     if let Some(rest) = path.strip_prefix("generator.backbone.") {
-        return backbone_name(rest, ReleasedStem)
+        return backbone_name(rest, OfficialStem)
             .map(|name| format!("visual_extractor.model.{name}"));
     }
     if let Some(rest) = path.strip_prefix("generator.") {
@@ -55,7 +55,7 @@ pub fn torchvision_name(path: &str) -> Option<String> {
 }
 
 /// Whether the official code's model has a part of this name.
-pub(super) fn is_released(name: &str) -> bool {
+pub(super) fn is_official(name: &str) -> bool {
     match name.split_once('.') {
         Some((part, _)) => [
             "visual_extractor",
@@ -90,12 +90,12 @@ trait StemNames {
 }
 
 /// `nn.Sequential` of the children of a ResNet: indices.
-struct ReleasedStem;
+struct OfficialStem;
 
 /// A ResNet itself: attribute names.
 struct TorchvisionStem;
 
-impl StemNames for ReleasedStem {
+impl StemNames for OfficialStem {
     fn stem(&self, part: &str) -> &'static str {
         if part == "conv" { "0" } else { "1" }
     }
@@ -238,12 +238,12 @@ mod tests {
                 "encoder_decoder.model.encoder.layers.0.sublayer.1.norm.b_2",
             ),
         ] {
-            assert_eq!(released_name(path).as_deref(), Some(name));
+            assert_eq!(official_name(path).as_deref(), Some(name));
         }
         assert_eq!(
             torchvision_name("stages.2.5.convolutions.0.conv.weight").as_deref(),
             Some("layer3.5.conv1.weight")
         );
-        assert_eq!(released_name("generator.somewhere.else"), None);
+        assert_eq!(official_name("generator.somewhere.else"), None);
     }
 }

@@ -12,6 +12,7 @@ use super::wrappers::unwrapped;
 
 /// Why weights could not be imported.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ImportError {
     /// The file cannot be read.
     #[error("cannot read weights from {path}: {source}")]
@@ -40,7 +41,7 @@ pub enum ImportError {
         found: String,
     },
     /// The tensors do not tell the sizes of a model.
-    #[error("{path} is not a released checkpoint: {reason}")]
+    #[error("{path} is not an official checkpoint: {reason}")]
     Unrecognised {
         /// The file.
         path: PathBuf,
@@ -63,7 +64,7 @@ pub enum ImportError {
     },
     /// The two names of a shared weight hold different values.
     #[error(
-        "{path}: '{first}' and '{second}' are one weight in the released model, but differ here; \
+        "{path}: '{first}' and '{second}' are one weight in the official model, but differ here; \
          remove the one that is not meant"
     )]
     TornTwin {

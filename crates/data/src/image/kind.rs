@@ -10,6 +10,7 @@ pub(crate) const START: usize = 1 << 12;
 
 /// Format of a file, recognised by its first bytes and not by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FileKind {
     /// Portable Network Graphics.
     Png,

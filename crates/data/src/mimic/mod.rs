@@ -18,6 +18,7 @@ pub(crate) use study::{StudyReading, open_reports, read_study};
 
 /// Options of [`read_mimic`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MimicOptions {
     /// Report section used as target text.
     pub section: ReportSection,

@@ -11,6 +11,7 @@ use crate::study::Split;
 /// How many phantom studies, and of what kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PhantomConfig {
     /// Training studies.
     pub train: usize,
@@ -30,14 +31,43 @@ pub struct PhantomConfig {
 impl Default for PhantomConfig {
     /// 3000, 120 and 240 studies of 224 × 224 pixels, a good third of them near-twins.
     fn default() -> Self {
-        Self {
-            train: 3000,
-            validation: 120,
-            test: 240,
+        PhantomConfig::new(3000, 120, 240)
+    }
+}
+
+impl PhantomConfig {
+    /// So many training, validation and test studies of 224 × 224 pixels, a good third of them
+    /// near-twins.
+    pub const fn new(train: usize, validation: usize, test: usize) -> Self {
+        PhantomConfig {
+            train,
+            validation,
+            test,
             near_twin_share: 0.35,
             image_size: 224,
             seed: 1895,
         }
+    }
+
+    /// Sets [`near_twin_share`](Self::near_twin_share).
+    #[must_use]
+    pub const fn with_near_twin_share(mut self, near_twin_share: f64) -> Self {
+        self.near_twin_share = near_twin_share;
+        self
+    }
+
+    /// Sets [`image_size`](Self::image_size).
+    #[must_use]
+    pub const fn with_image_size(mut self, image_size: u32) -> Self {
+        self.image_size = image_size;
+        self
+    }
+
+    /// Sets [`seed`](Self::seed).
+    #[must_use]
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
     }
 }
 

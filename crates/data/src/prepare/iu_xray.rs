@@ -19,6 +19,7 @@ use crate::study::{Split, Study};
 /// Source of the Indiana University reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum IuXraySource {
     /// Open-i's folder `ecgen-radiology`, one XML file a study; images are `<parentImage id>.png`.
     Xml(PathBuf),
@@ -33,6 +34,7 @@ pub enum IuXraySource {
 
 /// Options of [`prepare_iu_xray`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct IuXrayOptions {
     /// Report section used as target text.
     pub section: ReportSection,

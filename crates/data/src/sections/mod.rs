@@ -12,6 +12,7 @@ use layout::{final_lines, joined, says_something};
 /// Which part of a free-text report is the text to learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ReportSection {
     /// The findings.
     #[default]

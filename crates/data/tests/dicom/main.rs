@@ -193,19 +193,13 @@ fn jpeg_2000_and_jpeg_ls_give_the_same_film() {
 fn a_folder_of_films_reads_as_one_of_jpegs() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, out) = (folder.path().join("data"), folder.path().join("out"));
-    let phantoms = PhantomConfig {
-        train: 3,
-        validation: 1,
-        test: 1,
-        near_twin_share: 0.0,
-        image_size: 24,
-        seed: 5,
-    };
+    let phantoms = PhantomConfig::new(3, 1, 1)
+        .with_near_twin_share(0.0)
+        .with_image_size(24)
+        .with_seed(5);
     write_phantom_dataset(&data, &phantoms).expect("written");
-    let options = MimicOptions {
-        image_check: ImageCheck::Decode,
-        ..MimicOptions::default()
-    };
+    let mut options = MimicOptions::default();
+    options.image_check = ImageCheck::Decode;
     let jpegs = read_mimic(&data, &options).expect("sound").studies;
     for image in jpegs.iter().flat_map(|study| &study.images) {
         let decoded = decode_image(image).expect("decodable");

@@ -12,10 +12,8 @@ fn prepare(root: &Path, source: &IuXraySource) {
     if out.is_dir() {
         fs::remove_dir_all(&out).expect("removed");
     }
-    let options = IuXrayOptions {
-        on_bad_study: OnBadStudy::Skip,
-        ..IuXrayOptions::default()
-    };
+    let mut options = IuXrayOptions::default();
+    options.on_bad_study = OnBadStudy::Skip;
     // Skipped, prepared or refused: all are answers.
     let _summary = prepare_iu_xray(source, &root.join("images"), &out, &options);
 }

@@ -9,12 +9,10 @@ use crate::text_target;
 
 fn read(root: &Path, reports: Option<&Path>) {
     for on_bad_study in [OnBadStudy::Stop, OnBadStudy::Skip] {
-        let options = MimicOptions {
-            on_bad_study,
-            image_check: ImageCheck::Header,
-            reports: reports.map(Path::to_owned),
-            ..MimicOptions::default()
-        };
+        let mut options = MimicOptions::default();
+        options.on_bad_study = on_bad_study;
+        options.image_check = ImageCheck::Header;
+        options.reports = reports.map(Path::to_owned);
         if let Ok(read) = read_mimic(root, &options) {
             let files = root.join("files");
             let images = read.studies.iter().flat_map(|study| &study.images);

@@ -8,10 +8,8 @@ use crate::sound::{sound_tables, sound_xml, write};
 use crate::{Case, case, check, out, replace};
 
 fn prepare_xml(root: &Path, on_bad_study: OnBadStudy) -> Result<PrepareSummary, DataError> {
-    let options = IuXrayOptions {
-        on_bad_study,
-        ..IuXrayOptions::default()
-    };
+    let mut options = IuXrayOptions::default();
+    options.on_bad_study = on_bad_study;
     let source = IuXraySource::Xml(root.join("xml"));
     prepare_iu_xray(
         &source,
@@ -145,11 +143,9 @@ fn broken_open_i_files() {
 
 fn prepare_tables(root: &Path, on_bad_study: OnBadStudy) -> Result<PrepareSummary, DataError> {
     let split = root.join("split.json");
-    let options = IuXrayOptions {
-        on_bad_study,
-        split_from: split.is_file().then_some(split),
-        ..IuXrayOptions::default()
-    };
+    let mut options = IuXrayOptions::default();
+    options.on_bad_study = on_bad_study;
+    options.split_from = split.is_file().then_some(split);
     let source = IuXraySource::Tables {
         reports: root.join("reports.csv"),
         projections: root.join("projections.csv"),

@@ -24,12 +24,10 @@ pub(crate) fn prepare_mimic_tree(
     on_bad_study: OnBadStudy,
 ) -> Result<PrepareSummary, DataError> {
     let beside = root.join("reports.zip");
-    let options = MimicOptions {
-        on_bad_study,
-        image_check: ImageCheck::Decode,
-        reports: beside.is_file().then_some(beside),
-        ..MimicOptions::default()
-    };
+    let mut options = MimicOptions::default();
+    options.on_bad_study = on_bad_study;
+    options.image_check = ImageCheck::Decode;
+    options.reports = beside.is_file().then_some(beside);
     prepare_mimic(root, &out(root, on_bad_study), &options, |_, _| {})
 }
 

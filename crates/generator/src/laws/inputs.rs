@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Laws;
-use crate::{BOUNDARY_TOKEN, StudyBatch, TokenBatch, ViewMask, row_indices};
+use crate::{BOUNDARY_TOKEN, StudyBatch, TokenBatch, ViewMask, row_indices, seeded};
 
 /// Studies of a batch.
 pub(super) const STUDIES: usize = 3;
@@ -108,19 +108,7 @@ pub(super) fn select_studies(studies: &StudyBatch, rows: &[usize]) -> StudyBatch
     selected.with_views(ViewMask::new(&rows))
 }
 
-/// Values of mean 0 and variance 1, drawn on the host, so that they are the same on every device.
+/// Values of mean 0 and variance 1: uniform in ±√3.
 pub(super) fn values<const D: usize>(dims: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
-    let count = dims.iter().product::<usize>() as u64;
-    let unit = |index| (split_mix(split_mix(seed) ^ index) >> 40) as f32 / (1 << 23) as f32 - 1.0;
-    // Uniform in ±√3.
-    let values: Vec<f32> = (0..count).map(|at| unit(at) * 3.0_f32.sqrt()).collect();
-    Tensor::from_data(TensorData::new(values, dims), device)
-}
-
-/// SplitMix64.
-fn split_mix(key: u64) -> u64 {
-    let key = key.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let key = (key ^ (key >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let key = (key ^ (key >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    key ^ (key >> 31)
+    seeded::values(dims, seed, device) * 3.0_f32.sqrt()
 }

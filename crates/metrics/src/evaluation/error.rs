@@ -5,6 +5,7 @@ use crate::error::MetricsError;
 
 /// Predictions, references or labels could not be read, matched or scored.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EvaluationError {
     /// A file cannot be opened, read or written.
     #[error("{path}: {source}")]

@@ -38,6 +38,7 @@ use crate::{
 /// How the references were prepared. Scores depend on it more than on the choice between most models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Protocol {
     /// Lower-cased, cleaned, truncated to the model's length, rare words replaced by `<unk>`, as in papers that
     /// follow R2Gen.
@@ -49,6 +50,7 @@ pub enum Protocol {
 
 /// Options of [`evaluate`].
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct EvaluationOptions<'a> {
     /// What the references are.
     pub protocol: Protocol,
@@ -64,6 +66,22 @@ pub struct EvaluationOptions<'a> {
     pub draws: usize,
     /// Seed of the bootstrap.
     pub seed: u64,
+}
+
+impl<'a> EvaluationOptions<'a> {
+    /// R2Gen's protocol, uncertain findings as positive, the latest labeler, 1,000 bootstrap draws of
+    /// seed 0.
+    pub fn new(meteor: &'a Meteor) -> Self {
+        EvaluationOptions {
+            protocol: Protocol::R2gen,
+            uncertain: Uncertain::AsPositive,
+            meteor,
+            labeler: LabelerVersion::LATEST,
+            labels: None,
+            draws: 1_000,
+            seed: 0,
+        }
+    }
 }
 
 /// Labels by another labeler, one set per study.

@@ -15,6 +15,7 @@ const MAX_LINE: u64 = 1 << 20;
 
 /// METEOR's data files could not be found or read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MeteorDataError {
     /// A file is missing from the folder.
     #[error(

@@ -2,7 +2,7 @@
 
 use super::*;
 use ithn_metrics::evaluation::*;
-use ithn_metrics::{FindingClass, LabelerVersion, Meteor, Uncertain, score_corpus};
+use ithn_metrics::{FindingClass, Meteor, Uncertain, score_corpus};
 
 fn studies(pairs: &[(&str, &str)]) -> Vec<ScoredStudy> {
     let study = |(at, (prediction, reference)): (usize, &(&str, &str))| ScoredStudy {
@@ -33,15 +33,10 @@ fn scored(studies: &[ScoredStudy]) -> Evaluation {
 }
 
 fn options(meteor: &Meteor) -> EvaluationOptions<'_> {
-    EvaluationOptions {
-        protocol: Protocol::R2gen,
-        uncertain: Uncertain::AsPositive,
-        meteor,
-        labeler: LabelerVersion::LATEST,
-        labels: None,
-        draws: 100,
-        seed: 1,
-    }
+    let mut options = EvaluationOptions::new(meteor);
+    options.draws = 100;
+    options.seed = 1;
+    options
 }
 
 #[test]
@@ -67,10 +62,8 @@ fn numbers_are_those_of_the_metrics() {
 #[test]
 fn uncertain_findings_follow_the_policy() {
     let meteor = Meteor::exact_and_stem();
-    let negative = EvaluationOptions {
-        uncertain: Uncertain::AsNegative,
-        ..options(&meteor)
-    };
+    let mut negative = options(&meteor);
+    negative.uncertain = Uncertain::AsNegative;
     let evaluation = evaluate(&studies(&PAIRS), &negative).unwrap();
     assert_eq!(evaluation.findings.micro_5.recall, 1.0 / 3.0);
 }
@@ -117,10 +110,8 @@ fn labels_made_elsewhere_replace_the_labeler() {
         references: &references,
         predictions: &predictions,
     };
-    let options = EvaluationOptions {
-        labels: Some(labels),
-        ..options(&meteor)
-    };
+    let mut options = options(&meteor);
+    options.labels = Some(labels);
     let findings = evaluate(&studies(&PAIRS[..2]), &options).unwrap().findings;
     assert_eq!(
         (findings.labeler.as_str(), findings.per_class[0].support),

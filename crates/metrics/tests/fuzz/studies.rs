@@ -1,11 +1,11 @@
 use std::fs;
 use std::path::Path;
 
+use ithn_metrics::Meteor;
 use ithn_metrics::evaluation::{
-    EvaluationOptions, Protocol, ReportFiles, evaluate, rank, read_ranked, read_studies,
+    EvaluationOptions, ReportFiles, evaluate, rank, read_ranked, read_studies,
     read_untouched_studies,
 };
-use ithn_metrics::{LabelerVersion, Meteor, Uncertain};
 
 use crate::target;
 
@@ -52,15 +52,8 @@ const WORDS: &[&str] = &[
 
 /// Reads the files, and scores what could be read.
 fn score(files: ReportFiles<'_>, meteor: &Meteor) {
-    let options = EvaluationOptions {
-        protocol: Protocol::R2gen,
-        uncertain: Uncertain::AsPositive,
-        meteor,
-        labeler: LabelerVersion::LATEST,
-        labels: None,
-        draws: 2,
-        seed: 0,
-    };
+    let mut options = EvaluationOptions::new(meteor);
+    options.draws = 2;
     let derived = read_untouched_studies(files, &|report: &str| report.to_lowercase());
     for studies in [read_studies(files), derived].into_iter().flatten() {
         let evaluation = evaluate(&studies, &options).expect("every study has a reference");

@@ -4,7 +4,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Device, Int, Tensor, assert_shape};
 use ithn_decoder::PatchFeatures;
-use ithn_generator::config::{ConfigError, LARGEST_WIDTH, NonNegative, check_count, check_dropout};
+use ithn_generator::config::{ConfigError, LARGEST_WIDTH, NonNegative, Probability, check_count};
 use serde::{Deserialize, Serialize};
 
 /// Energy of a masked patch.
@@ -13,6 +13,7 @@ const MASKED_ENERGY: f64 = -1e9;
 /// Sizes of a [`CnnLstm`](super::CnnLstm)'s language side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AttentiveLstmConfig {
     /// Width of word embeddings and of the deep output before the vocabulary, at most 65,536 (512 as
     /// published).
@@ -23,11 +24,11 @@ pub struct AttentiveLstmConfig {
     pub attention_width: usize,
     /// Whether a gate `β` scales the context vector, as published.
     pub gated: bool,
-    /// Weight of the doubly stochastic penalty `mean_i (1 − Σ_t α_ti)²` in the loss, finite and at
-    /// least 0; 0 switches it off. The paper sums over patches; a mean does not grow with the image.
-    pub doubly_stochastic: f64,
-    /// Dropout before the logits, in [0, 1).
-    pub dropout: f64,
+    /// Weight of the doubly stochastic penalty `mean_i (1 − Σ_t α_ti)²` in the loss; 0
+    /// switches it off. The paper sums over patches; a mean does not grow with the image.
+    pub doubly_stochastic: NonNegative,
+    /// Dropout before the logits.
+    pub dropout: Probability,
 }
 
 impl Config for AttentiveLstmConfig {}
@@ -121,8 +122,8 @@ impl AttentiveLstmConfig {
             hidden_width,
             attention_width,
             gated: true,
-            doubly_stochastic: 1.0,
-            dropout: 0.5,
+            doubly_stochastic: NonNegative::literal(1.0),
+            dropout: Probability::literal(0.5),
         }
     }
 
@@ -133,18 +134,26 @@ impl AttentiveLstmConfig {
     }
 
     /// Sets [`doubly_stochastic`](Self::doubly_stochastic).
+    ///
+    /// # Panics
+    ///
+    /// If it is negative or not finite.
     pub fn with_doubly_stochastic(mut self, doubly_stochastic: f64) -> Self {
-        self.doubly_stochastic = doubly_stochastic;
+        self.doubly_stochastic = NonNegative::literal(doubly_stochastic);
         self
     }
 
     /// Sets [`dropout`](Self::dropout).
+    ///
+    /// # Panics
+    ///
+    /// If it lies outside `[0, 1)`.
     pub fn with_dropout(mut self, dropout: f64) -> Self {
-        self.dropout = dropout;
+        self.dropout = Probability::literal(dropout);
         self
     }
 
-    /// Checks all widths, the weight and the rate.
+    /// Checks all widths.
     ///
     /// # Errors
     ///
@@ -152,9 +161,7 @@ impl AttentiveLstmConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_count("embedding_width", self.embedding_width, LARGEST_WIDTH)?;
         check_count("hidden_width", self.hidden_width, LARGEST_WIDTH)?;
-        check_count("attention_width", self.attention_width, LARGEST_WIDTH)?;
-        NonNegative::new(self.doubly_stochastic).map_err(ConfigError::at("doubly_stochastic"))?;
-        check_dropout("dropout", self.dropout)
+        check_count("attention_width", self.attention_width, LARGEST_WIDTH)
     }
 
     /// Creates the module for annotation vectors of `channels` channels; the forget gate's bias
@@ -250,7 +257,7 @@ mod tests {
     use super::*;
     use burn::tensor::Tolerance;
 
-    use crate::seeded::{seeded, values};
+    use ithn_generator::seeded::{seeded, values};
 
     fn lstm(gated: bool, device: &Device) -> (AttentiveLstm, AttentiveLstmState) {
         let config = AttentiveLstmConfig::new(6, 5, 4).with_gated(gated);

@@ -22,6 +22,7 @@ use crate::{LibraryGenerator, R2GenCmnConfig};
 /// Configuration of a [`CnnLstm`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CnnLstmConfig {
     /// Image backbone; its patches are the annotation vectors.
     pub backbone: ResNetConfig,
@@ -86,11 +87,11 @@ impl CnnLstmConfig {
             lstm: self.lstm.init(channels, device),
             state_output: LinearConfig::new(self.lstm.hidden_width, width).init(device),
             context_output: LinearConfig::new(channels, width).init(device),
-            dropout: DropoutConfig::new(self.lstm.dropout).init(),
+            dropout: DropoutConfig::new(self.lstm.dropout.get()).init(),
             logits: LinearConfig::new(width, vocabulary).init(device),
             views,
             pooled_width: views * channels,
-            doubly_stochastic: self.lstm.doubly_stochastic,
+            doubly_stochastic: self.lstm.doubly_stochastic.get(),
         }
     }
 }
@@ -108,7 +109,8 @@ impl LibraryConfig for CnnLstmConfig {
 
     fn sized_like(model: &R2GenCmnConfig) -> Self {
         let width = model.transformer.d_model;
-        let lstm = AttentiveLstmConfig::new(width, width, width).with_dropout(model.visual_dropout);
+        let lstm =
+            AttentiveLstmConfig::new(width, width, width).with_dropout(model.visual_dropout.get());
         CnnLstmConfig::new(model.backbone.clone(), lstm)
     }
 

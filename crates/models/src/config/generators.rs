@@ -15,6 +15,7 @@ macro_rules! generators {
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
         )]
+        #[non_exhaustive]
         pub enum GeneratorKind {
             $(
                 $(#[$doc])*
@@ -51,6 +52,7 @@ macro_rules! generators {
         /// In JSON an object of the configuration's keys and `kind`, the generator's name.
         #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(tag = "kind")]
+        #[non_exhaustive]
         pub enum GeneratorConfig {
             $(
                 $(#[$doc])*
@@ -176,3 +178,6 @@ generators! {
     /// R2GenCMN (Chen et al., ACL-IJCNLP 2021).
     "r2gen_cmn" => R2GenCmn(R2GenCmnConfig),
 }
+
+#[cfg(test)]
+mod tests;

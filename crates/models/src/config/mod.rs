@@ -8,7 +8,7 @@ mod library;
 use burn::tensor::Device;
 use ithn_backbone::ResNetConfig;
 use ithn_decoder::TransformerConfig;
-use ithn_generator::config::check_count;
+use ithn_generator::config::{Probability, check_count};
 use ithn_memory::CrossModalMemoryConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +30,7 @@ const MOST_VIEWS: usize = 64;
 /// they are still read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ModelFile")]
+#[non_exhaustive]
 pub struct ModelConfig {
     /// Images per study, 1 to 64.
     pub views: usize,
@@ -47,6 +48,14 @@ pub trait GeneratorTask {
 }
 
 impl ModelConfig {
+    /// A generator that takes `views` images per study.
+    pub fn new(generator: impl Into<GeneratorConfig>, views: usize) -> Self {
+        ModelConfig {
+            views,
+            generator: generator.into(),
+        }
+    }
+
     /// The configuration of a generator defined outside this library.
     ///
     /// The caller constructs the generator itself; `name` is recorded in checkpoints.
@@ -112,7 +121,7 @@ struct ModelFile {
     backbone: Option<ResNetConfig>,
     memory: Option<CrossModalMemoryConfig>,
     transformer: Option<TransformerConfig>,
-    visual_dropout: Option<f64>,
+    visual_dropout: Option<Probability>,
 }
 
 impl TryFrom<ModelFile> for ModelConfig {
@@ -129,7 +138,7 @@ impl TryFrom<ModelFile> for ModelConfig {
             (Some(generator), (None, None, None, None)) => generator,
             (None, (Some(backbone), Some(memory), Some(transformer), Some(visual_dropout))) => {
                 R2GenCmnConfig::new(backbone, memory, transformer)
-                    .with_visual_dropout(visual_dropout)
+                    .with_visual_dropout(visual_dropout.get())
                     .with_image_feature(ImageFeature::of_older_files())
                     .into()
             }

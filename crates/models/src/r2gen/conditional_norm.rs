@@ -82,7 +82,7 @@ mod tests {
     use burn::tensor::Tolerance;
     use ithn_decoder::DeviationNorm;
 
-    use crate::seeded::{seeded, values};
+    use ithn_generator::seeded::{seeded, values};
 
     #[test]
     fn perceptrons_of_zero_leave_the_plain_norm() {

@@ -62,7 +62,7 @@ impl MemoryDecoderLayer {
     fn init(config: &TransformerConfig, slots: usize, device: &Device) -> Self {
         let attention = || {
             MultiHeadAttentionConfig::new(config.d_model, config.heads)
-                .with_dropout(config.attention_dropout)
+                .with_dropout(config.attention_dropout.get())
                 .init(device)
         };
         let norm = || ConditionalNorm::init(config.d_model, slots, device);
@@ -73,7 +73,7 @@ impl MemoryDecoderLayer {
             cross_attention_norm: norm(),
             feed_forward: FeedForward::init(config, device),
             feed_forward_norm: norm(),
-            dropout: DropoutConfig::new(config.dropout).init(),
+            dropout: DropoutConfig::new(config.dropout.get()).init(),
         }
     }
 

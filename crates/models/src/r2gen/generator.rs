@@ -8,7 +8,7 @@ use ithn_decoder::{
     Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding, TransformerConfig,
     teacher_forcing_mask,
 };
-use ithn_generator::config::check_dropout;
+use ithn_generator::config::Probability;
 use ithn_generator::{
     EncodedStudies, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch, TokenBatch,
     row_indices, token_column,
@@ -26,6 +26,7 @@ use crate::{LibraryGenerator, R2GenCmnConfig};
 /// Configuration of an [`R2Gen`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct R2GenConfig {
     /// Image backbone.
     pub backbone: ResNetConfig,
@@ -33,8 +34,8 @@ pub struct R2GenConfig {
     pub memory: RelationalMemoryConfig,
     /// Encoder and decoder.
     pub transformer: TransformerConfig,
-    /// Dropout after the visual embedding, in [0, 1).
-    pub visual_dropout: f64,
+    /// Dropout after the visual embedding.
+    pub visual_dropout: Probability,
 }
 
 impl Config for R2GenConfig {}
@@ -82,13 +83,17 @@ impl R2GenConfig {
             backbone,
             memory,
             transformer,
-            visual_dropout: 0.5,
+            visual_dropout: Probability::literal(0.5),
         }
     }
 
     /// Sets [`visual_dropout`](Self::visual_dropout).
+    ///
+    /// # Panics
+    ///
+    /// If it lies outside `[0, 1)`.
     pub fn with_visual_dropout(mut self, visual_dropout: f64) -> Self {
-        self.visual_dropout = visual_dropout;
+        self.visual_dropout = Probability::literal(visual_dropout);
         self
     }
 
@@ -109,10 +114,10 @@ impl R2GenConfig {
         R2Gen {
             backbone: self.backbone.init(device),
             visual_embedding: LinearConfig::new(channels, width).init(device),
-            visual_dropout: DropoutConfig::new(self.visual_dropout).init(),
+            visual_dropout: DropoutConfig::new(self.visual_dropout.get()).init(),
             encoder: Encoder::init(&self.transformer, device),
             token_embedding: TokenEmbedding::init(vocabulary, width, device),
-            position: SinusoidalPosition::init(width, self.transformer.dropout),
+            position: SinusoidalPosition::init(width, self.transformer.dropout.get()),
             memory: self.memory.init(device),
             decoder: MemoryDecoder::init(&self.transformer, self.memory.slots, device),
             logits: LinearConfig::new(width, vocabulary).init(device),
@@ -136,16 +141,15 @@ impl LibraryConfig for R2GenConfig {
     fn sized_like(model: &R2GenCmnConfig) -> Self {
         let transformer = model.transformer.clone();
         let memory = RelationalMemoryConfig::new(transformer.d_model, transformer.heads)
-            .with_dropout(transformer.attention_dropout);
+            .with_dropout(transformer.attention_dropout.get());
         R2GenConfig::new(model.backbone.clone(), memory, transformer)
-            .with_visual_dropout(model.visual_dropout)
+            .with_visual_dropout(model.visual_dropout.get())
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
         within("backbone", self.backbone.validate())?;
         within("memory", self.memory.validate())?;
-        check_one_width(&self.transformer, self.memory.d_model)?;
-        check_dropout("visual_dropout", self.visual_dropout)
+        check_one_width(&self.transformer, self.memory.d_model)
     }
 
     fn init(&self, vocabulary: usize, views: usize, device: &Device) -> R2Gen {

@@ -4,13 +4,14 @@ use burn::nn::Linear;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor, assert_shape};
 use ithn_decoder::{MultiHeadAttention, MultiHeadAttentionConfig, xavier_linear};
-use ithn_generator::config::{ConfigError, MOST_LAYERS, check_count, check_dropout, check_heads};
+use ithn_generator::config::{ConfigError, MOST_LAYERS, Probability, check_count, check_heads};
 use ithn_kernels::linear;
 use serde::{Deserialize, Serialize};
 
 /// Configuration of a [`RelationalMemory`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RelationalMemoryConfig {
     /// Width of a slot and of the words, at most 65,536 (512 as published).
     pub d_model: usize,
@@ -18,8 +19,8 @@ pub struct RelationalMemoryConfig {
     pub heads: usize,
     /// Slots, 1 to 1,000 (3 as published).
     pub slots: usize,
-    /// Dropout on attention weights, in [0, 1).
-    pub dropout: f64,
+    /// Dropout on attention weights.
+    pub dropout: Probability,
 }
 
 impl Config for RelationalMemoryConfig {}
@@ -56,7 +57,7 @@ impl RelationalMemoryConfig {
             d_model,
             heads,
             slots: 3,
-            dropout: 0.1,
+            dropout: Probability::literal(0.1),
         }
     }
 
@@ -67,20 +68,23 @@ impl RelationalMemoryConfig {
     }
 
     /// Sets [`dropout`](Self::dropout).
+    ///
+    /// # Panics
+    ///
+    /// If it lies outside `[0, 1)`.
     pub fn with_dropout(mut self, dropout: f64) -> Self {
-        self.dropout = dropout;
+        self.dropout = Probability::literal(dropout);
         self
     }
 
-    /// Checks all sizes and the rate.
+    /// Checks all sizes.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] naming the key, such as `slots`.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_heads(self.d_model, self.heads)?;
-        check_count("slots", self.slots, MOST_LAYERS)?;
-        check_dropout("dropout", self.dropout)
+        check_count("slots", self.slots, MOST_LAYERS)
     }
 
     /// Creates the module with Xavier-uniform weights.
@@ -92,7 +96,7 @@ impl RelationalMemoryConfig {
         let width = self.d_model;
         RelationalMemory {
             attention: MultiHeadAttentionConfig::new(width, self.heads)
-                .with_dropout(self.dropout)
+                .with_dropout(self.dropout.get())
                 .init(device),
             inner: xavier_linear(width, width, device),
             outer: xavier_linear(width, width, device),
@@ -160,7 +164,7 @@ mod tests {
     use super::*;
     use burn::tensor::Tolerance;
 
-    use crate::seeded::{seeded, values};
+    use ithn_generator::seeded::{seeded, values};
 
     #[test]
     fn one_word_at_a_time_equals_all_at_once() {

@@ -3,8 +3,8 @@ use std::num::NonZeroUsize;
 use burn::tensor::{Device, Tensor};
 use ithn_generator::config::Positive;
 
-use super::data::{Rows, assert_close, dot, moved, numbers, rows, tensor};
 use crate::{Ascent, ClosedForm, FeasibleSet, Hardening, HardeningRange, NegativeNorm, harden};
+use ithn_oracle::{Rows, assert_close, dot, moved, numbers, rows, tensor};
 
 fn ascent(steps: usize, within: FeasibleSet) -> Ascent {
     Ascent {

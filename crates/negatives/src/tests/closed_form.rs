@@ -1,9 +1,9 @@
 use burn::tensor::{Device, Tensor};
 
-use super::data::{Rows, assert_close, dot, moved, numbers, rows, slopes, tensor};
 use crate::{
     ClosedForm, GradientFlow, Hardening, HardeningRange, NegativeNorm, Projection, harden,
 };
+use ithn_oracle::{Rows, assert_close, dot, moved, numbers, rows, slopes, tensor};
 
 /// `z`, `u`, `u⁻` of four studies in six dimensions.
 fn batch() -> [Rows; 3] {

@@ -2,5 +2,4 @@
 
 mod ascent;
 mod closed_form;
-mod data;
 mod json;

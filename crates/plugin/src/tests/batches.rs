@@ -19,10 +19,7 @@ fn configs() -> Vec<IthnConfig> {
         Hardening::default(),
         Hardening::official(),
         Hardening::Ascent(Ascent::default()),
-        Hardening::Ascent(Ascent {
-            within: line,
-            ..Ascent::default()
-        }),
+        Hardening::Ascent(Ascent::default().with_within(line)),
     ];
     let placements = [
         HardNegativePlacement::DiagonalPenalty,

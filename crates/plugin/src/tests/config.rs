@@ -1,5 +1,5 @@
 use ithn_alignment::{TemperatureConfig, TemperatureTraining};
-use ithn_negatives::{ClosedForm, Hardening, HardeningRange};
+use ithn_negatives::{ClosedForm, HardeningRange};
 use serde_json::{Value, json};
 
 use crate::IthnConfig;
@@ -84,10 +84,9 @@ fn what_cannot_work_is_refused_by_key() {
     );
     assert_eq!(
         key(&|config| {
-            config.hardening = Hardening::ClosedForm(ClosedForm {
-                range: HardeningRange::Segment,
-                ..ClosedForm::official()
-            });
+            config.hardening = ClosedForm::official()
+                .with_range(HardeningRange::Segment)
+                .into();
         }),
         "hardening.range"
     );

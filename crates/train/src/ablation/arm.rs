@@ -12,13 +12,16 @@ use ithn_plugin::IthnConfig;
 /// A way to train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Arm {
     /// The language loss alone.
     None,
     /// First negatives as they are, with the losses and options of [`Ours`](Arm::Ours).
     Fixed,
-    /// The official code's computation, its slow schedule included.
-    Released,
+    /// The official code's computation, its slow schedule included. Earlier files call it
+    /// `released`.
+    #[serde(alias = "released")]
+    Official,
     /// The base configuration: negatives hardened in closed form.
     Ours,
     /// The same, hardened by gradient ascent on the contrastive loss in a ball.
@@ -27,14 +30,14 @@ pub enum Arm {
 
 impl Arm {
     /// All arms, the one that others are compared with first.
-    pub const ALL: [Arm; 5] = [Arm::None, Arm::Fixed, Arm::Released, Arm::Ours, Arm::Ascent];
+    pub const ALL: [Arm; 5] = [Arm::None, Arm::Fixed, Arm::Official, Arm::Ours, Arm::Ascent];
 
     /// The name that tables and `--arms` use.
     pub fn name(self) -> &'static str {
         match self {
             Arm::None => "none",
             Arm::Fixed => "fixed",
-            Arm::Released => "released",
+            Arm::Official => "official",
             Arm::Ours => "ours",
             Arm::Ascent => "ascent",
         }
@@ -47,7 +50,7 @@ impl Arm {
             Arm::None => config.negatives = Negatives::Off,
             Arm::Fixed => config.negatives = Negatives::Fixed,
             Arm::Ours => config.negatives = Negatives::Ithn,
-            Arm::Released => {
+            Arm::Official => {
                 config.negatives = Negatives::Ithn;
                 config.hardness = HardnessSchedule::PerEpoch {
                     alpha: NonNegative::literal(0.01),
@@ -55,10 +58,8 @@ impl Arm {
                 if let GeneratorConfig::R2GenCmn(sizes) = &mut config.model.generator {
                     sizes.image_feature = ImageFeature::Backbone;
                 }
-                config.ithn = IthnConfig {
-                    projection_width: base.ithn.projection_width,
-                    ..IthnConfig::official()
-                };
+                config.ithn =
+                    IthnConfig::official().with_projection_width(base.ithn.projection_width);
             }
             Arm::Ascent => {
                 config.negatives = Negatives::Ithn;
@@ -106,5 +107,13 @@ mod tests {
         for arm in Arm::ALL {
             assert_eq!(arm.name().parse(), Ok(arm));
         }
+    }
+
+    #[test]
+    fn the_earlier_name_of_the_official_arm_is_read() {
+        let read: Arm = serde_json::from_str("\"released\"").expect("an earlier name");
+        assert_eq!(read, Arm::Official);
+        let name = serde_json::to_string(&read).expect("a name");
+        assert_eq!(name, "\"official\"");
     }
 }

@@ -18,6 +18,7 @@ pub const CELL_LIMIT: Duration = Duration::from_secs(120);
 /// Configuration of the ablation: generators, arms, seeds and studies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AblationConfig {
     /// Generators.
     pub generators: Vec<GeneratorKind>,
@@ -56,14 +57,9 @@ impl AblationConfig {
             generators: GeneratorKind::ALL.to_vec(),
             arms: Arm::ALL.to_vec(),
             seeds: (1..=8).collect(),
-            studies: PhantomConfig {
-                train: 900,
-                validation: 8,
-                test: 480,
-                near_twin_share: 0.6,
-                image_size: 128,
-                ..PhantomConfig::default()
-            },
+            studies: PhantomConfig::new(900, 8, 480)
+                .with_near_twin_share(0.6)
+                .with_image_size(128),
             base,
             ranking: RankingConfig {
                 studies: 64,
@@ -76,13 +72,9 @@ impl AblationConfig {
     pub fn quick() -> Self {
         let mut config = AblationConfig::standard();
         config.seeds.truncate(2);
-        config.studies = PhantomConfig {
-            train: 32,
-            validation: 2,
-            test: 8,
-            image_size: 64,
-            ..config.studies
-        };
+        let studies = &mut config.studies;
+        (studies.train, studies.validation, studies.test) = (32, 2, 8);
+        studies.image_size = 64;
         config.base.training.epochs = 2;
         config.base.text.minimum_occurrences = 1;
         config.base.decoding = SearchConfig::greedy(40);

@@ -9,6 +9,7 @@ use ithn_checkpoint::config::GeneratorKind;
 /// A number that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Metric {
     /// BLEU-4, protocol `r2gen`.
     #[serde(rename = "bleu_4")]

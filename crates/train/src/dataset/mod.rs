@@ -30,6 +30,7 @@ use balance::repeats;
 
 /// Source of the studies.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DataSource {
     /// Phantom studies, written to this folder unless they are there already.
     Phantom(PathBuf),
@@ -92,12 +93,13 @@ impl Dataset {
             OnBadStudy::Stop => ImageCheck::Present,
             OnBadStudy::Skip => ImageCheck::Header,
         };
-        let options = |reports: Option<PathBuf>| MimicOptions {
-            views,
-            reports,
-            on_bad_study,
-            image_check: check,
-            ..MimicOptions::default()
+        let options = |reports: Option<PathBuf>| {
+            let mut options = MimicOptions::default();
+            options.views = views;
+            options.reports = reports;
+            options.on_bad_study = on_bad_study;
+            options.image_check = check;
+            options
         };
         let dataset = match source {
             DataSource::Phantom(folder) => {

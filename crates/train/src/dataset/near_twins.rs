@@ -74,14 +74,10 @@ mod tests {
 
     fn dataset(folder: &std::path::Path) -> Dataset {
         let studies = folder.join("studies");
-        let config = PhantomConfig {
-            train: 4,
-            validation: 2,
-            test: 10,
-            near_twin_share: 0.4,
-            image_size: 16,
-            seed: 2,
-        };
+        let config = PhantomConfig::new(4, 2, 10)
+            .with_near_twin_share(0.4)
+            .with_image_size(16)
+            .with_seed(2);
         write_phantom_dataset(&studies, &config).expect("drawn");
         Dataset::load(
             &DataSource::mimic(studies),

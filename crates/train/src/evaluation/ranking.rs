@@ -19,6 +19,7 @@ use ithn_plugin::{Ithn, TextPath};
 /// How a split is ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RankingConfig {
     /// Random candidates in addition to the true report; fewer if the split has fewer.
     pub candidates: usize,

@@ -37,6 +37,7 @@ const EXAMPLES: usize = 5;
 
 /// Inputs of a run in addition to its configuration.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ExperimentOptions {
     /// Source of the studies.
     pub source: DataSource,

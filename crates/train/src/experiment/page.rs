@@ -105,10 +105,8 @@ pub fn page_of_run(
     let header = &checkpoint.header;
     let config = &header.config;
     // The page needs no negatives.
-    let config_without_negatives = ExperimentConfig {
-        negatives: Negatives::Off,
-        ..config.clone()
-    };
+    let mut config_without_negatives = config.clone();
+    config_without_negatives.negatives = Negatives::Off;
     let dataset = Dataset::load(source, config.model.views, None, OnBadStudy::Stop)?;
     let tokenizer = Some(header.tokenizer.clone());
     let data = PreparedData::new(&dataset, &config_without_negatives, tokenizer)?;

@@ -40,14 +40,10 @@ fn config(kind: GeneratorKind) -> ExperimentConfig {
 
 fn options(folder: &Path, name: &str) -> ExperimentOptions {
     let studies = folder.join("studies");
-    let cohort = PhantomConfig {
-        train: 8,
-        validation: 2,
-        test: 4,
-        near_twin_share: 0.5,
-        image_size: 32,
-        seed: 5,
-    };
+    let cohort = PhantomConfig::new(8, 2, 4)
+        .with_near_twin_share(0.5)
+        .with_image_size(32)
+        .with_seed(5);
     write_phantom_dataset(&studies, &cohort).expect("drawn");
     ExperimentOptions::new(
         DataSource::mimic(studies),

@@ -8,6 +8,7 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLearningRate, ModuleLrScheduler};
 use burn::optim::{AdamConfig, ModuleOptimizer};
 use ithn_checkpoint::config::OptimizerConfig;
+use ithn_generator::config::Probability;
 use ithn_negatives::TrainingPoint;
 
 use amsgrad::AmsGrad;
@@ -17,16 +18,18 @@ pub use guards::{clip_gradients, gradient_norm};
 pub fn init_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
     if config.amsgrad {
         return ModuleOptimizer::from(AmsGrad {
-            betas: config.betas,
-            epsilon: config.epsilon,
-            weight_decay: config.weight_decay,
+            betas: config.betas.map(Probability::get),
+            epsilon: config.epsilon.get(),
+            weight_decay: config.weight_decay.get(),
         });
     }
     AdamConfig::new()
-        .with_beta_1(config.betas[0] as f32)
-        .with_beta_2(config.betas[1] as f32)
-        .with_epsilon(config.epsilon as f32)
-        .with_weight_decay(Some(WeightDecayConfig::new(config.weight_decay as f32)))
+        .with_beta_1(config.betas[0].get() as f32)
+        .with_beta_2(config.betas[1].get() as f32)
+        .with_epsilon(config.epsilon.get() as f32)
+        .with_weight_decay(Some(WeightDecayConfig::new(
+            config.weight_decay.get() as f32
+        )))
         .init()
 }
 

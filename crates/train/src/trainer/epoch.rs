@@ -160,7 +160,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let gradients = sum.grads();
         let norm: Tensor<1> = gradient_norm(model, &gradients, &self.device);
         let gradients = match self.config.training.guards.largest_gradient_norm {
-            Some(largest) => clip_gradients(model, gradients, norm.clone(), largest),
+            Some(largest) => clip_gradients(model, gradients, norm.clone(), largest.get()),
             None => gradients,
         };
         Ok(Learnt {

@@ -13,6 +13,7 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// How much a [`Console`] prints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Verbosity {
     /// Warnings and the final table.
     Quiet,

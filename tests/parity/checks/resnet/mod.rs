@@ -17,7 +17,7 @@ use super::formula::{filled, image, uniform};
 use super::named::{collect_gradients, collect_values};
 use super::precision::{ACCIDENT, Precision, settled};
 use layout::{Json, SmallRun, Statistics};
-use parameters::{Parameter, config_of, released_name, torchvision_names};
+use parameters::{Parameter, config_of, official_name, torchvision_names};
 
 const FAMILY: &str = "resnet101";
 const FULL: Tolerance = Tolerance::Absolute(1e-4);
@@ -230,7 +230,7 @@ impl Golden {
             self.tensor(&format!("{prefix}.patch"), features.patches, SMALL)?,
             Check::number(FAMILY, format!("{prefix}.loss"), loss, run.loss, SMALL),
         ];
-        let actual = collect_gradients(&resnet, &gradients, released_name);
+        let actual = collect_gradients(&resnet, &gradients, official_name);
         checks.extend(self.small_gradients(prefix, run, &actual)?);
         if mode == Mode::Train {
             checks.extend(self.running_statistics(&resnet, run)?);
@@ -286,7 +286,7 @@ impl Golden {
         resnet: &ResNet,
         run: &SmallRun,
     ) -> Result<Vec<Check>, FixtureError> {
-        let state = collect_values(&resnet.valid(), released_name);
+        let state = collect_values(&resnet.valid(), official_name);
         let values_of = |name: &str| -> Vec<f64> {
             state
                 .get(name)

@@ -75,7 +75,7 @@ pub fn torchvision_names(sequential: &str) -> String {
 }
 
 /// The fixtures' name of the weight at `path` inside a ResNet.
-pub fn released_name(path: &str) -> Option<String> {
+pub fn official_name(path: &str) -> Option<String> {
     let name = torchvision_name(path)?;
     let (part, rest) = name.split_once('.')?;
     let index = match part {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ithn::config::{LearningRateSchedule, OptimizerConfig};
-use ithn_generator::config::NonNegative;
+use ithn_generator::config::{NonNegative, Positive, Probability};
 use serde::Deserialize;
 
 use super::super::model::{BackboneOptions, ModelOptions, NormOptions};
@@ -78,18 +78,18 @@ pub struct DoubleStep {
 impl Options {
     /// The same options of this library's optimiser.
     pub fn optimizer(&self) -> OptimizerConfig {
-        OptimizerConfig {
-            backbone_learning_rate: self.lr_ve,
-            learning_rate: self.lr_ed,
-            weight_decay: self.weight_decay,
-            betas: self.adam_betas,
-            epsilon: self.adam_eps,
-            amsgrad: self.amsgrad,
-            schedule: LearningRateSchedule::Step {
-                every_epochs: self.step_size,
-                factor: self.gamma,
-            },
-            warmup_steps: 0,
-        }
+        let mut optimizer = OptimizerConfig::default();
+        optimizer.backbone_learning_rate = NonNegative::literal(self.lr_ve);
+        optimizer.learning_rate = NonNegative::literal(self.lr_ed);
+        optimizer.weight_decay = NonNegative::literal(self.weight_decay);
+        optimizer.betas = self.adam_betas.map(Probability::literal);
+        optimizer.epsilon = Positive::literal(self.adam_eps);
+        optimizer.amsgrad = self.amsgrad;
+        optimizer.schedule = LearningRateSchedule::Step {
+            every_epochs: self.step_size,
+            factor: Positive::literal(self.gamma),
+        };
+        optimizer.warmup_steps = 0;
+        optimizer
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use ithn::import::{collect_released, load_released, released_name};
+use ithn::import::{collect_official_state, load_official_state, official_name};
 use ithn::models::R2GenCmn;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, LossWeights, NegativeBatch, TrainingBatch};
 use ithn_generator::config::NonNegative;
@@ -116,20 +116,15 @@ impl Curve {
                 .map_err(|reason| self.fixture.layout(reason))?;
             NonNegative::new(number).map_err(|error| self.fixture.layout(error.to_string()))
         };
-        let config = IthnConfig {
-            projection_width: self.json.proj_dim,
-            weights: LossWeights {
-                language: weight("lm")?,
-                contrastive: weight("l_cp")?,
-                separation: weight("l_cs")?,
-            },
-            ..IthnConfig::official()
-        };
+        let weights = LossWeights::new(weight("lm")?, weight("l_cp")?, weight("l_cs")?);
+        let config = IthnConfig::official()
+            .with_projection_width(self.json.proj_dim)
+            .with_weights(weights);
         let ithn = config.init(
             generator.init(self.json.logits, 1, &self.device),
             &self.device,
         );
-        let ithn = load_released(ithn, &self.fixture.weights("init.", ""))?;
+        let ithn = load_official_state(ithn, &self.fixture.weights("init.", ""))?;
         Ok(self.precision.module(ithn))
     }
 
@@ -215,7 +210,7 @@ impl Curve {
             let terms = model.losses(self.batch(step)?, self.lambda(step));
             let gradients = terms.total.backward();
             let named =
-                (step.step == 1).then(|| collect_gradients(&model, &gradients, released_name));
+                (step.step == 1).then(|| collect_gradients(&model, &gradients, official_name));
             let gradients = GradientsParams::from_grads(gradients, &model);
             model = optimizer.step(
                 ithn::train::learning_rate_policy(&config, self.point(step)),
@@ -299,7 +294,7 @@ impl Curve {
     }
 
     fn norms_after_one_step(&self, model: &Ithn<R2GenCmn>) -> Vec<Check> {
-        let state = collect_released(&model.valid());
+        let state = collect_official_state(&model.valid());
         let golden = self.json.param_norms_after_step1.clone();
         let (drifting, golden) = golden
             .into_iter()
@@ -315,7 +310,7 @@ impl Curve {
     }
 
     fn final_norms(&self, model: &Ithn<R2GenCmn>) -> Vec<Check> {
-        let state = collect_released(&model.valid());
+        let state = collect_official_state(&model.valid());
         let is_matrix = |name: &str| {
             let rank = state.get(name).map_or(0, |data| data.shape().num_dims());
             rank >= 2

@@ -1,18 +1,19 @@
-//! Deterministic test data, drawn on the host: tests in parallel share Burn's global generator.
+//! Deterministic data for tests: the same numbers on every machine, whatever else a process draws.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// Values in [−1, 1), a function of `seed`.
-pub(crate) fn values<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
-    let count = shape.iter().product::<usize>() as u64;
+/// Values in [−1, 1) of shape `dims`, drawn on the host as a function of `seed`.
+pub fn values<const D: usize>(dims: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+    let count = dims.iter().product::<usize>() as u64;
     let unit = |index| (split_mix(split_mix(seed) ^ index) >> 40) as f32 / (1 << 23) as f32 - 1.0;
     let values: Vec<f32> = (0..count).map(unit).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
+    Tensor::from_data(TensorData::new(values, dims), device)
 }
 
-/// The module with every float parameter replaced by seeded values.
-pub(crate) fn seeded<M: Module>(module: M, seed: u64) -> M {
+/// The module with every float parameter replaced by [`values`]. A parameter that is not trained stays
+/// so.
+pub fn seeded<M: Module>(module: M, seed: u64) -> M {
     module.map(&mut Seeded(seed))
 }
 

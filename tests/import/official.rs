@@ -1,4 +1,4 @@
-//! The released checkpoint of the fixtures, into a checkpoint of this library and back.
+//! The official checkpoint of the fixtures, into a checkpoint of this library and back.
 
 use std::path::PathBuf;
 
@@ -6,22 +6,22 @@ use burn::tensor::TensorData;
 use ithn::checkpoint::Checkpoint;
 use ithn::config::Preset;
 use ithn::import::{
-    ImportError, NamedTensors, UntraceableSizes, checkpoint_of_released, export_released,
+    ImportError, NamedTensors, UntraceableSizes, checkpoint_of_official, export_official,
 };
 use ithn_data::Tokenizer;
 
-const SIZES: UntraceableSizes = UntraceableSizes { heads: 4, top_k: 6 };
+const SIZES: UntraceableSizes = UntraceableSizes::new(4, 6);
 
 fn source() -> NamedTensors {
     let file =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/small_ckpt/ithn_small.pth");
-    NamedTensors::read(&file).expect("a released checkpoint")
+    NamedTensors::read(&file).expect("an official checkpoint")
 }
 
 fn import(tensors: &NamedTensors) -> Result<Checkpoint, ImportError> {
     let base = Preset::OfficialMimicCxr.config();
     let tokenizer = Tokenizer::numbered(24, base.text.cleaning);
-    checkpoint_of_released(tensors, SIZES, base, tokenizer)
+    checkpoint_of_official(tensors, SIZES, base, tokenizer)
 }
 
 fn is_repeated_or_recomputed(name: &str) -> bool {
@@ -42,7 +42,7 @@ fn there_and_back_no_bit_changes() {
 
     let exported = folder.path().join("small.safetensors");
     let read = Checkpoint::load(&checkpoint).expect("readable");
-    export_released(&read, &exported).expect("exported");
+    export_official(&read, &exported).expect("exported");
     let back = NamedTensors::read(&exported).expect("readable").tensors;
 
     let kept: Vec<&String> = source
@@ -57,7 +57,7 @@ fn there_and_back_no_bit_changes() {
         assert_eq!(there.shape(), here.shape(), "{name}");
         assert_eq!(there.as_bytes(), here.as_bytes(), "{name}");
     }
-    // What was exported is a released state itself.
+    // What was exported is an official state itself.
     assert!(import(&NamedTensors::read(&exported).expect("readable")).is_ok());
 }
 
@@ -121,7 +121,7 @@ fn the_two_names_of_the_memory_must_agree() {
 fn a_vocabulary_of_another_size_is_refused() {
     let base = Preset::OfficialMimicCxr.config();
     let tokenizer = Tokenizer::numbered(25, base.text.cleaning);
-    let error = checkpoint_of_released(&source(), SIZES, base, tokenizer).unwrap_err();
+    let error = checkpoint_of_official(&source(), SIZES, base, tokenizer).unwrap_err();
     let message = error.to_string();
     assert!(
         message.contains("24 logits, but the vocabulary has 24 words"),
