@@ -2,6 +2,7 @@ use jpeg_decoder::{Decoder, Error, PixelFormat};
 
 use super::header::PixelHeader;
 use super::samples::Samples;
+use crate::jpeg::ScanData;
 
 /// The frame header of JPEG or JPEG-LS data.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +21,11 @@ pub(super) struct JpegFrame {
 /// Decodes JPEG data, baseline, progressive or lossless, to `height · width` words.
 pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Samples, String> {
     let frame = JpegFrame::read(data, header)?;
-    let mut decoder = Decoder::new(data);
+    // The decoder would fill what a cut scan lacks with zeros.
+    let whole = ScanData::of(data)
+        .map_err(|missing| format!("its JPEG data is cut short: {missing}"))?
+        .with_end_marker();
+    let mut decoder = Decoder::new(&whole[..]);
     let bytes = decoder.decode().map_err(|error| match error {
         Error::Unsupported(feature) => format!(
             "its JPEG data has what is not read, {feature:?}; `gdcmconv --raw` rewrites a film \
