@@ -201,7 +201,11 @@ impl Cases {
                 let lists = [annotation.train, annotation.val, annotation.test].concat();
                 let mut ids: Vec<&str> = lists.iter().map(|entry| entry.id.as_str()).collect();
                 ids.sort_unstable();
-                expect("studies", ids, vec!["CXR1", "CXR3", "CXR4"])
+                expect(
+                    "studies",
+                    ids,
+                    vec!["CXR1_IM-0001", "CXR3_IM-1384", "CXR4_IM-2050"],
+                )
             });
         }
         self.check("iu-split", |folder, scratch| {
