@@ -292,9 +292,33 @@ mod tests {
             ]
             .concat()
         };
-        let mut colour = encoded(&noise(61, 35));
-        colour.truncate(colour.len() - 2);
+        let colour = encoded(&noise(61, 35));
+        // Three components, a scan for each.
+        let by_component = {
+            let gray = start(0xc0, 0);
+            let frame = segment(0xc0, &[8, 0, 64, 0, 64, 1, 1, 0x11, 0]);
+            let at = gray.windows(frame.len()).position(|it| it == frame);
+            let at = at.expect("it has one");
+            let content = [8, 0, 64, 0, 64, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0];
+            let mut bytes = [
+                &gray[..at],
+                &segment(0xc0, &content),
+                &gray[at + frame.len()..],
+            ]
+            .concat();
+            for component in 1..=3 {
+                let first = bytes.len();
+                bytes.extend(scan(Part::Both, [0, 63, 0], 0));
+                bytes[first + 5] = component;
+            }
+            bytes
+        };
         let files = [
+            by_component,
+            include_bytes!("../tests/fixtures/jpeg/progressive.jpg").to_vec(),
+            include_bytes!("../tests/fixtures/jpeg/progressive_restarts.jpg").to_vec(),
+            include_bytes!("../tests/fixtures/jpeg/restarts.jpg").to_vec(),
+            include_bytes!("../tests/fixtures/jpeg/cmyk.jpg").to_vec(),
             colour,
             baseline(0),
             baseline(8),
@@ -303,6 +327,7 @@ mod tests {
             progressive(8),
         ];
         for (number, scans) in files.iter().enumerate() {
+            let scans = scans.strip_suffix(&END).unwrap_or(scans);
             let whole = [&scans[..], &END].concat();
             let decoded = decode_jpeg(&whole, path);
             let decoded = decoded.unwrap_or_else(|error| panic!("{number}: {error}"));

@@ -209,6 +209,24 @@ mod tests {
     }
 
     #[test]
+    fn data_cut_before_an_end_marker_are_refused() {
+        let words: Vec<u16> = (0..40 * 56_u32).map(|at| (at * 37 % 4096) as u16).collect();
+        let header = PixelHeader {
+            width: 40,
+            height: 56,
+            ..film::header(false)
+        };
+        let data = lossless(&words, header.width, 12);
+        assert!(decode(&data, &header).is_ok());
+        for kept in (80..data.len() - 4).step_by(7) {
+            let cut = [&data[..kept], &[0xFF, 0xD9]].concat();
+            assert!(decode(&cut, &header).is_err(), "{kept} of {}", data.len());
+        }
+        let error = decode(&data[..data.len() - 2], &header).expect_err("no end marker");
+        assert!(error.contains("cut short"), "{error}");
+    }
+
+    #[test]
     fn what_the_decoder_lacks_is_said_with_a_way_out() {
         let mut lossy = lossless(&[0; 4], 2, 12);
         lossy[3] = 0xC1;
