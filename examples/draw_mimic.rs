@@ -71,7 +71,7 @@ struct Filed<'a> {
 impl<'a> Filed<'a> {
     /// Seven studies belong to two patients, as in MIMIC-CXR.
     fn new(index: usize, study: &'a PhantomStudy) -> Self {
-        let films = (0..1 + usize::from(index % 3 > 0)).map(|view| {
+        let films = (0..1 + usize::from(!index.is_multiple_of(3))).map(|view| {
             let parts = [1, 2, 3, 4, 5].map(|part| {
                 let seed = study.film_seed ^ (view as u64) << 32 ^ part << 40 ^ index as u64;
                 format!("{:08x}", mix(seed) >> 32)
