@@ -328,13 +328,13 @@ mod tests {
         ];
         for (number, scans) in files.iter().enumerate() {
             let scans = scans.strip_suffix(&END).unwrap_or(scans);
-            let whole = [&scans[..], &END].concat();
+            let whole = [scans, &END].concat();
             let decoded = decode_jpeg(&whole, path);
             let decoded = decoded.unwrap_or_else(|error| panic!("{number}: {error}"));
             let theirs = image::load_from_memory(&whole).expect("decodable");
             assert_eq!(decoded.pixels, theirs.as_bytes(), "{number}");
             for behind in [&[0xff, 0xff][..], &[0xff, 0xfe, 0, 4, 1, 2]] {
-                let whole = [&scans[..], behind, &END, &[0; 5000]].concat();
+                let whole = [scans, behind, &END, &[0; 5000]].concat();
                 assert_eq!(
                     decode_jpeg(&whole, path).expect("whole"),
                     decoded,
