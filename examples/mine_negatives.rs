@@ -7,12 +7,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use ithn::data::Cleaning;
 use ithn::mining::{AnnotationMiningError, MiningOptions, NegativeImages, mine_annotation};
+
+/// Time between two lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Writes an annotation whose studies, of every split, have `neg_report` and `neg_image_path` from
 /// the training set: never the study itself, its patient's or a verbatim duplicate.
@@ -72,6 +76,7 @@ fn run(arguments: &Arguments) -> Result<String, AnnotationMiningError> {
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::no_length().with_style(style);
     let began = Instant::now();
+    let last = Mutex::new(began);
     let mined = mine_annotation(
         &arguments.annotation,
         &arguments.out,
@@ -79,6 +84,12 @@ fn run(arguments: &Arguments) -> Result<String, AnnotationMiningError> {
         |done, total| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
+            // Without a terminal there is no bar.
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if bar.is_hidden() && last.elapsed() >= LINE_EVERY {
+                *last = Instant::now();
+                eprintln!("{done} of {total} studies");
+            }
         },
     )?;
     bar.finish_and_clear();

@@ -1,16 +1,21 @@
-use std::cell::Cell;
+mod reader;
+mod scans;
+
 use std::path::Path;
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
-use zune_jpeg::zune_core::bytestream::{ZByteIoError, ZByteReaderTrait, ZSeekFrom};
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use self::reader::{InMemory, Progress};
+pub(crate) use self::scans::ScanData;
 use crate::error::DataError;
 use crate::pixels::{DecodedImage, check_dimensions, image_error};
 
-const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
+/// Bytes behind the scan that the decoder may have read ahead: it holds up to 64 bits, and every byte of
+/// ones has a stuffed one behind it.
+const READ_AHEAD: usize = 2 * 8;
 
 /// Decodes a whole JPEG file: one channel if it is gray, else RGB.
 ///
@@ -19,23 +24,46 @@ const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 ///
 /// # Errors
 ///
-/// If the file is truncated, cannot be decoded or has more than 16,384 pixels a side.
+/// If the file is cut short, with or without an end marker behind the cut, is damaged, cannot be decoded
+/// or has more than 16,384 pixels a side.
 pub(crate) fn decode_jpeg(bytes: &[u8], path: &Path) -> Result<DecodedImage, DataError> {
-    let reached = Cell::new(0);
-    let decoded = decode(bytes, &reached, path);
-    // The decoder stops after the EOI marker, or at the end of the file if there is none, and fills
-    // missing rows with gray. An earlier EOI marker belongs to a thumbnail.
-    let rest = bytes.get(reached.get().saturating_sub(END_OF_IMAGE.len())..);
-    let is_whole = rest.is_some_and(|rest| rest.windows(2).any(|pair| pair == END_OF_IMAGE));
-    match decoded {
+    let data = match ScanData::of(bytes) {
+        Ok(data) => data,
+        Err(missing) => {
+            let progress = Progress::default();
+            return Err(match open(bytes, bytes.len(), &progress, path) {
+                Err(Failure::Refused(error)) => error,
+                _ => image_error(path, format!("the JPEG file is cut short: {missing}")),
+            });
+        }
+    };
+    let progress = Progress::default();
+    match decode(&data, &progress, path) {
         Err(Failure::Refused(error)) => Err(error),
-        _ if !is_whole => {
-            let reason = "the JPEG file is cut short: its scan has no end-of-image marker";
+        Err(Failure::Broken(error)) if progress.reached.get() < data.end_of_scans => {
+            Err(image_error(path, error.to_string()))
+        }
+        Ok(image) if is_whole(&data, &progress) => Ok(image),
+        Ok(_) if progress.reached.get() < data.end_of_scans => {
+            let reason = "the JPEG file is damaged: its scan cannot be decoded to its end";
             Err(image_error(path, reason.to_owned()))
         }
-        Ok(image) => Ok(image),
-        Err(Failure::Broken(error)) => Err(image_error(path, error.to_string())),
+        _ => {
+            let reason = "the JPEG file is cut short: its scan ends before its image does";
+            Err(image_error(path, reason.to_owned()))
+        }
     }
+}
+
+/// Whether the scans coded the whole image.
+///
+/// When all rows are decoded, the decoder searches for the next marker, to the end of the ones behind the
+/// scan. If it needed more data it read further into the ones before, stopped within them, or read past
+/// their end.
+fn is_whole(data: &ScanData, progress: &Progress) -> bool {
+    let searched_from = progress.searched_from.get();
+    progress.reached.get() == data.bytes.len()
+        && searched_from.is_some_and(|from| from <= data.end_of_scans + READ_AHEAD)
 }
 
 enum Failure {
@@ -45,14 +73,27 @@ enum Failure {
     Refused(DataError),
 }
 
-/// Decodes what the file holds; sets `reached` to the position at which the decoder stopped reading.
-fn decode(bytes: &[u8], reached: &Cell<usize>, path: &Path) -> Result<DecodedImage, Failure> {
+/// A decoder that has read its headers, and the size of its image.
+struct Opened<'a> {
+    decoder: JpegDecoder<InMemory<'a>>,
+    width: usize,
+    height: usize,
+    channels: usize,
+}
+
+fn open<'a>(
+    bytes: &'a [u8],
+    end_of_scans: usize,
+    progress: &'a Progress,
+    path: &Path,
+) -> Result<Opened<'a>, Failure> {
     let options = DecoderOptions::default()
         .set_strict_mode(false)
         // `check_dimensions` says more.
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX));
-    let mut decoder = JpegDecoder::new_with_options(InMemory::new(bytes, reached), options);
+    let reader = InMemory::new(bytes, end_of_scans, progress);
+    let mut decoder = JpegDecoder::new_with_options(reader, options);
     decoder.decode_headers().map_err(Failure::Broken)?;
     let (channels, colours) = match decoder.input_colorspace() {
         Some(ColorSpace::Luma) => (1, ColorSpace::Luma),
@@ -61,6 +102,21 @@ fn decode(bytes: &[u8], reached: &Cell<usize>, path: &Path) -> Result<DecodedIma
     decoder.set_options(options.jpeg_set_out_colorspace(colours));
     let (width, height) = decoder.dimensions().unwrap_or_default();
     check_dimensions(path, width, height).map_err(Failure::Refused)?;
+    Ok(Opened {
+        decoder,
+        width,
+        height,
+        channels,
+    })
+}
+
+fn decode(data: &ScanData, progress: &Progress, path: &Path) -> Result<DecodedImage, Failure> {
+    let Opened {
+        mut decoder,
+        width,
+        height,
+        channels,
+    } = open(&data.bytes, data.end_of_scans, progress, path)?;
     let mut pixels = vec![0; width * height * channels];
     decoder.decode_into(&mut pixels).map_err(Failure::Broken)?;
     Ok(DecodedImage {
@@ -69,105 +125,6 @@ fn decode(bytes: &[u8], reached: &Cell<usize>, path: &Path) -> Result<DecodedIma
         channels,
         pixels,
     })
-}
-
-/// Bytes in memory. The decoder reads four at a time; inlined, each read is one load.
-struct InMemory<'a> {
-    bytes: &'a [u8],
-    /// May be past the end.
-    position: usize,
-    /// Set to `position` on drop: the decoder owns its reader and gives no access to it.
-    reached: &'a Cell<usize>,
-}
-
-impl Drop for InMemory<'_> {
-    fn drop(&mut self) {
-        self.reached.set(self.position);
-    }
-}
-
-impl<'a> InMemory<'a> {
-    fn new(bytes: &'a [u8], reached: &'a Cell<usize>) -> Self {
-        InMemory {
-            bytes,
-            position: 0,
-            reached,
-        }
-    }
-
-    #[inline(always)]
-    fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.position..).unwrap_or_default()
-    }
-}
-
-impl ZByteReaderTrait for InMemory<'_> {
-    #[inline(always)]
-    fn read_byte_no_error(&mut self) -> u8 {
-        let byte = self.rest().first().copied().unwrap_or(0);
-        self.position += 1;
-        byte
-    }
-
-    #[inline(always)]
-    fn read_exact_bytes(&mut self, buffer: &mut [u8]) -> Result<(), ZByteIoError> {
-        self.peek_exact_bytes(buffer)?;
-        self.position += buffer.len();
-        Ok(())
-    }
-
-    fn read_bytes(&mut self, buffer: &mut [u8]) -> Result<usize, ZByteIoError> {
-        let count = self.peek_bytes(buffer)?;
-        self.position += count;
-        Ok(count)
-    }
-
-    fn peek_bytes(&mut self, buffer: &mut [u8]) -> Result<usize, ZByteIoError> {
-        let count = self.rest().len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.rest()[..count]);
-        Ok(count)
-    }
-
-    #[inline(always)]
-    fn peek_exact_bytes(&mut self, buffer: &mut [u8]) -> Result<(), ZByteIoError> {
-        match self.rest().get(..buffer.len()) {
-            Some(bytes) => {
-                buffer.copy_from_slice(bytes);
-                Ok(())
-            }
-            None => Err(ZByteIoError::NotEnoughBytes(
-                self.rest().len(),
-                buffer.len(),
-            )),
-        }
-    }
-
-    #[inline(always)]
-    fn z_seek(&mut self, from: ZSeekFrom) -> Result<u64, ZByteIoError> {
-        let target = match from {
-            ZSeekFrom::Start(position) => usize::try_from(position).ok(),
-            ZSeekFrom::End(offset) => self.bytes.len().checked_add_signed(offset as isize),
-            ZSeekFrom::Current(offset) => self.position.checked_add_signed(offset as isize),
-        };
-        self.position = target.ok_or(ZByteIoError::SeekError("a seek to before the start"))?;
-        Ok(self.position as u64)
-    }
-
-    #[inline(always)]
-    fn is_eof(&mut self) -> Result<bool, ZByteIoError> {
-        Ok(self.position >= self.bytes.len())
-    }
-
-    fn z_position(&mut self) -> Result<u64, ZByteIoError> {
-        Ok(self.position as u64)
-    }
-
-    fn read_remaining(&mut self, sink: &mut Vec<u8>) -> Result<usize, ZByteIoError> {
-        let rest = self.rest();
-        sink.extend_from_slice(rest);
-        self.position += rest.len();
-        Ok(rest.len())
-    }
 }
 
 #[cfg(test)]
@@ -208,29 +165,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_reader_tells_where_it_is_and_when_it_has_ended() {
-        let reached = Cell::new(0);
-        let mut reader = InMemory::new(&[1, 2, 3, 4, 5], &reached);
-        let mut four = [0; 4];
-        reader.read_exact_bytes(&mut four).expect("four bytes");
-        assert_eq!(four, [1, 2, 3, 4]);
-        assert!(reader.read_exact_bytes(&mut four).is_err());
-        assert_eq!(reader.z_position().expect("known"), 4);
-        assert_eq!(reader.peek_bytes(&mut four).expect("one byte"), 1);
-        assert!(!reader.is_eof().expect("known"));
-        assert_eq!(reader.read_byte_no_error(), 5);
-        assert!(reader.is_eof().expect("known"));
-        assert_eq!(reader.read_byte_no_error(), 0);
-        assert!(reader.z_seek(ZSeekFrom::Current(-7)).is_err());
-        assert_eq!(reader.z_seek(ZSeekFrom::End(-2)).expect("inside"), 3);
-        let mut rest = Vec::new();
-        assert_eq!(reader.read_remaining(&mut rest).expect("known"), 2);
-        assert_eq!(rest, [4, 5]);
-        drop(reader);
-        assert_eq!(reached.get(), 5);
-    }
-
     /// An application segment that holds another JPEG, as cameras write thumbnails.
     fn with_thumbnail(whole: &[u8]) -> Vec<u8> {
         let mut thumbnail = Vec::new();
@@ -267,5 +201,168 @@ mod tests {
                 }
             }
         }
+    }
+
+    const END: [u8; 2] = [0xff, 0xd9];
+
+    fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
+        let length = (content.len() as u16 + 2).to_be_bytes();
+        [&[0xff, marker], &length[..], content].concat()
+    }
+
+    /// Start of a gray image of 64 × 64 pixels: DC codes of four bits, AC codes of three for the end of a
+    /// block, 1 and -1, and sixteen zeros.
+    fn start(frame: u8, restart_interval: u8) -> Vec<u8> {
+        let counts = |codes: [u8; 2], bits: usize| {
+            let mut counts = vec![codes[0]];
+            counts.extend((1..=16).map(|length| if length == bits { codes[1] } else { 0 }));
+            counts
+        };
+        [
+            vec![0xff, 0xd8],
+            segment(0xdb, &[&[0][..], &[1; 64]].concat()),
+            segment(frame, &[8, 0, 64, 0, 64, 1, 1, 0x11, 0]),
+            segment(0xc4, &[counts([0x00, 12], 4), (0..12).collect()].concat()),
+            segment(
+                0xc4,
+                &[counts([0x10, 4], 3), vec![0x00, 0x01, 0x11, 0xf0]].concat(),
+            ),
+            segment(0xdd, &[0, restart_interval]),
+        ]
+        .concat()
+    }
+
+    /// What a scan codes of a block.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Part {
+        Dc,
+        Ac,
+        Both,
+        LastBitOfDc,
+    }
+
+    /// A scan of 64 blocks; its data end at a full byte with ones, a restart marker after every interval.
+    fn scan(part: Part, header: [u8; 3], restart_interval: usize) -> Vec<u8> {
+        let mut bytes = segment(0xda, &[&[1, 1, 0][..], &header].concat());
+        let (mut bits, mut restarts) = (String::new(), 0);
+        for block in 0..64_usize {
+            if matches!(part, Part::Dc | Part::Both) {
+                let category = 1 + block % 5;
+                bits += &format!("{category:04b}{:0category$b}", block % (1 << category));
+            }
+            if part == Part::LastBitOfDc {
+                bits += if block % 3 == 0 { "1" } else { "0" };
+            }
+            if matches!(part, Part::Ac | Part::Both) {
+                bits += &"0011".repeat(block % 7);
+                bits += "000";
+            }
+            let is_end = block == 63;
+            if is_end || restart_interval > 0 && (block + 1) % restart_interval == 0 {
+                bits += &"1".repeat(bits.len().next_multiple_of(8) - bits.len());
+                for at in (0..bits.len()).step_by(8) {
+                    let byte = u8::from_str_radix(&bits[at..at + 8], 2).expect("eight bits");
+                    bytes.push(byte);
+                    bytes.extend((byte == 0xff).then_some(0));
+                }
+                bits.clear();
+                if !is_end {
+                    bytes.extend([0xff, 0xd0 + restarts % 8]);
+                    restarts += 1;
+                }
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn every_cut_before_an_end_marker_is_refused() {
+        let path = Path::new("cut.jpg");
+        let baseline = |interval: u8| {
+            let scan = scan(Part::Both, [0, 63, 0], usize::from(interval));
+            [start(0xc0, interval), scan].concat()
+        };
+        let progressive = |interval: u8| {
+            let every = usize::from(interval);
+            [
+                start(0xc2, interval),
+                scan(Part::Dc, [0, 0, 0x01], every),
+                scan(Part::LastBitOfDc, [0, 0, 0x10], every),
+                scan(Part::Ac, [1, 63, 0x00], every),
+            ]
+            .concat()
+        };
+        let colour = encoded(&noise(61, 35));
+        // Three components, a scan for each.
+        let by_component = {
+            let gray = start(0xc0, 0);
+            let frame = segment(0xc0, &[8, 0, 64, 0, 64, 1, 1, 0x11, 0]);
+            let at = gray.windows(frame.len()).position(|it| it == frame);
+            let at = at.expect("it has one");
+            let content = [8, 0, 64, 0, 64, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0];
+            let mut bytes = [
+                &gray[..at],
+                &segment(0xc0, &content),
+                &gray[at + frame.len()..],
+            ]
+            .concat();
+            for component in 1..=3 {
+                let first = bytes.len();
+                bytes.extend(scan(Part::Both, [0, 63, 0], 0));
+                bytes[first + 5] = component;
+            }
+            bytes
+        };
+        let files = [
+            by_component,
+            include_bytes!("../tests/fixtures/jpeg/progressive.jpg").to_vec(),
+            include_bytes!("../tests/fixtures/jpeg/progressive_restarts.jpg").to_vec(),
+            include_bytes!("../tests/fixtures/jpeg/restarts.jpg").to_vec(),
+            include_bytes!("../tests/fixtures/jpeg/cmyk.jpg").to_vec(),
+            colour,
+            baseline(0),
+            baseline(8),
+            baseline(5),
+            progressive(0),
+            progressive(8),
+        ];
+        for (number, scans) in files.iter().enumerate() {
+            let scans = scans.strip_suffix(&END).unwrap_or(scans);
+            let whole = [scans, &END].concat();
+            let decoded = decode_jpeg(&whole, path);
+            let decoded = decoded.unwrap_or_else(|error| panic!("{number}: {error}"));
+            let theirs = image::load_from_memory(&whole).expect("decodable");
+            assert_eq!(decoded.pixels, theirs.as_bytes(), "{number}");
+            for behind in [&[0xff, 0xff][..], &[0xff, 0xfe, 0, 4, 1, 2]] {
+                let whole = [scans, behind, &END, &[0; 5000]].concat();
+                assert_eq!(
+                    decode_jpeg(&whole, path).expect("whole"),
+                    decoded,
+                    "{number}"
+                );
+            }
+            for kept in 20..scans.len() {
+                let cut = [&scans[..kept], &END].concat();
+                assert!(
+                    decode_jpeg(&cut, path).is_err(),
+                    "{number}: {kept} of {}",
+                    scans.len()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bits_that_are_no_code_are_refused_as_damage() {
+        let mut bytes = [
+            start(0xc0, 0),
+            scan(Part::Both, [0, 63, 0], 0),
+            END.to_vec(),
+        ]
+        .concat();
+        let at = bytes.len() - 60;
+        bytes.splice(at..at + 8, [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0]);
+        let error = decode_jpeg(&bytes, Path::new("film.jpg")).expect_err("damaged");
+        assert!(error.to_string().contains("damaged"), "{error}");
     }
 }

@@ -102,7 +102,7 @@ pub use image::{DecodedImage, FileKind, decode_image, decode_image_bytes, inspec
 pub use image_loader::{ImageBlock, ImageLoader};
 pub use labels::{CHEXPERT_LABELS, Label, Labels};
 pub use loader::{BatchLoader, BatchMember, LoadedBatch, TokenBlock, pad_tokens};
-pub use mimic::{MimicOptions, MimicStudies, read_mimic, read_mimic_first};
+pub use mimic::{MimicOptions, MimicStudies, read_mimic, read_mimic_first, read_mimic_watched};
 pub use order::shuffled_order;
 pub use screening::{ImageCheck, screen_first_images, screen_images};
 pub use sections::{ReportSection, ReportSections};

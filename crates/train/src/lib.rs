@@ -29,8 +29,8 @@ mod trainer;
 mod watch;
 
 pub use dataset::{
-    DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, draw_annotation, near_twins,
-    stated_findings, training_batch,
+    DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, Watch, draw_annotation,
+    near_twins, stated_findings, training_batch,
 };
 pub use error::TrainError;
 pub use evaluation::{

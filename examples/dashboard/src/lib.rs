@@ -157,6 +157,17 @@ impl Observer for Dashboard {
         };
     }
 
+    fn working(&mut self, work: &str, done: usize, total: usize) {
+        self.progress().activity = match done < total {
+            true => Activity::Working {
+                work: work.to_owned(),
+                done,
+                total,
+            },
+            false => Activity::Preparing,
+        };
+    }
+
     fn epoch_ends(&mut self, record: &EpochRecord) {
         self.progress().epoch_ends(record);
         self.say(Unsaid::Epoch(Box::new(record.clone())));

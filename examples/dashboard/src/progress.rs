@@ -27,6 +27,11 @@ pub(crate) enum Activity {
     #[default]
     Preparing,
     Training,
+    Working {
+        work: String,
+        done: usize,
+        total: usize,
+    },
     Writing {
         split: String,
         done: usize,

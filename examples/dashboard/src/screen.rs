@@ -73,6 +73,9 @@ fn draw_gauge(frame: &mut Frame, progress: &Progress, area: Rect) {
             );
             (done, plan.batches, label)
         }
+        Activity::Working { work, done, total } => {
+            (*done, *total, format!("{work}: {done}/{total}"))
+        }
         Activity::Writing { split, done, total } => {
             let label = format!("writing {split} reports: {done}/{total}");
             (*done, *total, label)

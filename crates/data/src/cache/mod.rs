@@ -23,7 +23,7 @@ const PER_SHARD: usize = 512;
 ///
 /// Stores the output of [`ImageTransform::prepare`] bit for bit: for training the image with its shorter
 /// side resized, for evaluation the square. (Neither derives from the other: resizing twice differs from
-/// resizing once.) Images lie in shards of a few hundred, read in place through the page cache, which all
+/// resizing once.) Images lie in shards of a few hundred, read at their offsets through the page cache, which all
 /// runs share.
 ///
 /// Shards are written atomically, so an interrupted build continues with the next shard. An image is
@@ -327,6 +327,22 @@ mod tests {
                 .expect("no error")
                 .is_none()
         );
+    }
+
+    /// One of MIMIC-CXR has more shards than a process may have open files.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_open_cache_keeps_no_file_open() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        film(&root.join("a.png"), 3);
+        let (cache, _) = completed(root, &requests(root, &["a.png"]));
+        assert_kept(&cache, &root.join("a.png"));
+        let open = fs::read_dir("/proc/self/fd").expect("readable");
+        let below = open
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .filter(|path| path.starts_with(root.join("cache")));
+        assert_eq!(below.count(), 0);
     }
 
     #[test]

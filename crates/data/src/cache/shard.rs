@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -19,11 +19,13 @@ const HEADER: u64 = 20;
 /// Longest index in bytes, a thousand times what 512 images need.
 const MAX_INDEX: u64 = 1 << 28;
 
-/// A file of prepared images, open for reading.
+/// A file of prepared images.
+///
+/// The file is opened for each read: a cache of MIMIC-CXR has more shards than a process may have open
+/// files (1,024 by default on Linux, 256 on macOS).
 #[derive(Debug)]
 pub(super) struct Shard {
     path: PathBuf,
-    file: File,
     /// Offset of the pixels in the file.
     pixels: u64,
     /// Preparation of its images.
@@ -116,7 +118,7 @@ pub(super) fn write_shard<'a>(
 }
 
 impl Shard {
-    /// Opens a shard; checks its header, index and length.
+    /// Reads the index of a shard; checks its header, index and length.
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
         let damaged = |reason: &str| DataError::Cache {
             path: path.to_owned(),
@@ -166,7 +168,6 @@ impl Shard {
         }
         Ok(Shard {
             path: path.to_owned(),
-            file,
             pixels,
             preparation,
             entries: images,
@@ -176,7 +177,9 @@ impl Shard {
     /// Reads one image at its offset; safe from any thread.
     pub(super) fn read(&self, entry: &Entry) -> Result<DecodedImage, DataError> {
         let mut pixels = vec![0; entry.len()];
-        read_exact_at(&self.file, &mut pixels, self.pixels + entry.offset)
+        let mut file = File::open(&self.path).map_err(DataError::io("cannot open", &self.path))?;
+        file.seek(SeekFrom::Start(self.pixels + entry.offset))
+            .and_then(|_| file.read_exact(&mut pixels))
             .map_err(DataError::io("cannot read", &self.path))?;
         if crc32fast::hash(&pixels) != entry.crc {
             return Err(DataError::Cache {
@@ -198,23 +201,4 @@ fn le_u64(bytes: &[u8]) -> u64 {
         .iter()
         .rev()
         .fold(0, |value, &byte| value << 8 | u64::from(byte))
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> std::io::Result<()> {
-    while !buffer.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, buffer, offset)? {
-            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                buffer = &mut buffer[read..];
-                offset += read as u64;
-            }
-        }
-    }
-    Ok(())
 }

@@ -214,7 +214,7 @@ pub(super) struct DataSet<'a> {
 }
 
 impl<'a> DataSet<'a> {
-    /// Reads a data set; copies nothing but fragments.
+    /// Reads a data set up to the film's pixels; copies nothing but fragments.
     ///
     /// # Errors
     ///
@@ -223,7 +223,11 @@ impl<'a> DataSet<'a> {
         let mut set = Self::new(bytes);
         let mut at = 0;
         while at < bytes.len() {
+            // An icon's pixels may precede the film's attributes; nothing of the film follows its own.
+            let is_last = set.values.contains_key(&ROWS)
+                && Header::read(bytes, at, set.encoding).is_ok_and(|it| it.tag == PIXEL_DATA);
             match set.read_element(bytes, at) {
+                Ok(_) if is_last => break,
                 Ok(end) => at = end,
                 // Padding and signatures after the pixels may be malformed.
                 Err(_) if set.pixels.is_some() => break,

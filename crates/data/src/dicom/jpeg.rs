@@ -2,6 +2,7 @@ use jpeg_decoder::{Decoder, Error, PixelFormat};
 
 use super::header::PixelHeader;
 use super::samples::Samples;
+use crate::jpeg::ScanData;
 
 /// The frame header of JPEG or JPEG-LS data.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +21,11 @@ pub(super) struct JpegFrame {
 /// Decodes JPEG data, baseline, progressive or lossless, to `height · width` words.
 pub(super) fn decode(data: &[u8], header: &PixelHeader) -> Result<Samples, String> {
     let frame = JpegFrame::read(data, header)?;
-    let mut decoder = Decoder::new(data);
+    // The decoder would fill what a cut scan lacks with zeros.
+    let whole = ScanData::of(data)
+        .map_err(|missing| format!("its JPEG data is cut short: {missing}"))?
+        .with_end_marker();
+    let mut decoder = Decoder::new(&whole[..]);
     let bytes = decoder.decode().map_err(|error| match error {
         Error::Unsupported(feature) => format!(
             "its JPEG data has what is not read, {feature:?}; `gdcmconv --raw` rewrites a film \
@@ -201,6 +206,24 @@ mod tests {
             assert_eq!(samples.precision, u32::from(precision));
             assert!(!samples.is_lossy);
         }
+    }
+
+    #[test]
+    fn data_cut_before_an_end_marker_are_refused() {
+        let words: Vec<u16> = (0..40 * 56_u32).map(|at| (at * 37 % 4096) as u16).collect();
+        let header = PixelHeader {
+            width: 40,
+            height: 56,
+            ..film::header(false)
+        };
+        let data = lossless(&words, header.width, 12);
+        assert!(decode(&data, &header).is_ok());
+        for kept in (80..data.len() - 4).step_by(7) {
+            let cut = [&data[..kept], &[0xFF, 0xD9]].concat();
+            assert!(decode(&cut, &header).is_err(), "{kept} of {}", data.len());
+        }
+        let error = decode(&data[..data.len() - 2], &header).expect_err("no end marker");
+        assert!(error.contains("cut short"), "{error}");
     }
 
     #[test]

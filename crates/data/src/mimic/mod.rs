@@ -16,6 +16,9 @@ mod study;
 pub(crate) use index::{IndexedStudy, MimicIndex};
 pub(crate) use study::{StudyReading, open_reports, read_study};
 
+/// Reports read between two calls of `progress`.
+const AT_A_TIME: usize = 4096;
+
 /// Options of [`read_mimic`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -72,9 +75,24 @@ pub struct MimicStudies {
 /// exists, as in MIMIC-CXR-JPG alone. Also if a row is invalid, or a report or an image is missing or
 /// unreadable, unless such studies are skipped.
 pub fn read_mimic(root: &Path, options: &MimicOptions) -> Result<MimicStudies, DataError> {
+    read_mimic_watched(root, options, |_, _| {})
+}
+
+/// Like [`read_mimic`]; `progress` gets the number of reports read and their total, every few thousand
+/// reports.
+///
+/// # Errors
+///
+/// As [`read_mimic`].
+pub fn read_mimic_watched(
+    root: &Path,
+    options: &MimicOptions,
+    progress: impl FnMut(usize, usize),
+) -> Result<MimicStudies, DataError> {
     let mut exclusions = Exclusions::new(options.on_bad_study);
     let reader = MimicReader::open(root, options, &mut exclusions)?;
-    let studies = reader.sound(reader.index.studies.iter().collect(), &mut exclusions)?;
+    let candidates = reader.index.studies.iter().collect();
+    let studies = reader.sound(candidates, &mut exclusions, progress)?;
     Ok(MimicStudies {
         studies,
         exclusions,
@@ -97,7 +115,7 @@ pub fn read_mimic_first(
     let candidates = reader.index.studies.iter().collect();
     let split = |(_, study): &Candidate| study.split;
     let mut studies = first_sound(candidates, limit, split, |some| {
-        reader.sound(some, &mut exclusions)
+        reader.sound(some, &mut exclusions, |_, _| {})
     })?;
     studies.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(MimicStudies {
@@ -138,20 +156,24 @@ impl<'a> MimicReader<'a> {
         &self,
         some: Vec<Candidate>,
         exclusions: &mut Exclusions,
+        mut progress: impl FnMut(usize, usize),
     ) -> Result<Vec<Study>, DataError> {
-        let readings: Vec<StudyReading> = some
-            .par_iter()
-            .map(|(id, study)| read_study(self.root, self.options, &self.reports, id, study))
-            .collect::<Result<_, _>>()?;
-        let mut studies = Vec::with_capacity(readings.len());
-        for ((id, _), reading) in some.into_iter().zip(readings) {
-            match reading {
-                StudyReading::Sound(study, _) => studies.push(Study {
-                    labels: self.index.labels.get(id).copied(),
-                    ..*study
-                }),
-                StudyReading::Excluded(exclusion) => exclusions.push(exclusion),
+        let mut studies = Vec::with_capacity(some.len());
+        for (number, chunk) in some.chunks(AT_A_TIME).enumerate() {
+            let readings: Vec<StudyReading> = chunk
+                .par_iter()
+                .map(|(id, study)| read_study(self.root, self.options, &self.reports, id, study))
+                .collect::<Result<_, _>>()?;
+            for ((id, _), reading) in chunk.iter().zip(readings) {
+                match reading {
+                    StudyReading::Sound(study, _) => studies.push(Study {
+                        labels: self.index.labels.get(*id).copied(),
+                        ..*study
+                    }),
+                    StudyReading::Excluded(exclusion) => exclusions.push(exclusion),
+                }
             }
+            progress(number * AT_A_TIME + chunk.len(), some.len());
         }
         screen_images(studies, self.options.image_check, exclusions)
     }

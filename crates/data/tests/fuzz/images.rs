@@ -107,6 +107,10 @@ fn jpeg() {
         film(1, 1),
         with_thumbnail.concat(),
         include_bytes!("../fixtures/transforms/gray8_180x200_upscaled.jpg").to_vec(),
+        include_bytes!("../fixtures/jpeg/progressive.jpg").to_vec(),
+        include_bytes!("../fixtures/jpeg/progressive_restarts.jpg").to_vec(),
+        include_bytes!("../fixtures/jpeg/restarts.jpg").to_vec(),
+        include_bytes!("../fixtures/jpeg/cmyk.jpg").to_vec(),
     ];
     let folder = tempfile::tempdir().expect("a folder");
     image_target(

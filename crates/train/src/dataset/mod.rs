@@ -3,6 +3,7 @@
 mod balance;
 mod batch;
 mod drawn;
+mod first_negatives;
 mod images;
 mod near_twins;
 
@@ -13,11 +14,10 @@ use ithn_checkpoint::config::{ExperimentConfig, Negatives};
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn_data::{
     Annotation, BatchMember, DataError, Exclusions, ImageCheck, MimicOptions, OnBadStudy, Split,
-    Study, TokenizedStudy, Tokenizer, read_mimic, read_mimic_first, screen_first_images,
+    Study, TokenizedStudy, Tokenizer, read_mimic_first, read_mimic_watched, screen_first_images,
     screen_images,
 };
 use ithn_inference::FindingsReader;
-use ithn_mining::{MiningStudy, TfIdfConfig, mine};
 
 pub(crate) use balance::distinct_batches;
 pub use batch::training_batch;
@@ -27,6 +27,7 @@ pub use near_twins::near_twins;
 
 use crate::error::TrainError;
 use balance::repeats;
+use first_negatives::first_negatives;
 
 /// Source of the studies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,12 @@ impl DataSource {
     }
 }
 
+/// Is told of long work: its name, how much of it is done, and of how much. Called on any thread.
+pub type Watch<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
+
+/// Images that are decoded between two calls of a [`Watch`].
+const AT_A_TIME: usize = 1024;
+
 /// Studies of all splits, as read.
 #[derive(Debug, Clone)]
 pub struct Dataset {
@@ -89,6 +96,21 @@ impl Dataset {
         limit: Option<usize>,
         on_bad_study: OnBadStudy,
     ) -> Result<Self, TrainError> {
+        Dataset::load_watched(source, views, limit, on_bad_study, &|_, _, _| {})
+    }
+
+    /// Like [`load`](Self::load), for somebody who waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_watched(
+        source: &DataSource,
+        views: usize,
+        limit: Option<usize>,
+        on_bad_study: OnBadStudy,
+        watch: Watch<'_>,
+    ) -> Result<Self, TrainError> {
         let check = match on_bad_study {
             OnBadStudy::Stop => ImageCheck::Present,
             OnBadStudy::Skip => ImageCheck::Header,
@@ -104,10 +126,10 @@ impl Dataset {
         let dataset = match source {
             DataSource::Phantom(folder) => {
                 write_phantom_dataset(folder, &PhantomConfig::default())?;
-                Dataset::mimic(folder, &options(None), limit)?
+                Dataset::mimic(folder, &options(None), limit, watch)?
             }
             DataSource::Mimic { folder, reports } => {
-                Dataset::mimic(folder, &options(reports.clone()), limit)?
+                Dataset::mimic(folder, &options(reports.clone()), limit, watch)?
             }
             DataSource::Annotation { file, images } => {
                 Dataset::annotation(file, images, check, limit, on_bad_study)?
@@ -121,10 +143,13 @@ impl Dataset {
         folder: &Path,
         options: &MimicOptions,
         limit: Option<usize>,
+        watch: Watch<'_>,
     ) -> Result<Self, TrainError> {
         let read = match limit {
             Some(limit) => read_mimic_first(folder, options, limit)?,
-            None => read_mimic(folder, options)?,
+            None => read_mimic_watched(folder, options, |done, total| {
+                watch("reading reports", done, total);
+            })?,
         };
         Ok(Dataset {
             path: folder.to_owned(),
@@ -169,10 +194,16 @@ impl Dataset {
     /// # Errors
     ///
     /// If a split has no study left.
-    pub fn drop_undecodable(&mut self) -> Result<(), TrainError> {
+    pub fn drop_undecodable(&mut self, watch: Watch<'_>) -> Result<(), TrainError> {
         let mut exclusions = Exclusions::new(OnBadStudy::Skip);
-        let studies = std::mem::take(&mut self.studies);
-        self.studies = screen_images(studies, ImageCheck::Decode, &mut exclusions)?;
+        let mut waiting = std::mem::take(&mut self.studies).into_iter();
+        let total = waiting.len();
+        while waiting.len() > 0 {
+            let some = waiting.by_ref().take(AT_A_TIME).collect();
+            let sound = screen_images(some, ImageCheck::Decode, &mut exclusions)?;
+            self.studies.extend(sound);
+            watch("decoding images", total - waiting.len(), total);
+        }
         self.notes.extend(exclusions.notes());
         self.check_splits()
     }
@@ -243,6 +274,20 @@ impl PreparedData {
         config: &ExperimentConfig,
         tokenizer: Option<Tokenizer>,
     ) -> Result<Self, TrainError> {
+        PreparedData::watched(dataset, config, tokenizer, &|_, _, _| {})
+    }
+
+    /// Like [`new`](Self::new), for somebody who waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn watched(
+        dataset: &Dataset,
+        config: &ExperimentConfig,
+        tokenizer: Option<Tokenizer>,
+        watch: Watch<'_>,
+    ) -> Result<Self, TrainError> {
         let train: Vec<&Study> = dataset.split(Split::Train).collect();
         if config.training.batch_size > train.len() {
             return Err(TrainError::BatchTooLarge {
@@ -271,7 +316,7 @@ impl PreparedData {
                 })
                 .collect(),
             Negatives::Ithn | Negatives::Fixed => {
-                let negatives = first_negatives(&train, &tokenizer, config, &mut training)?;
+                let negatives = first_negatives(&train, &tokenizer, config, &mut training, watch)?;
                 negatives
                     .into_iter()
                     .enumerate()
@@ -330,62 +375,4 @@ fn encode_study(
         images: study.images.clone(),
         tokens: tokenizer.encode_study(&study.id, &study.report, max_tokens)?,
     })
-}
-
-/// Index of every training study's first negative. A negative that the dataset contains is appended
-/// to `training`; the others are mined among the training studies. A study without an admissible
-/// one (every other report a duplicate) is its own negative, which has no effect.
-fn first_negatives(
-    train: &[&Study],
-    tokenizer: &Tokenizer,
-    config: &ExperimentConfig,
-    training: &mut Vec<TokenizedStudy>,
-) -> Result<Vec<usize>, TrainError> {
-    let cleaned: Vec<String> = train
-        .iter()
-        .map(|study| tokenizer.cleaning().clean(&study.report))
-        .collect();
-    let mined = if train.iter().all(|study| study.negative.is_some()) {
-        vec![None; train.len()]
-    } else {
-        mine_closest(train, &cleaned)?
-    };
-    let mut negatives = Vec::with_capacity(train.len());
-    for (index, study) in train.iter().enumerate() {
-        negatives.push(match &study.negative {
-            None => mined[index].unwrap_or(index),
-            Some(negative) => {
-                let id = format!("{} (negative)", study.id);
-                training.push(TokenizedStudy {
-                    tokens: tokenizer.encode_study(
-                        &id,
-                        &negative.report,
-                        config.text.max_tokens,
-                    )?,
-                    images: negative.images.clone(),
-                    id,
-                });
-                training.len() - 1
-            }
-        });
-    }
-    Ok(negatives)
-}
-
-fn mine_closest(train: &[&Study], cleaned: &[String]) -> Result<Vec<Option<usize>>, TrainError> {
-    let studies: Vec<MiningStudy> = train
-        .iter()
-        .zip(cleaned)
-        .map(|(study, report)| MiningStudy {
-            id: &study.id,
-            patient: &study.patient,
-            report,
-        })
-        .collect();
-    let embedding = TfIdfConfig::default().fit(cleaned.iter().map(String::as_str));
-    let neighbours = mine(&studies, &studies, 1, &embedding, |_| {})?;
-    Ok(neighbours
-        .into_iter()
-        .map(|neighbours| neighbours.first().map(|closest| closest.index))
-        .collect())
 }

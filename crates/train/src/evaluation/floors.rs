@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 
 use ithn_data::{ImageLoader, TokenizedStudy};
+use rayon::prelude::*;
 
-use crate::dataset::{EvaluationSplit, PreparedData};
+use crate::dataset::{EvaluationSplit, PreparedData, Watch};
 use crate::error::TrainError;
 
 /// Side to which images are averaged down before they are compared, in cells.
 const GRID: usize = 32;
+
+/// Training images that are compared at a time.
+const AT_A_TIME: usize = 1024;
 
 /// The most frequent training report, for every study of a split; the earliest of equals.
 pub fn most_frequent_report(data: &PreparedData, split: &EvaluationSplit) -> Vec<String> {
@@ -26,7 +30,9 @@ pub fn most_frequent_report(data: &PreparedData, split: &EvaluationSplit) -> Vec
 }
 
 /// The report of the training study whose image is nearest, by squared difference of brightness on
-/// a 32 × 32 grid, exposure and contrast taken out.
+/// a 32 × 32 grid, exposure and contrast taken out; the first of equals.
+///
+/// Every training image is read once, on all cores; memory does not grow with their number.
 ///
 /// # Errors
 ///
@@ -35,39 +41,58 @@ pub fn nearest_image_report(
     data: &PreparedData,
     split: &EvaluationSplit,
     images: &ImageLoader,
+    watch: Watch<'_>,
 ) -> Result<Vec<String>, TrainError> {
-    let grids = |studies: &mut dyn Iterator<Item = &TokenizedStudy>| {
-        studies
-            .map(|study| grid(study, images))
-            .collect::<Result<Vec<_>, _>>()
-    };
-    let training = grids(
-        &mut data
-            .members
+    let wanted = grids(&split.studies.iter().collect::<Vec<_>>(), images)?;
+    let mut nearest = vec![(f32::INFINITY, 0); wanted.len()];
+    let mut done = 0;
+    for members in data.members.chunks(AT_A_TIME) {
+        let studies: Vec<&TokenizedStudy> = members
             .iter()
-            .map(|member| &data.training[member.study]),
-    )?;
-    let wanted = grids(&mut split.studies.iter())?;
-    Ok(wanted
-        .iter()
-        .map(|image| {
-            let distance = |other: &[f32]| -> f32 {
-                image
-                    .iter()
-                    .zip(other)
-                    .map(|(a, b)| (a - b) * (a - b))
-                    .sum()
-            };
-            let nearest = training
-                .iter()
-                .map(|other| distance(other))
-                .enumerate()
-                .min_by(|a, b| a.1.total_cmp(&b.1))
-                .map_or(0, |(index, _)| index);
-            let study = &data.training[data.members[nearest].study];
+            .map(|member| &data.training[member.study])
+            .collect();
+        let training = grids(&studies, images)?;
+        wanted
+            .par_iter()
+            .zip(&mut nearest)
+            .for_each(|(image, nearest)| {
+                for (index, other) in training.iter().enumerate() {
+                    let distance = squared_distance(image, other);
+                    if distance < nearest.0 {
+                        *nearest = (distance, done + index);
+                    }
+                }
+            });
+        done += members.len();
+        watch("comparing images for the floor", done, data.members.len());
+    }
+    Ok(nearest
+        .into_iter()
+        .map(|(_, index)| {
+            let study = &data.training[data.members[index].study];
             data.tokenizer.decode(&study.tokens[1..])
         })
         .collect())
+}
+
+/// Squared Euclidean distance, summed in sixteen parts, which become vectors.
+fn squared_distance(one: &[f32], other: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let mut sums = [0f32; LANES];
+    for (one, other) in one.chunks_exact(LANES).zip(other.chunks_exact(LANES)) {
+        for ((sum, a), b) in sums.iter_mut().zip(one).zip(other) {
+            *sum += (a - b) * (a - b);
+        }
+    }
+    sums.iter().sum()
+}
+
+/// Grids of some studies, read on all cores.
+fn grids(studies: &[&TokenizedStudy], images: &ImageLoader) -> Result<Vec<Vec<f32>>, TrainError> {
+    studies
+        .par_iter()
+        .map(|study| grid(study, images))
+        .collect()
 }
 
 /// Mean brightness of the first view's cells, standardised. Every study has its first view: missing

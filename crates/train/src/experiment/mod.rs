@@ -1,9 +1,10 @@
 //! A whole run: data, weights, training, evaluation, tables and page.
 
 mod page;
+mod prepare;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use burn::module::Module;
@@ -31,6 +32,7 @@ use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorTask, Nega
 use ithn_models::LibraryGenerator;
 use ithn_plugin::Ithn;
 pub use page::{RunData, page_of_run, write_run_page};
+use prepare::watch;
 
 /// Predictions printed at the end.
 const EXAMPLES: usize = 5;
@@ -165,58 +167,7 @@ struct Run<'a> {
     images: RunImages,
 }
 
-impl<'a> Run<'a> {
-    /// Reads everything but weights, and sets the device's seed.
-    fn prepare(
-        config: &'a ExperimentConfig,
-        options: &'a ExperimentOptions,
-        observer: &'a mut dyn Observer,
-    ) -> Result<Self, TrainError> {
-        let began = Instant::now();
-        config.validate()?;
-        let checkpoint = options
-            .resume
-            .then(|| {
-                let folder = RunFolder::open(&options.out)?;
-                Ok::<_, TrainError>(Checkpoint::load(&folder.last_checkpoint())?)
-            })
-            .transpose()?;
-        let mut dataset = Dataset::load(
-            &options.source,
-            config.model.views,
-            options.limit,
-            options.on_bad_study,
-        )?;
-        let cache = match &options.cache {
-            Some(folder) => Some(dataset.cache_images(
-                folder,
-                config,
-                options.on_bad_study,
-                |done, total| observer.writing("image cache", done, total),
-            )?),
-            None => None,
-        };
-        if cache.is_none() && options.on_bad_study == OnBadStudy::Skip {
-            dataset.drop_undecodable()?;
-        }
-        let tokenizer = checkpoint
-            .as_ref()
-            .map(|checkpoint| checkpoint.header.tokenizer.clone());
-        let data = PreparedData::new(&dataset, config, tokenizer)?;
-        let run = Run {
-            began,
-            config,
-            options,
-            observer,
-            checkpoint,
-            dataset,
-            data,
-            images: RunImages::new(config, cache),
-        };
-        run.device().seed(config.training.seed);
-        Ok(run)
-    }
-
+impl Run<'_> {
     /// The device to train on.
     fn device(&self) -> Device {
         self.options.device.clone().autodiff()
@@ -354,10 +305,12 @@ impl<'a> Run<'a> {
                 ..RankingConfig::default()
             },
         )?;
+        let observer = Mutex::new(&mut *self.observer);
+        let nearest = nearest_image_report(data, &data.test, images, &watch(&observer))?;
         let score_floor = |reports: &[String]| score_split(&data.test, reports, data.findings);
         let floors = Floors {
             most_frequent: score_floor(&most_frequent_report(data, &data.test))?.0,
-            nearest_image: score_floor(&nearest_image_report(data, &data.test, images)?)?.0,
+            nearest_image: score_floor(&nearest)?.0,
         };
         let results = ExperimentResults {
             best_epoch,

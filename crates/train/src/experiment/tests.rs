@@ -1,5 +1,6 @@
 //! The whole job, small, with generators of this library and from outside it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ithn_backbone::ResNetConfig;
@@ -116,6 +117,8 @@ fn a_generator_from_outside_is_trained_and_loaded_by_whoever_builds_it() {
 struct Epochs {
     before: Vec<EpochRecord>,
     heard: Vec<EpochRecord>,
+    /// Last call for each kind of work.
+    worked: BTreeMap<String, (usize, usize)>,
 }
 
 impl Observer for Epochs {
@@ -125,6 +128,9 @@ impl Observer for Epochs {
     fn epoch_begins(&mut self, _: &EpochPlan) {}
     fn step_ends(&mut self, _: &StepRecord) {}
     fn writing(&mut self, _: &str, _: usize, _: usize) {}
+    fn working(&mut self, work: &str, done: usize, total: usize) {
+        self.worked.insert(work.to_owned(), (done, total));
+    }
     fn epoch_ends(&mut self, record: &EpochRecord) {
         self.heard.push(record.clone());
     }
@@ -141,6 +147,14 @@ fn whoever_watches_a_resumed_run_learns_what_was_before() {
     let mut first = Epochs::default();
     run_experiment(&config, &options, &mut first).expect("it runs");
     assert_eq!((first.before.len(), first.heard.len()), (0, 1));
+    for work in [
+        "reading reports",
+        "mining first negatives",
+        "comparing images for the floor",
+    ] {
+        let (done, total) = first.worked[work];
+        assert!(done == total && total > 0, "{work}: {done} of {total}");
+    }
 
     config.training.epochs = 2;
     options.resume = true;

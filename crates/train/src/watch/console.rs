@@ -85,6 +85,28 @@ impl Console {
         self.verbosity == Verbosity::Quiet
     }
 
+    /// Shows how far something is that has no epoch.
+    fn show(&mut self, work: &str, done: usize, total: usize) {
+        match &mut self.progress {
+            Progress::Bar(bar) => {
+                if bar.is_hidden() || bar.is_finished() {
+                    let target = ProgressDrawTarget::stderr();
+                    *bar = ProgressBar::with_draw_target(None, target);
+                    bar.set_style(style());
+                }
+                bar.set_length(total as u64);
+                bar.set_prefix(work.to_owned());
+                bar.set_message("");
+                bar.set_position(done as u64);
+            }
+            Progress::Lines { last } if last.elapsed() >= LINE_EVERY => {
+                *last = Instant::now();
+                println!("{work}: {done}/{total}");
+            }
+            Progress::Lines { .. } | Progress::Nothing => {}
+        }
+    }
+
     fn clear_bar(&self) {
         if let Progress::Bar(bar) = &self.progress {
             bar.finish_and_clear();
@@ -149,18 +171,13 @@ impl Observer for Console {
     }
 
     fn writing(&mut self, split: &str, done: usize, total: usize) {
-        match &mut self.progress {
-            Progress::Bar(bar) => {
-                bar.set_length(total as u64);
-                bar.set_prefix(format!("writing {split} reports"));
-                bar.set_message("");
-                bar.set_position(done as u64);
-            }
-            Progress::Lines { last } if last.elapsed() >= LINE_EVERY => {
-                *last = Instant::now();
-                println!("writing {split} reports: {done}/{total}");
-            }
-            Progress::Lines { .. } | Progress::Nothing => {}
+        self.show(&format!("writing {split} reports"), done, total);
+    }
+
+    fn working(&mut self, work: &str, done: usize, total: usize) {
+        self.show(work, done, total);
+        if done == total {
+            self.clear_bar();
         }
     }
 

@@ -1,8 +1,8 @@
 use crate::evaluation::{Prediction, SplitScores};
 use crate::records::{EpochRecord, StepRecord};
 
-/// Callbacks for the events of a run.
-pub trait Observer {
+/// Callbacks for the events of a run; worker threads may make those of [`working`](Self::working).
+pub trait Observer: Send {
     /// An interrupted run resumes; `history` holds the epochs completed before.
     fn resumes(&mut self, _history: &[EpochRecord]) {}
     /// An epoch begins, or continues after an interruption.
@@ -11,6 +11,8 @@ pub trait Observer {
     fn step_ends(&mut self, step: &StepRecord);
     /// Reports of a split are being written: `done` of `total`.
     fn writing(&mut self, split: &str, done: usize, total: usize);
+    /// Work before or after training, such as `reading studies`: `done` of `total`.
+    fn working(&mut self, _work: &str, _done: usize, _total: usize) {}
     /// An epoch is over.
     fn epoch_ends(&mut self, record: &EpochRecord);
     /// A message for the user.
