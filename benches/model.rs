@@ -67,7 +67,7 @@ fn decoder_step(criterion: &mut Criterion) {
 /// Tokens per second, from image to words.
 fn generation(criterion: &mut Criterion) {
     let mut group = group(criterion, "generation");
-    let run = GenerationRun::published(2, &Device::default());
+    let run = GenerationRun::published(2, 224, &Device::default());
     group.throughput(Throughput::Elements(2 * 60));
     for (name, width) in [("greedy", 1), ("beam 3", 3)] {
         group.bench_function(name, |bench| bench.iter(|| run.write(width, 60)));
@@ -77,7 +77,7 @@ fn generation(criterion: &mut Criterion) {
 /// Studies per second; each brings its negative.
 fn training(criterion: &mut Criterion) {
     let mut group = group(criterion, "training");
-    let mut run = TrainingRun::published(2, 60, &Device::default());
+    let mut run = TrainingRun::published(2, 60, 224, &Device::default());
     group.throughput(Throughput::Elements(2));
     group.bench_function("step", |bench| bench.iter(|| run.step()));
 }

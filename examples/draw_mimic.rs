@@ -109,13 +109,12 @@ fn write(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let studies = arguments.studies as usize;
     // The shares of MIMIC-CXR in R2Gen's annotation.
     let (validation, test) = (studies * 8 / 1000 + 1, studies * 14 / 1000 + 1);
-    let cohort = sample_cohort(&PhantomConfig {
-        train: studies - validation - test,
-        validation,
-        test,
-        seed: arguments.seed,
-        ..PhantomConfig::default()
-    });
+    let mut config = PhantomConfig::default();
+    config.train = studies - validation - test;
+    config.validation = validation;
+    config.test = test;
+    config.seed = arguments.seed;
+    let cohort = sample_cohort(&config);
     let filed: Vec<Filed> = cohort
         .iter()
         .enumerate()

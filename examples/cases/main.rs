@@ -23,7 +23,7 @@ use ithn::data::{
     ReportSection, Tokenizer, decode_image, decode_image_bytes, read_mimic,
 };
 use ithn::device::DeviceName;
-use ithn::import::{NamedTensors, UntraceableSizes, checkpoint_of_released, infer_released};
+use ithn::import::{NamedTensors, UntraceableSizes, checkpoint_of_official, infer_official};
 use ithn::inference::{ReportWriter, find_studies};
 use ithn::metrics::evaluation::{ReportFiles, read_studies, read_tagged_reports};
 use ithn::metrics::{FindingClass, LabelerVersion};
@@ -152,10 +152,8 @@ impl Cases {
 
     fn mimic(&mut self) {
         self.check("mimic-reports: none in the folder", |folder, scratch| {
-            let options = MimicOptions {
-                on_bad_study: OnBadStudy::Skip,
-                ..MimicOptions::default()
-            };
+            let mut options = MimicOptions::default();
+            options.on_bad_study = OnBadStudy::Skip;
             let prepared = prepare_mimic(&folder.join("mimic-jpg"), scratch, &options, |_, _| {});
             let outcome = refused(prepared, &["mimic-cxr-reports.zip", "download"])?;
             match scratch.join("annotation.json").exists() {
@@ -250,10 +248,10 @@ impl Cases {
             self.check(&format!("checkpoints/{name}"), |weights, scratch| {
                 let tensors = NamedTensors::read(weights)?;
                 let config = Preset::OfficialMimicCxr.config();
-                let sizes = infer_released(&tensors, UntraceableSizes::default())?;
+                let sizes = infer_official(&tensors, UntraceableSizes::default())?;
                 let words = Tokenizer::numbered(sizes.vocabulary, config.text.cleaning);
                 let checkpoint =
-                    checkpoint_of_released(&tensors, UntraceableSizes::default(), config, words)?;
+                    checkpoint_of_official(&tensors, UntraceableSizes::default(), config, words)?;
                 let path = scratch.join("imported.ithn");
                 checkpoint.save_as(&path)?;
                 let writer = ReportWriter::from_checkpoint(&path, &DeviceName::Cpu.open()?)?;
@@ -278,11 +276,9 @@ fn read_folder(
     section: ReportSection,
     reports: Option<PathBuf>,
 ) -> Result<MimicStudies, Box<dyn Error>> {
-    let options = MimicOptions {
-        section,
-        reports,
-        ..MimicOptions::default()
-    };
+    let mut options = MimicOptions::default();
+    options.section = section;
+    options.reports = reports;
     Ok(read_mimic(root, &options)?)
 }
 
@@ -292,11 +288,9 @@ fn prepared_iu(
     out: &Path,
     split_from: Option<PathBuf>,
 ) -> Result<(PrepareSummary, Annotation), Box<dyn Error>> {
-    let options = IuXrayOptions {
-        split_from,
-        on_bad_study: OnBadStudy::Skip,
-        ..IuXrayOptions::default()
-    };
+    let mut options = IuXrayOptions::default();
+    options.split_from = split_from;
+    options.on_bad_study = OnBadStudy::Skip;
     let summary = prepare_iu_xray(source, images, out, &options)?;
     Ok((summary, Annotation::read(&out.join("annotation.json"))?))
 }

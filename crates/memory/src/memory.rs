@@ -13,6 +13,7 @@ const MOST_ROWS: usize = 1_000_000;
 /// Configuration of a [`CrossModalMemory`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CrossModalMemoryConfig {
     /// Rows of the memory matrix, 1 to 1,000,000 (2048 as published).
     pub rows: usize,
@@ -168,12 +169,6 @@ impl CrossModalMemory {
             keys: laid_by_column(linear(&self.key, matrix.clone())),
             values: linear(&self.value, matrix),
         }
-    }
-
-    /// Another name of [`key_values`](Self::key_values), which the benchmarks call.
-    #[doc(hidden)]
-    pub fn bank(&self) -> MemoryKeyValues {
-        self.key_values()
     }
 
     /// The memory's response to `queries`.
