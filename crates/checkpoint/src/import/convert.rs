@@ -68,9 +68,17 @@ pub fn checkpoint_of_backbone(
     collect(config, tokenizer, &model, tensors)
 }
 
+/// The processor: a build for GPUs may run where there is none.
+fn host() -> Device {
+    #[cfg(feature = "flex")]
+    return Device::flex();
+    #[cfg(not(feature = "flex"))]
+    Device::default()
+}
+
 fn untrained(config: &ExperimentConfig, logits: usize) -> Result<Ithn<R2GenCmn>, ConfigError> {
     config.validate_sizes()?;
-    let device = Device::default();
+    let device = host();
     let model = &config.model;
     let generator = model.r2gen_cmn()?.init(logits, model.views, &device);
     Ok(config.ithn.init(generator, &device))

@@ -1,4 +1,6 @@
-use burn::optim::{AdamState, AdaptiveMomentumState, LearningRate, Optimizer};
+use burn::optim::{
+    AdamState, AdaptiveMomentumState, LearningRate, Optimizer, RecordState, StateSink, StateSource,
+};
 use burn::tensor::{Device, Tensor};
 use ithn_kernels::{AmsGradStep, AmsGradWeight};
 
@@ -10,20 +12,41 @@ pub(crate) struct AmsGrad {
     pub(crate) weight_decay: f64,
 }
 
+/// Burn's state of Adam, and its record.
+#[derive(Clone)]
+pub(crate) struct AmsGradState<const D: usize>(AdamState<D>);
+
+impl<const D: usize> RecordState for AmsGradState<D> {
+    fn state_flatten(&self, prefix: &str, sink: &mut StateSink) {
+        self.0.state_flatten(prefix, sink);
+    }
+
+    /// Reads into the processor's memory; the first step moves the state to its weight's device. Burn
+    /// names its default device here, which a build for GPUs may have and a machine lack.
+    fn state_unflatten(prefix: &str, source: &mut StateSource, device: &Device) -> Option<Self> {
+        #[cfg(feature = "flex")]
+        let device = {
+            let _ = device;
+            &Device::flex()
+        };
+        AdamState::state_unflatten(prefix, source, device).map(AmsGradState)
+    }
+}
+
 impl Optimizer for AmsGrad {
-    type State<const D: usize> = AdamState<D>;
+    type State<const D: usize> = AmsGradState<D>;
 
     fn step<const D: usize>(
         &self,
         rate: LearningRate,
         weight: Tensor<D>,
         gradient: Tensor<D>,
-        state: Option<AdamState<D>>,
-    ) -> (Tensor<D>, Option<AdamState<D>>) {
+        state: Option<AmsGradState<D>>,
+    ) -> (Tensor<D>, Option<AmsGradState<D>>) {
         let zeros = || gradient.zeros_like();
         let (time, first, second, largest) = match state {
             None => (0, zeros(), zeros(), zeros()),
-            Some(AdamState { momentum }) => {
+            Some(AmsGradState(AdamState { momentum })) => {
                 // A state that was saved without AMSGrad starts from its present moment.
                 let largest = momentum.max_moment_2;
                 let largest = largest.unwrap_or_else(|| momentum.moment_2.clone());
@@ -48,11 +71,11 @@ impl Optimizer for AmsGrad {
         );
         let mut momentum = AdaptiveMomentumState::new(step.time, taken.first, taken.second);
         momentum.max_moment_2 = Some(taken.largest);
-        (taken.weight, Some(AdamState::new(momentum)))
+        (taken.weight, Some(AmsGradState(AdamState::new(momentum))))
     }
 
-    fn to_device<const D: usize>(mut state: AdamState<D>, device: &Device) -> AdamState<D> {
-        state.momentum = state.momentum.to_device(device);
-        state
+    fn to_device<const D: usize>(state: AmsGradState<D>, device: &Device) -> AmsGradState<D> {
+        let AmsGradState(AdamState { momentum }) = state;
+        AmsGradState(AdamState::new(momentum.to_device(device)))
     }
 }
