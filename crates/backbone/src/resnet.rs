@@ -194,7 +194,7 @@ impl ResNet {
     /// training each is normalised by its own statistics, which enter the running ones in this order.
     ///
     /// Batches of one shape go through the filters together, which costs less than one by one; in
-    /// training on a device without fused operations they do not.
+    /// training on a device where maps are laid out channels-first they do not.
     ///
     /// # Shapes
     ///
@@ -204,7 +204,8 @@ impl ResNet {
             return Vec::new();
         };
         let alike = batches.iter().all(|batch| batch.dims() == first.dims());
-        let separate_statistics = first.is_autodiff() && !ithn_kernels::is_fused(first);
+        let separate_statistics =
+            first.is_autodiff() && !ithn_kernels::prefers_channels_last(first);
         if batches.len() == 1 || !alike || separate_statistics {
             return batches.into_iter().map(|it| self.forward(it)).collect();
         }
@@ -220,7 +221,7 @@ impl ResNet {
 
     /// Features of as many batches of one size, one after the other in `images`.
     fn forward_batches(&self, images: Tensor<4>, batches: usize) -> ImageFeatures {
-        let layout = match ithn_kernels::is_fused(&images) {
+        let layout = match ithn_kernels::prefers_channels_last(&images) {
             true => Layout::ChannelsLast { batches },
             false => Layout::ChannelsFirst,
         };

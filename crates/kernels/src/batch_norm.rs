@@ -57,6 +57,10 @@ impl BatchNormTraining {
         if crate::scale_shift::are_ours(&input, [&gamma, &beta], shortcut.as_ref()) {
             return fused::forward(*self, input, gamma, beta, shortcut);
         }
+        #[cfg(feature = "cube")]
+        if crate::cube::is_ours(&input) {
+            return passes::forward(*self, input, gamma, beta, shortcut);
+        }
         self.composed(input, gamma, beta, shortcut)
     }
 
@@ -347,6 +351,9 @@ mod fused {
         }
     }
 }
+
+#[cfg(feature = "cube")]
+mod passes;
 
 #[cfg(all(test, feature = "flex"))]
 mod tests;

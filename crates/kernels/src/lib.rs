@@ -2,8 +2,9 @@
 //!
 //! These are the operations in which generators spend most time, with as few passes over memory as
 //! possible. Every operation works on any Burn device. The fused version runs for single precision
-//! on the CPU backend `flex` (cargo feature `flex`); everywhere else Burn's public operations run.
-//! Tests assert that both agree, gradients included.
+//! on the CPU backend `flex` (cargo feature `flex`). GPUs (features `cuda` and `wgpu`) have forms of their
+//! own for convolution, batch normalisation and top-k attention. Everywhere else Burn's public operations
+//! run. Tests assert that all agree, gradients included.
 //!
 //! | operation | fused into one |
 //! |---|---|
@@ -39,6 +40,8 @@ mod channel_rows;
 mod convolution;
 #[cfg(feature = "flex")]
 mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 #[cfg(feature = "flex")]
 mod few_rows;
 mod freed_memory;
@@ -51,6 +54,7 @@ mod geometry;
 mod lanes;
 mod linear;
 mod max_pool;
+mod precision;
 mod scale_shift;
 mod select_append;
 mod self_attention;
@@ -70,6 +74,7 @@ pub use freed_memory::keep_freed_memory;
 pub use gelu::gelu;
 pub use linear::linear;
 pub use max_pool::MaxPool;
+pub use precision::{in_bfloat16, product};
 pub use scale_shift::{Activation, scale_shift};
 pub use select_append::select_append;
 pub use self_attention::{padding_mask, self_attention};
@@ -87,6 +92,16 @@ pub fn is_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
         let _ = tensor;
         false
     }
+}
+
+/// Whether maps are best laid out channels-last, `[batch, height, width, channels]`, as
+/// [`Convolution`] and [`BatchNormTraining`] take them: on the CPU backend and on GPUs.
+pub fn prefers_channels_last<const D: usize>(tensor: &Tensor<D>) -> bool {
+    #[cfg(feature = "cube")]
+    if cube::is_ours(tensor) {
+        return true;
+    }
+    is_fused(tensor)
 }
 
 /// The examples of the README are tested.

@@ -1,6 +1,8 @@
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
+use crate::precision;
+
 /// `x W + b` over the last axis, as [`Linear::forward`] computes it.
 ///
 /// On the CPU the bias is where the product begins rather than a pass of its own, weights of a few
@@ -15,6 +17,9 @@ use burn::tensor::Tensor;
 ///
 /// If the last axis is not `d_input` long.
 pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
+    if precision::rounds(&input) {
+        return in_bfloat16(layer, input);
+    }
     #[cfg(feature = "flex")]
     if let Some(bias) = &layer.bias {
         let (weight, bias) = (layer.weight.val(), bias.val());
@@ -33,6 +38,21 @@ pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
         }
     }
     layer.forward(input)
+}
+
+/// The form inside [`in_bfloat16`](crate::in_bfloat16).
+fn in_bfloat16<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
+    let weight = layer.weight.val();
+    let [d_input, d_output] = weight.dims();
+    let mut dims = input.dims();
+    let rows = dims[..D - 1].iter().product();
+    dims[D - 1] = d_output;
+    let output = precision::product(input.reshape([rows, d_input]), weight);
+    match &layer.bias {
+        Some(bias) => output + bias.val().unsqueeze(),
+        None => output,
+    }
+    .reshape(dims)
 }
 
 /// The fused form.

@@ -41,6 +41,10 @@ pub fn select_append(earlier: Tensor<4>, rows: &[usize], later: Tensor<4>) -> Te
 
 /// The operation composed of Burn's public operations.
 fn composed(earlier: Tensor<4>, rows: &[usize], later: Tensor<4>) -> Tensor<4> {
+    let [batch, ..] = earlier.dims();
+    if rows.iter().copied().eq(0..batch) {
+        return Tensor::cat(vec![earlier, later], 2);
+    }
     let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
     let data = TensorData::new(indices, [rows.len()]);
     let indices = Tensor::<1, Int>::from_data(data, &earlier.device());

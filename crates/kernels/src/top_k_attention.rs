@@ -1,5 +1,9 @@
+#[cfg(feature = "cube")]
+use burn::tensor::DType;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Distribution, IndexingUpdateOp, Tensor, assert_shape};
+
+use crate::precision;
 
 /// Attention of every query, head by head, to its `top_k` best keys alone.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,8 +20,8 @@ pub struct TopKAttention {
 impl TopKAttention {
     /// `Σ_{m ∈ best K} softmax(q · k_m)_m v_m` in every head; queries are already scaled.
     ///
-    /// On the CPU one fused pass selects, weighs and sums, and only the kept weights are saved for
-    /// the gradient, which touches only kept rows.
+    /// On the CPU one fused pass selects, weighs and sums. There and on GPUs only the kept rows and their
+    /// weights are saved for the gradient.
     ///
     /// # Shapes
     ///
@@ -35,9 +39,10 @@ impl TopKAttention {
         assert_shape!(values, [rows, d_model]);
         assert!(d_model.is_multiple_of(self.heads) && (1..=rows).contains(&self.top_k));
         #[cfg(feature = "flex")]
-        if [&queries, &keys, &values]
-            .into_iter()
-            .all(crate::cpu::is_ours)
+        if !precision::rounds(&queries)
+            && [&queries, &keys, &values]
+                .into_iter()
+                .all(crate::cpu::is_ours)
         {
             let dropout = self.active_dropout(&queries).map(|probability| {
                 let range = Distribution::Uniform(0.0, f64::from(i32::MAX));
@@ -46,6 +51,12 @@ impl TopKAttention {
                 (probability, [seed[0].to_bits(), seed[1].to_bits()])
             });
             return fused::forward(*self, dropout, queries, keys, values);
+        }
+        #[cfg(feature = "cube")]
+        if crate::cube::is_ours(&queries) && queries.dtype() == DType::F32 && self.top_k < rows {
+            let dropout = self.active_dropout(&queries);
+            let rounds = precision::rounds(&queries);
+            return passes::forward(*self, [queries, keys, values], dropout, rounds);
         }
         self.composed(queries, keys, values)
     }
@@ -63,7 +74,7 @@ impl TopKAttention {
             x.reshape([length, self.heads, d_model / self.heads])
                 .swap_dims(0, 1)
         };
-        let scores = split(queries).matmul(split(keys).swap_dims(1, 2));
+        let scores = precision::product(split(queries), split(keys).swap_dims(1, 2));
         let drop = |weights: Tensor<3>| match dropout {
             None => weights,
             Some(probability) => {
@@ -83,7 +94,9 @@ impl TopKAttention {
                 .zeros_like()
                 .scatter(2, kept, weights, IndexingUpdateOp::Add)
         };
-        weights.matmul(split(values)).swap_dims(0, 1).reshape(dims)
+        precision::product(weights, split(values))
+            .swap_dims(0, 1)
+            .reshape(dims)
     }
 }
 
@@ -103,6 +116,8 @@ pub fn laid_by_column(matrix: Tensor<2>) -> Tensor<2> {
 mod fused;
 #[cfg(feature = "flex")]
 mod loops;
+#[cfg(feature = "cube")]
+mod passes;
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {
