@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use ithn::checkpoint::{CheckpointError, CheckpointHeader};
 use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, Setting, TrainingConfig};
-use ithn::config::{LearningRateSchedule, NonFinite};
+use ithn::config::{LearningRateSchedule, NonFinite, Precision};
 use ithn::data::{DataError, OnBadStudy};
 use ithn::device::DeviceName;
 use ithn::generator::config::{Fraction, NonNegative, ParseNumberError, Positive};
@@ -101,6 +101,10 @@ pub struct TrainArguments {
     /// Batches whose gradients are averaged into one step [default: the preset's]
     #[arg(long, value_name = "N")]
     accumulate: Option<usize>,
+
+    /// Numbers that training multiplies: single, or bfloat16 (for GPUs) [default: the preset's]
+    #[arg(long, value_name = "single|bfloat16", value_parser = precision)]
+    precision: Option<Precision>,
 
     /// Scale gradients down to this norm, all of them together [default: as they are]
     #[arg(long, value_name = "NORM")]
@@ -268,6 +272,9 @@ impl TrainArguments {
     }
 
     fn apply_training_options(&self, training: &mut TrainingConfig) {
+        if let Some(precision) = self.precision {
+            training.precision = precision;
+        }
         if let Some(accumulate) = self.accumulate {
             training.accumulate = accumulate;
         }
@@ -324,6 +331,14 @@ impl TrainArguments {
             None if is_phantom => Preset::Phantom,
             None => real_data_preset,
         }
+    }
+}
+
+fn precision(name: &str) -> Result<Precision, String> {
+    match name {
+        "single" => Ok(Precision::Single),
+        "bfloat16" => Ok(Precision::Bfloat16),
+        _ => Err("use single or bfloat16".to_owned()),
     }
 }
 

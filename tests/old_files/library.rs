@@ -7,7 +7,7 @@ use ithn::alignment::TemperatureTraining;
 use ithn::backbone::ResNetConfig;
 use ithn::checkpoint::CheckpointHeader;
 use ithn::config::{
-    Augmentation, ExperimentConfig, GeneratorConfig, LearningRateSchedule, NonFinite,
+    Augmentation, ExperimentConfig, GeneratorConfig, LearningRateSchedule, NonFinite, Precision,
 };
 use ithn::decoder::TransformerConfig;
 use ithn::device::DeviceName;
@@ -282,6 +282,7 @@ fn training(config: &ExperimentConfig, set: &mut impl FnMut(&str, Value)) {
     set("training.patience", json!(training.patience));
     set("training.loader_threads", json!(training.loader_threads));
     set("training.accumulate", json!(training.accumulate));
+    assert_eq!(training.precision, Precision::Single);
     set("training.repeats_at_most", json!(training.repeats_at_most));
     let guards = training.guards;
     set(

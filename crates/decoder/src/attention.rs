@@ -4,7 +4,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use ithn_generator::config::Probability;
-use ithn_kernels::linear;
+use ithn_kernels::{linear, product};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::KeyValues;
@@ -119,8 +119,7 @@ impl MultiHeadAttention {
     ) -> Tensor<3> {
         let dims = queries.dims();
         let weights = self.dropout.forward(self.weights(queries, attended, mask));
-        let joined = weights
-            .matmul(attended.values.clone())
+        let joined = product(weights, attended.values.clone())
             .swap_dims(1, 2)
             .reshape(dims);
         linear(&self.output, joined)
@@ -138,7 +137,7 @@ impl MultiHeadAttention {
         let [_, _, attended_length, d_head] = attended.keys.dims();
         assert_shape!(attended.keys, [batch, self.heads, _, _]);
         let queries = self.split(linear(&self.query, queries) / (d_head as f64).sqrt());
-        let scores = queries.matmul(attended.keys.clone().swap_dims(2, 3));
+        let scores = product(queries, attended.keys.clone().swap_dims(2, 3));
         let scores = match mask {
             Some(mask) => scores.mask_fill(
                 mask.clone().unsqueeze_dim::<4>(1).expand([

@@ -1,4 +1,4 @@
-//! Single precision as in use, or double to tell rounding from error.
+//! Single precision as in use, double to tell rounding from error, or products of bfloat16.
 //!
 //! One activation near zero, or two memory rows that score nearly alike, may fall to either side by
 //! rounding alone; what follows then differs by far more than rounding. In double precision such
@@ -6,6 +6,7 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, FloatDType, Tensor};
+use ithn::kernels::in_bfloat16;
 
 use super::check::{Check, Outcome};
 use super::fixture::FixtureError;
@@ -20,6 +21,8 @@ pub const ANOTHER_WORD: f64 = f64::INFINITY;
 pub enum Precision {
     Single,
     Double,
+    /// Single, the factors of products rounded to bfloat16 in training steps.
+    Mixed,
 }
 
 impl Precision {
@@ -29,6 +32,7 @@ impl Precision {
         let device = Device::default();
         match self {
             Precision::Single => true,
+            Precision::Mixed => device.supports_dtype(DType::BF16),
             Precision::Double if !device.supports_dtype(DType::F64) => false,
             Precision::Double => {
                 let two = Tensor::<1>::from_data([2.0], (&device, DType::F64));
@@ -41,7 +45,7 @@ impl Precision {
     /// A module of these numbers.
     pub fn module<M: Module>(self, module: M) -> M {
         match self {
-            Precision::Single => module,
+            Precision::Single | Precision::Mixed => module,
             Precision::Double => module.map(&mut ToDouble),
         }
     }
@@ -49,8 +53,16 @@ impl Precision {
     /// A tensor of these numbers.
     pub fn tensor<const D: usize>(self, tensor: Tensor<D>) -> Tensor<D> {
         match self {
-            Precision::Single => tensor,
+            Precision::Single | Precision::Mixed => tensor,
             Precision::Double => tensor.cast(FloatDType::F64),
+        }
+    }
+
+    /// Runs the forward pass of a training step.
+    pub fn forward<T>(self, pass: impl FnOnce() -> T) -> T {
+        match self {
+            Precision::Mixed => in_bfloat16(pass),
+            Precision::Single | Precision::Double => pass(),
         }
     }
 }

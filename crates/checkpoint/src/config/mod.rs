@@ -111,6 +111,9 @@ pub struct TrainingConfig {
     /// batch alone, so this is not the same as a larger batch.
     #[serde(default = "one")]
     pub accumulate: usize,
+    /// Numbers in which a training step multiplies.
+    #[serde(default)]
+    pub precision: Precision,
     /// Most repetitions of a study in an epoch. Studies with rare findings (labelled by `rules-14`)
     /// are repeated until those are as frequent as common ones, up to this limit; 1 repeats
     /// nothing.
@@ -126,6 +129,24 @@ pub struct TrainingConfig {
 
 fn one() -> usize {
     1
+}
+
+/// Numbers in which a training step multiplies.
+///
+/// Whatever is chosen, weights, gradients, moments, normalisation, softmax and losses are of single
+/// precision, and so is everything outside training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Precision {
+    /// Single precision as the device multiplies it: f32 on a CPU. A GPU with tf32 units rounds the
+    /// factors to tf32 (10 bits of mantissa) wherever that is found to be faster, and CubeCL has no
+    /// switch against it.
+    #[default]
+    Single,
+    /// The factors of matrix products and convolutions are rounded to bfloat16 (7 bits of mantissa):
+    /// faster on GPUs with units for it, slower on a CPU.
+    Bfloat16,
 }
 
 /// Cleaning, vocabulary and length of reports.

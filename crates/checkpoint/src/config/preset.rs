@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Augmentation, ConfigError, ExperimentConfig, ImageConfig, ModelConfig, MonitoredMetric,
-    Negatives, TextConfig, TrainingConfig,
+    Negatives, Precision, TextConfig, TrainingConfig,
 };
 use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
 use ithn_models::{ImageFeature, R2GenCmnConfig};
@@ -127,6 +127,7 @@ fn phantom() -> ExperimentConfig {
             patience: 25,
             loader_threads: 2,
             accumulate: 1,
+            precision: Precision::Single,
             repeats_at_most: 1,
             guards: Guards::default(),
             records: Records::default(),
@@ -183,6 +184,7 @@ fn published(preset: Preset) -> ExperimentConfig {
             patience: 25,
             loader_threads: 2,
             accumulate: 1,
+            precision: Precision::Single,
             repeats_at_most: 1,
             guards: Guards::default(),
             records: Records::default(),

@@ -9,6 +9,7 @@ use super::{ExperimentOptions, Run};
 use crate::dataset::{Dataset, PreparedData, RunImages};
 use crate::error::TrainError;
 use crate::records::RunFolder;
+use crate::trainer::check_precision;
 use crate::watch::Observer;
 
 /// Tells an observer of long work, from any thread.
@@ -30,6 +31,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, TrainError> {
         let began = Instant::now();
         config.validate()?;
+        check_precision(config.training.precision, &options.device)?;
         let checkpoint = options
             .resume
             .then(|| {

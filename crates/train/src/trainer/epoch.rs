@@ -19,6 +19,8 @@ use crate::records::{StepLog, StepRecord};
 use crate::trainer::step::{StepValues, batch_values, catch_out_of_memory};
 use crate::watch::{EpochPlan, Observer};
 use ithn_checkpoint::Exact;
+use ithn_checkpoint::config::Precision;
+use ithn_kernels::in_bfloat16;
 
 impl<G: TrainableGenerator> Trainer<'_, G> {
     /// Learns from the batches of an epoch that are still to come.
@@ -148,7 +150,11 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             let seed = self.config.training.seed;
             self.device
                 .seed(batch_seed(seed, epoch, self.progress.batch + index));
-            let terms = model.losses(training_batch(batch, &device), lambda);
+            let losses = || model.losses(training_batch(batch, &device), lambda);
+            let terms = match self.config.training.precision {
+                Precision::Bfloat16 => in_bfloat16(losses),
+                _ => losses(),
+            };
             values.push(batch_values(&terms));
             let share = match count {
                 1 => terms.total,

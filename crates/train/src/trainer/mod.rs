@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::optim::ModuleOptimizer;
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use ithn_data::ImageLoader;
 use ithn_generator::TrainableGenerator;
 use ithn_negatives::TrainingPoint;
@@ -24,7 +24,7 @@ use crate::records::RunFolder;
 use crate::records::StepLog;
 use crate::records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses};
 use crate::watch::Observer;
-use ithn_checkpoint::config::{ExperimentConfig, MonitoredMetric};
+use ithn_checkpoint::config::{ConfigError, ExperimentConfig, MonitoredMetric, Precision};
 use ithn_checkpoint::{BestEpoch, Checkpoint, Exact, TrainingProgress};
 use ithn_plugin::Ithn;
 use saving::fingerprint;
@@ -50,6 +50,21 @@ pub struct Trainer<'a, G> {
     evaluation_images: Arc<ImageLoader>,
     interrupt: Interrupt,
     saved: Instant,
+}
+
+/// Whether a device computes in the configured numbers.
+///
+/// # Errors
+///
+/// [`ConfigError`] with the key `training.precision`.
+pub(crate) fn check_precision(precision: Precision, device: &Device) -> Result<(), ConfigError> {
+    match precision {
+        Precision::Bfloat16 if !device.supports_dtype(DType::BF16) => Err(ConfigError::new(
+            "training.precision",
+            "the device does not compute in bfloat16: use single",
+        )),
+        _ => Ok(()),
+    }
 }
 
 impl<'a, G: TrainableGenerator> Trainer<'a, G> {
@@ -118,9 +133,11 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     ///
     /// # Errors
     ///
-    /// If an image cannot be read, a loss is not finite, the device fails, a file cannot be
-    /// written, or the run is interrupted; what was saved before stays.
+    /// If the device does not compute in the configured precision, an image cannot be read, a loss is
+    /// not finite, the device fails, a file cannot be written, or the run is interrupted; what was
+    /// saved before stays.
     pub fn train(mut self, observer: &mut dyn Observer) -> Result<Ithn<G>, TrainError> {
+        check_precision(self.config.training.precision, &self.device)?;
         let training = &self.config.training;
         let log_every = training.records.log_every_steps;
         let mut log = StepLog::open(self.folder, log_every, self.progress.step)?;

@@ -49,6 +49,9 @@ const RATES: Tolerance = Tolerance::Absolute(1e-12);
 /// of the positions, which both compute in single precision.
 const DOUBLE_LOSSES: Tolerance = Tolerance::Absolute(1e-5);
 
+/// Of the total loss where products round their factors to bfloat16.
+const MIXED_LOSSES: Tolerance = Tolerance::Relative(2e-2);
+
 pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
     let mut checks = settled(ACCIDENT, |precision| {
         let curve = Curve::read(dir, precision)?;
@@ -59,6 +62,7 @@ pub fn run(dir: &Path) -> Result<Vec<Check>, FixtureError> {
     let curve = Curve::read(dir, Precision::Double)?;
     checks.push(curve.json.training.norm.check(FAMILY));
     checks.extend(curve.double_losses()?);
+    checks.extend(Curve::read(dir, Precision::Mixed)?.mixed_losses()?);
     Ok(checks)
 }
 
@@ -105,6 +109,29 @@ impl Curve {
             Ok(())
         })?;
         let what = "loss, lm, l_cp, l_cs of all steps, both in double precision";
+        Ok(Check::summary(FAMILY, what, members))
+    }
+
+    /// The whole curve again with factors of bfloat16, beside the reference's single precision.
+    fn mixed_losses(&self) -> Result<Vec<Check>, FixtureError> {
+        if !self.precision.is_available() {
+            let what = "loss of all steps, factors of bfloat16: the device has none";
+            return Ok(vec![Check::absent(FAMILY, what)]);
+        }
+        let mut members = Vec::new();
+        self.descend(|step, terms, _, _| {
+            let quantity = format!("loss of step {} with factors of bfloat16", step.step);
+            let loss = values(terms)[0];
+            members.push(Check::number(
+                FAMILY,
+                quantity,
+                loss,
+                step.loss,
+                MIXED_LOSSES,
+            ));
+            Ok(())
+        })?;
+        let what = "loss of all steps, factors of bfloat16";
         Ok(Check::summary(FAMILY, what, members))
     }
 
@@ -207,7 +234,8 @@ impl Curve {
         let mut optimizer = ithn::train::init_optimizer(&config);
         let mut model = self.model()?;
         for step in &self.json.steps {
-            let terms = model.losses(self.batch(step)?, self.lambda(step));
+            let (batch, lambda) = (self.batch(step)?, self.lambda(step));
+            let terms = self.precision.forward(|| model.losses(batch, lambda));
             let gradients = terms.total.backward();
             let named =
                 (step.step == 1).then(|| collect_gradients(&model, &gradients, official_name));
