@@ -1,7 +1,7 @@
 //! Compares every component with golden numbers of the official PyTorch code.
 //!
 //! ```sh
-//! cargo run --release --example parity -- --fixtures DIR [--meteor-data DIR] [--json] [--family NAME]
+//! cargo run --release --example parity -- --fixtures DIR [--meteor-data DIR] [--tf32] [--json] [--family NAME]
 //! ```
 //!
 //! One line per check: family, quantity, largest absolute and relative error, tolerance, outcome.
@@ -30,6 +30,11 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     meteor_data: Option<PathBuf>,
 
+    /// The device rounds the factors of products to tf32, as CUDA devices do: what fails by no more than that
+    /// is a class of its own, tf32
+    #[arg(long)]
+    tf32: bool,
+
     /// Prints a JSON array of the same lines instead
     #[arg(long)]
     json: bool,
@@ -55,6 +60,9 @@ fn main() -> ExitCode {
             let data = arguments.meteor_data.as_deref();
             lines.extend(checks::meteor(&arguments.fixtures, data));
         }
+        if arguments.tf32 {
+            lines = lines.into_iter().map(Check::as_tf32).collect();
+        }
         if !arguments.json {
             lines.iter().for_each(|line| println!("{line}"));
         }
@@ -66,7 +74,8 @@ fn main() -> ExitCode {
             .filter(|check| check.outcome == outcome)
             .count()
     };
-    let [passed, failed, absent] = [Outcome::Pass, Outcome::Fail, Outcome::Absent].map(count);
+    let outcomes = [Outcome::Pass, Outcome::Tf32, Outcome::Fail, Outcome::Absent];
+    let [passed, rounded, failed, absent] = outcomes.map(count);
     if arguments.json {
         match serde_json::to_string_pretty(&checks) {
             Ok(text) => println!("{text}"),
@@ -76,7 +85,11 @@ fn main() -> ExitCode {
             }
         }
     } else {
-        println!("{passed} passed, {failed} failed, {absent} absent");
+        let rounded = match arguments.tf32 {
+            true => format!("{rounded} within tf32, "),
+            false => String::new(),
+        };
+        println!("{passed} passed, {rounded}{failed} failed, {absent} absent");
     }
     if failed > 0 {
         ExitCode::FAILURE

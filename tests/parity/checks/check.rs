@@ -3,6 +3,10 @@ use std::fmt;
 use burn::tensor::{Tensor, TensorData};
 use serde::{Serialize, Serializer};
 
+/// Largest relative error of what a device computes whose products round their factors to tf32, 10 bits of
+/// mantissa: half a unit in the last is 5e-4, and some ten roundings follow one another.
+const TF32: f64 = 5e-3;
+
 /// How far a number may lie from its golden value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tolerance {
@@ -74,6 +78,8 @@ impl Serialize for Tolerance {
 pub enum Outcome {
     /// Within the tolerance.
     Pass,
+    /// Outside of it, but within what tf32 products explain; see [`Check::as_tf32`].
+    Tf32,
     /// Outside of it.
     Fail,
     /// The fixtures, or the data that the check needs, are not there.
@@ -84,6 +90,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Outcome::Pass => "pass",
+            Outcome::Tf32 => "tf32",
             Outcome::Fail => "FAIL",
             Outcome::Absent => "absent",
         })
@@ -140,6 +147,18 @@ impl Check {
     /// Something that could not be compared at all, and why.
     pub fn failed(family: &'static str, reason: impl Into<String>) -> Self {
         Check::new(family, reason, [f64::INFINITY; 2], Tolerance::Exact)
+    }
+
+    /// The check by the tolerances of a device with tf32 products: what fails is in that class if the
+    /// relative error, or of numbers that are zero but for rounding the absolute one, is at most
+    /// 5e-3. Texts, tokens and identifiers have no such class.
+    pub fn as_tf32(mut self) -> Self {
+        let is_number = self.tolerance != Tolerance::Exact;
+        let error = self.relative.min(self.absolute);
+        if self.outcome == Outcome::Fail && is_number && error <= TF32 {
+            self.outcome = Outcome::Tf32;
+        }
+        self
     }
 
     /// A number against its golden value.
@@ -302,4 +321,25 @@ fn errors(actual: &[f64], golden: &[f64]) -> [f64; 2] {
         (squared_error / squared_norm).sqrt()
     };
     [largest, relative]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tf32_is_a_class_of_numbers_alone() {
+        let number = |actual: f64| {
+            let tolerance = Tolerance::Absolute(1e-5);
+            Check::number("memory", "a score", actual, 1.0, tolerance).as_tf32()
+        };
+        let outcomes = [1.0, 1.001, 1.1].map(|actual| number(actual).outcome);
+        assert_eq!(outcomes, [Outcome::Pass, Outcome::Tf32, Outcome::Fail]);
+        let others: Vec<u32> = (1..1000).collect();
+        let expected: Vec<u32> = (0..999).map(|at| at.max(1)).collect();
+        let tokens = Check::equal("beam", "tokens", &others, &expected).as_tf32();
+        assert_eq!(tokens.outcome, Outcome::Fail);
+        let unreadable = Check::failed("beam", "no such file").as_tf32();
+        assert_eq!(unreadable.outcome, Outcome::Fail);
+    }
 }
