@@ -1,9 +1,10 @@
-//! Runs one workload of the comparison with PyTorch and prints `{"first_ms": ..., "ms": [...], "mb": peak}`.
+//! Runs workloads of the comparison with PyTorch and prints a line for each:
+//! `{"name": ..., "first_ms": ..., "ms": [...], "mb": peak}`.
 //!
-//!     workload NAME[:SIZE=N,...] [--repeats N] [--inputs FOLDER] [--device NAME]
+//!     workload NAME[:SIZE=N,...]... [--repeats N] [--inputs FOLDER] [--device NAME] [--precision f32|bf16]
 //!
 //! The first run, which is no measurement, compiles and tunes kernels where the device needs it; the peak is
-//! of host memory. The sizes (`batch`, `length`, `rows`, `side`, `studies`) are those of
+//! of host memory, of all workloads so far. The sizes (`batch`, `length`, `rows`, `side`, `studies`) are those of
 //! `benches/pytorch/workloads.py` unless said otherwise. `RAYON_NUM_THREADS` sets the threads.
 
 mod synthetic;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use ithn::device::DeviceName;
 use ithn_data::{ImageTransform, decode_image, normalise};
+use ithn_kernels::in_bfloat16;
 use ithn_metrics::score_corpus;
 use synthetic::reports::MiningRun;
 use synthetic::{BackboneRun, GenerationRun, MemoryRun, TrainingRun};
@@ -31,9 +33,13 @@ fn main() -> ExitCode {
 }
 
 fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
-    let name = arguments.next().ok_or("name a workload")?;
     let (mut repeats, mut inputs, mut device) = (3, PathBuf::from("."), DeviceName::Cpu);
+    let (mut names, mut rounds) = (Vec::new(), false);
     while let Some(option) = arguments.next() {
+        if !option.starts_with("--") {
+            names.push(option);
+            continue;
+        }
         let value = arguments
             .next()
             .ok_or_else(|| format!("{option} needs a value"))?;
@@ -45,14 +51,42 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
             }
             "--inputs" => inputs = value.into(),
             "--device" => device = value.parse().map_err(shown)?,
+            "--precision" => {
+                rounds = match value.as_str() {
+                    "f32" => false,
+                    "bf16" => true,
+                    _ => return Err(format!("no precision '{value}': f32 or bf16")),
+                }
+            }
             _ => return Err(format!("no option '{option}'")),
         }
     }
-    if device != DeviceName::Cpu && !on_device(&name) {
+    if names.is_empty() {
+        return Err("name a workload".to_owned());
+    }
+    if device != DeviceName::Cpu
+        && let Some(name) = names.iter().find(|name| !on_device(name))
+    {
         return Err(format!("'{name}' runs on the processor alone"));
     }
     let device = device.open().map_err(shown)?;
-    let mut work = workload(&name, &inputs, &device)?;
+    for name in &names {
+        let mut work = workload(name, &inputs, &device)?;
+        measure(name, repeats, &device, || match rounds {
+            true => in_bfloat16(&mut work),
+            false => work(),
+        })?;
+    }
+    Ok(())
+}
+
+/// Runs a workload and prints its line.
+fn measure(
+    name: &str,
+    repeats: usize,
+    device: &Device,
+    mut work: impl FnMut(),
+) -> Result<(), String> {
     let mut timed = || {
         let began = Instant::now();
         work();
@@ -62,7 +96,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let first = timed()?;
     let times: Vec<String> = (0..repeats).map(|_| timed()).collect::<Result<_, _>>()?;
     println!(
-        "{{\"first_ms\": {first}, \"ms\": [{}], \"mb\": {:.1}}}",
+        "{{\"name\": \"{name}\", \"first_ms\": {first}, \"ms\": [{}], \"mb\": {:.1}}}",
         times.join(", "),
         peak_mb()?
     );
@@ -122,13 +156,13 @@ fn workload(name: &str, inputs: &Path, device: &Device) -> Result<Box<dyn FnMut(
             Box::new(move || run.forward_backward())
         }
         "beam_3" => {
-            let run = GenerationRun::published(sizes.or("batch", 2), device);
+            let run = GenerationRun::published(sizes.or("batch", 2), sizes.or("side", 224), device);
             let length = sizes.or("length", 60);
             Box::new(move || run.write(3, length))
         }
         "train_step" => {
             let (batch, length) = (sizes.or("batch", 2), sizes.or("length", 60));
-            let mut run = TrainingRun::published(batch, length, device);
+            let mut run = TrainingRun::published(batch, length, sizes.or("side", 224), device);
             Box::new(move || run.step())
         }
         "backbone_forward" => {

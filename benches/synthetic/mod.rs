@@ -71,7 +71,7 @@ impl MemoryRun {
     pub fn forward_backward(&self) {
         let response = self
             .memory
-            .respond(self.queries.clone(), &self.memory.bank());
+            .respond(self.queries.clone(), &self.memory.key_values());
         let gradients = response.square().mean().backward();
         std::hint::black_box(GradientsParams::from_grads(gradients, &self.memory));
     }
@@ -116,15 +116,15 @@ pub struct GenerationRun {
 }
 
 impl GenerationRun {
-    /// Reports never end, so that every step is taken.
-    pub fn published(batch: usize, device: &Device) -> Self {
+    /// Images of `side` pixels (224 as published). Reports never end, so that every step is taken.
+    pub fn published(batch: usize, side: usize, device: &Device) -> Self {
         let mut generator = published_generator(device);
         let boundary = Tensor::<1>::from_floats([-1e9], device);
         let words = Tensor::<1>::zeros([VOCABULARY - 1], device);
         generator.logits.bias = Some(Param::from_tensor(Tensor::cat(vec![boundary, words], 0)));
         GenerationRun {
             generator,
-            studies: StudyBatch::new(normal([batch, 1, 3, 224, 224], device)),
+            studies: StudyBatch::new(normal([batch, 1, 3, side, side], device)),
         }
     }
 
@@ -153,11 +153,12 @@ pub struct TrainingRun {
 }
 
 impl TrainingRun {
-    /// As published, with negatives; every report has `length` tokens.
-    pub fn published(batch: usize, length: usize, device: &Device) -> Self {
+    /// As published but for the side of the images (224 as published), with negatives; every report has
+    /// `length` tokens.
+    pub fn published(batch: usize, length: usize, side: usize, device: &Device) -> Self {
         let device = device.clone().autodiff();
         let config = OptimizerConfig::default();
-        let studies = || StudyBatch::new(normal([batch, 1, 3, 224, 224], &device));
+        let studies = || StudyBatch::new(normal([batch, 1, 3, side, side], &device));
         TrainingRun {
             model: Some(IthnConfig::official().init(published_generator(&device), &device)),
             optimizer: init_optimizer(&config),
