@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             lines.extend(checks::meteor(&arguments.fixtures, data));
         }
         if arguments.tf32 {
-            lines = lines.into_iter().map(Check::as_tf32).collect();
+            lines = lines.into_iter().map(Check::judged_by_tf32).collect();
         }
         if !arguments.json {
             lines.iter().for_each(|line| println!("{line}"));

@@ -78,7 +78,7 @@ impl Serialize for Tolerance {
 pub enum Outcome {
     /// Within the tolerance.
     Pass,
-    /// Outside of it, but within what tf32 products explain; see [`Check::as_tf32`].
+    /// Outside of it, but within what tf32 products explain; see [`Check::judged_by_tf32`].
     Tf32,
     /// Outside of it.
     Fail,
@@ -152,7 +152,7 @@ impl Check {
     /// The check by the tolerances of a device with tf32 products: what fails is in that class if the
     /// relative error, or of numbers that are zero but for rounding the absolute one, is at most
     /// 5e-3. Texts, tokens and identifiers have no such class.
-    pub fn as_tf32(mut self) -> Self {
+    pub fn judged_by_tf32(mut self) -> Self {
         let is_number = self.tolerance != Tolerance::Exact;
         let error = self.relative.min(self.absolute);
         if self.outcome == Outcome::Fail && is_number && error <= TF32 {
@@ -331,15 +331,15 @@ mod tests {
     fn tf32_is_a_class_of_numbers_alone() {
         let number = |actual: f64| {
             let tolerance = Tolerance::Absolute(1e-5);
-            Check::number("memory", "a score", actual, 1.0, tolerance).as_tf32()
+            Check::number("memory", "a score", actual, 1.0, tolerance).judged_by_tf32()
         };
         let outcomes = [1.0, 1.001, 1.1].map(|actual| number(actual).outcome);
         assert_eq!(outcomes, [Outcome::Pass, Outcome::Tf32, Outcome::Fail]);
         let others: Vec<u32> = (1..1000).collect();
         let expected: Vec<u32> = (0..999).map(|at| at.max(1)).collect();
-        let tokens = Check::equal("beam", "tokens", &others, &expected).as_tf32();
+        let tokens = Check::equal("beam", "tokens", &others, &expected).judged_by_tf32();
         assert_eq!(tokens.outcome, Outcome::Fail);
-        let unreadable = Check::failed("beam", "no such file").as_tf32();
+        let unreadable = Check::failed("beam", "no such file").judged_by_tf32();
         assert_eq!(unreadable.outcome, Outcome::Fail);
     }
 }
