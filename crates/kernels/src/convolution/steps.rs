@@ -1,7 +1,7 @@
 //! Convolution on GPUs as matrix products, gradients included.
 //!
 //! Burn's own convolutions either time a dozen kernels for each new shape before its first use, or take
-//! a direct form, which was half of a training step's time on an H200. Matrix products are fast there
+//! a direct form, which was two thirds of a training step's time on an H200. Matrix products are fast there
 //! without timing.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
