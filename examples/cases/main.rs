@@ -2,7 +2,7 @@
 //! kinds that break readers. Ends with exit code 1 if an outcome is wrong.
 //!
 //! ```text
-//! cargo run --example cases --features dicom -- ../shared/cases
+//! cargo run --example cases --features dicom -- FOLDER
 //! ```
 
 mod outcome;

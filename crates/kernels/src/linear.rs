@@ -18,7 +18,7 @@ use crate::precision;
 /// If the last axis is not `d_input` long.
 pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
     if precision::rounds(&input) {
-        return in_bfloat16(layer, input);
+        return rounded(layer, input);
     }
     #[cfg(feature = "flex")]
     if let Some(bias) = &layer.bias {
@@ -41,7 +41,7 @@ pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
 }
 
 /// The form inside [`in_bfloat16`](crate::in_bfloat16).
-fn in_bfloat16<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
+fn rounded<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
     let weight = layer.weight.val();
     let [d_input, d_output] = weight.dims();
     let mut dims = input.dims();

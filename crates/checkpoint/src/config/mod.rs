@@ -137,7 +137,6 @@ fn one() -> usize {
 /// precision, and so is everything outside training.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Precision {
     /// Single precision as the device multiplies it: f32 on a CPU. A GPU with tf32 units rounds the
     /// factors to tf32 (10 bits of mantissa) wherever that is found to be faster, and CubeCL has no

@@ -97,9 +97,9 @@ impl R2GenConfig {
         self
     }
 
-    /// Creates the generator for a vocabulary of that many logits (the words and token 0) and studies
-    /// of that many images, whose patches are joined along the patches, their pooled features along
-    /// the channels.
+    /// Creates the generator for a `vocabulary` of words and token 0, and for studies of `views` images.
+    /// The patches of all views form one sequence; their pooled features are concatenated along the
+    /// channels.
     ///
     /// # Panics
     ///

@@ -153,7 +153,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             let losses = || model.losses(training_batch(batch, &device), lambda);
             let terms = match self.config.training.precision {
                 Precision::Bfloat16 => in_bfloat16(losses),
-                _ => losses(),
+                Precision::Single => losses(),
             };
             values.push(batch_values(&terms));
             let share = match count {

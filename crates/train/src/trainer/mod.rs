@@ -63,7 +63,7 @@ pub(crate) fn check_precision(precision: Precision, device: &Device) -> Result<(
             "training.precision",
             "the device does not compute in bfloat16: use single",
         )),
-        _ => Ok(()),
+        Precision::Bfloat16 | Precision::Single => Ok(()),
     }
 }
 

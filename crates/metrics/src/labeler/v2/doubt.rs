@@ -157,7 +157,8 @@ fn after(text: &Text, end: usize) -> bool {
         .any(|at| in_differential(text, at) || is_called_doubtful(text, at, end))
 }
 
-/// ", though unlikely", "(less likely)", ", less likely.": an aside that no other finding follows.
+/// Whether an aside doubts the finding before `end`: ", though unlikely", "(less likely)" or ", less likely.".
+/// If another finding follows the aside, the doubt is about that one.
 fn is_aside(text: &Text, end: usize) -> bool {
     let mut at = end;
     let bracketed = text.word(at) == "(";

@@ -8,7 +8,7 @@ use super::cues::NOT;
 use super::denial::links;
 use super::text::Text;
 
-/// How far after the finding its explanation may begin, in words.
+/// Most words between a finding and the beginning of its explanation.
 const REACH: usize = 14;
 /// How many words between the verb and the explanation.
 const GAP: usize = 5;
@@ -29,7 +29,8 @@ const STATEMENTS: Words = Words::new(
 /// After a finding, these negate the explanation or set it beside the finding.
 const OPPOSITIONS: Words = Words::new("unlikely rather versus vs less without no or");
 
-/// After a finding, these say that it is only made to look larger, or explained in part.
+/// Words after a finding by which an explanation covers only a part of it, or only its apparent size, as in
+/// "heart size accentuated by low lung volumes": the finding stays.
 const CONTRIBUTIONS: Words =
     Words::new("accentuated exaggerated magnified partially partly part combination and with");
 
