@@ -2,6 +2,7 @@
 //! checkpoint. Its name is on no list; whoever loads its checkpoint builds it.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
@@ -152,8 +153,16 @@ fn weights(checkpoint: &Path, config: &ExperimentConfig) -> [TensorData; 3] {
     [pixels.weight, words.weight, logits.weight].map(|weight| weight.val().into_data())
 }
 
+/// Lets one test run at a time: the CPU backend has one random generator for the process, and what another
+/// test draws would change a run's dropout.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn it_keeps_the_laws() {
+    let _alone = alone();
     let device = Device::default();
     let laws = Laws::new(9, &device).with_image_size(SIZE);
     check(&Bigram::new(9, 12, &device), &laws).unwrap_or_else(|broken| panic!("{broken}"));
@@ -161,6 +170,7 @@ fn it_keeps_the_laws() {
 
 #[test]
 fn it_trains_saves_loads_and_resumes() {
+    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let config = config();
     let whole = options(folder.path(), "whole");
@@ -194,6 +204,7 @@ fn it_trains_saves_loads_and_resumes() {
 
 #[test]
 fn what_only_its_author_can_do_is_refused_by_name() {
+    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let options = options(folder.path(), "run");
     let error = run_experiment(&config(), &options, &mut Console::new(Verbosity::Quiet));
