@@ -4,13 +4,35 @@
 //! cargo run --release --example train_iu_xray -- --annotation annotation.json --images images
 //! ```
 
-mod arguments;
-
 use std::process::ExitCode;
 
+use clap::Parser;
 use ithn::config::Preset;
+use ithn::train::arguments::{TrainArguments, VerbosityArguments, failed};
+use ithn::train::{Console, ExperimentResults, TrainError, run_experiment};
+
+/// Trains a report generator with increasingly hard negatives, evaluates it and writes reports.
+///
+/// Without --data or --annotation it draws phantom studies, and no data is needed.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    job: TrainArguments,
+    #[command(flatten)]
+    verbosity: VerbosityArguments,
+}
 
 fn main() -> ExitCode {
     ithn::device::prepare_process();
-    arguments::run(Preset::IuXray)
+    match train(&Arguments::parse()) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn train(arguments: &Arguments) -> Result<ExperimentResults, TrainError> {
+    let (config, options) = arguments.job.job(Preset::IuXray)?;
+    let mut console = Console::new(arguments.verbosity.verbosity());
+    run_experiment(&config, &options, &mut console)
 }

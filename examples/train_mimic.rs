@@ -1,4 +1,5 @@
-//! Trains, evaluates and writes reports: on phantom studies, or on MIMIC-CXR.
+//! Trains, evaluates and writes reports: on phantom studies, or on MIMIC-CXR. `ithn train` is the same job
+//! with more ways to watch it.
 //!
 //! ```text
 //! cargo run --example train_mimic
@@ -12,13 +13,35 @@
 //! cargo run --release --features dicom --example train_mimic -- --data /data/mimic-cxr --cache /data/cache
 //! ```
 
-mod arguments;
-
 use std::process::ExitCode;
 
+use clap::Parser;
 use ithn::config::Preset;
+use ithn::train::arguments::{TrainArguments, VerbosityArguments, failed};
+use ithn::train::{Console, ExperimentResults, TrainError, run_experiment};
+
+/// Trains a report generator with increasingly hard negatives, evaluates it and writes reports.
+///
+/// Without --data or --annotation it draws phantom studies, and no data is needed.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(flatten)]
+    job: TrainArguments,
+    #[command(flatten)]
+    verbosity: VerbosityArguments,
+}
 
 fn main() -> ExitCode {
     ithn::device::prepare_process();
-    arguments::run(Preset::MimicCxr)
+    match train(&Arguments::parse()) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn train(arguments: &Arguments) -> Result<ExperimentResults, TrainError> {
+    let (config, options) = arguments.job.job(Preset::MimicCxr)?;
+    let mut console = Console::new(arguments.verbosity.verbosity());
+    run_experiment(&config, &options, &mut console)
 }

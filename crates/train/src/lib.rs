@@ -15,8 +15,11 @@
 //! | `start` | weights that a run starts from |
 //! | `experiment` | all of it, in order |
 //! | [`ablation`] | arms and seeds of experiments, compared |
+//! | `arguments` | a job's command line (feature `clap`) |
 
 pub mod ablation;
+#[cfg(feature = "clap")]
+pub mod arguments;
 mod dataset;
 mod error;
 mod evaluation;

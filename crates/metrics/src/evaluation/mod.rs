@@ -17,7 +17,7 @@ pub use compare::{MetricComparison, Versus, align_studies, compare_evaluations};
 pub use error::EvaluationError;
 pub use labels::{LabelFile, Statuses};
 pub use mesh::{ClassAgreement, TaggedReport, agreement, findings_of_tags, read_tagged_reports};
-pub use output::{write_json, write_study_scores};
+pub use output::write_study_scores;
 pub use ranked::{NearTwins, RankedStudy, Ranking, RankingTask, rank, ranked_table, read_ranked};
 pub use studies::{
     ReportFiles, ScoredStudy, read_section_studies, read_studies, read_untouched_studies,

@@ -1,51 +1,32 @@
 //! Evaluations as text, JSON and CSV.
 
 use std::fmt;
-use std::fs;
 use std::io;
-use std::path::Path;
-
-use serde::Serialize;
 
 use super::{
-    ClassAgreement, ClassFindings, Evaluation, EvaluationError, Overlap, Protocol, Ranking,
-    ScoredStudy, Versus,
+    ClassAgreement, ClassFindings, Evaluation, Overlap, Protocol, Ranking, ScoredStudy, Versus,
 };
 use crate::{
     findings::Prf,
     labeler::{FindingClass, Uncertain},
 };
 
-/// Writes any result as indented JSON; undefined numbers become `null`.
-///
-/// # Errors
-/// [`EvaluationError::Io`] naming the file.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<(), EvaluationError> {
-    let failed = |source| EvaluationError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let text =
-        serde_json::to_string_pretty(value).map_err(|error| failed(io::Error::other(error)))?;
-    fs::write(path, text + "\n").map_err(failed)
-}
-
 /// Writes one row per study: id, reference, prediction, its scores, the findings of both reports and who read them.
 ///
 /// # Errors
-/// [`EvaluationError::Io`] naming the file.
+/// If the writer fails.
 pub fn write_study_scores(
-    path: &Path,
+    table: impl io::Write,
     studies: &[ScoredStudy],
     evaluation: &Evaluation,
-) -> Result<(), EvaluationError> {
+) -> io::Result<()> {
     let meteor = if evaluation.overlap.meteor.is_some() {
         "meteor"
     } else {
         "meteor_es"
     };
-    let write = || -> Result<(), csv::Error> {
-        let mut table = csv::Writer::from_path(path)?;
+    let write = |table| -> Result<(), csv::Error> {
+        let mut table = csv::Writer::from_writer(table);
         table.write_record([
             "id",
             "reference",
@@ -80,10 +61,7 @@ pub fn write_study_scores(
         table.flush()?;
         Ok(())
     };
-    write().map_err(|error| EvaluationError::Io {
-        path: path.to_owned(),
-        source: io::Error::other(error),
-    })
+    write(table).map_err(io::Error::other)
 }
 
 fn names(flags: &[bool; FindingClass::COUNT]) -> String {
