@@ -1,4 +1,4 @@
-//! Throughput of everything without tensors, on synthetic data: `cargo bench --bench data`.
+//! Throughput of everything without tensors, on synthetic data: `cargo bench -p ithn-benches --bench data`.
 
 mod synthetic;
 

@@ -1,4 +1,4 @@
-//! Throughput of everything with tensors, at the published size: `cargo bench --bench model`.
+//! Throughput of everything with tensors, at the published size: `cargo bench -p ithn-benches --bench model`.
 
 mod synthetic;
 

@@ -110,3 +110,8 @@ pub use ithn_train as train;
 pub use ithn_checkpoint::{config, import};
 pub use ithn_inference::device;
 pub use ithn_train::ablation;
+
+/// The examples of the README are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,18 +17,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGET = ROOT / "target-cuda"
-PROGRAMS = {"train_mimic": "examples", "parity": "examples", "workload": "deps"}
+PROGRAMS = ("ithn", "workload")
 MOST_MB = 60
 # The headers under crt/, which PyTorch's wheels lack: of the CUDA version that PyTorch's newest wheels are built for.
 HEADERS = "nvidia-cuda-crt==13.*"
 
 
 def build(target, features):
-    """Builds the three programs and returns their paths."""
+    """Builds the two programs and returns their paths."""
     environment = dict(os.environ, DOCS_RS="1", CARGO_INCREMENTAL="0",
                        RUSTFLAGS="-C link-arg=-Wl,--unresolved-symbols=ignore-all")
-    command = ["cargo", "build", "--release", "--locked", "--features", features, "--example", "train_mimic",
-               "--example", "parity", "--bench", "workload", "--target-dir", str(target),
+    packages = ("ithn-cli", "ithn-benches")
+    chosen = ",".join(f"{package}/{feature}" for package in packages for feature in features.split(","))
+    command = ["cargo", "build", "--release", "--locked", "-p", packages[0], "-p", packages[1], "--features", chosen,
+               "--bin", "ithn", "--bench", "workload", "--target-dir", str(target),
                "--message-format", "json-render-diagnostics"]
     answer = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     messages = (json.loads(line) for line in answer.stdout.splitlines())

@@ -28,9 +28,9 @@ def outcome(code, done, asked):
 def parity(run, seconds):
     fixtures = run.programs.parent / "fixtures"
     classes = ["--tf32"] if run.on_cuda else []
-    lines, code, _ = run.program("parity", "--fixtures", fixtures, *classes, log="parity", seconds=seconds)
+    lines, code, _ = run.program("ithn", "parity", "--fixtures", fixtures, *classes, log="parity", seconds=seconds)
     failing = [line for line in lines if line.startswith("FAIL")]
-    counts = lines[-1] if lines and "passed" in lines[-1] else None
+    counts = next((line for line in reversed(lines) if " passed, " in line), None)
     return {"outcome": "ok" if counts else outcome(code, 0, 1), "counts": counts, "failing": failing}
 
 
@@ -96,7 +96,7 @@ def phantom(run, seconds):
     options = ["--device", run.device, "--seed", "1", "--out", folder]
     limit = ["--limit", "24"] if run.dry else []
     epochs = 2 if run.dry else 5
-    _, first, _ = run.program("train_mimic", "--epochs", epochs, *limit, *options, log="phantom-1", seconds=seconds)
+    _, first, _ = run.program("ithn", "train", "--epochs", epochs, *limit, *options, log="phantom-1", seconds=seconds)
     if first != 0:
         return {"outcome": outcome(first, 0, 1)}
     done = losses(folder)
@@ -111,8 +111,8 @@ def resumed(run, seconds):
     folder = run.out / "resumed"
     shutil.rmtree(folder, ignore_errors=True)
     options = ["--limit", "24" if run.dry else "96", "--device", run.device, "--out", folder]
-    _, first, _ = run.program("train_mimic", "--epochs", 2, "--seed", "1", *options, log="resumed-1", seconds=seconds / 2)
-    _, second, _ = run.program("train_mimic", "--resume", "--epochs", 3, *options, log="resumed-2", seconds=seconds / 2)
+    _, first, _ = run.program("ithn", "train", "--epochs", 2, "--seed", "1", *options, log="resumed-1", seconds=seconds / 2)
+    _, second, _ = run.program("ithn", "train", "--resume", "--epochs", 3, *options, log="resumed-2", seconds=seconds / 2)
     epochs = losses(folder) if (folder / "epochs.jsonl").exists() else []
     return {"outcome": "ok" if first == second == 0 and len(epochs) == 3 else outcome(second, len(epochs), 3),
             "losses": [epoch["losses"]["total"] for epoch in epochs]}
@@ -142,7 +142,7 @@ def loader(run, seconds):
     folder = run.out / "loader"
     shutil.rmtree(folder, ignore_errors=True)
     size = ["--limit", "24"] if run.dry else ["--preset", "mimic-cxr", "--limit", "320"]
-    _, code, peak = run.program("train_mimic", *size, "--epochs", 2, "--device", run.device, "--seed", "1", "--out", folder,
+    _, code, peak = run.program("ithn", "train", *size, "--epochs", 2, "--device", run.device, "--seed", "1", "--out", folder,
                                 log="loader", seconds=seconds, watch=True)
     if not (folder / "epochs.jsonl").exists():
         return {"outcome": outcome(code, 0, 1)}
@@ -164,7 +164,7 @@ def films(run, seconds):
     if not run.images:
         return {"outcome": "ok", "note": "no films were given"}
     folder = run.out / "films"
-    lines, code, peak = run.program("train_mimic", "--preset", "iu-xray", "--annotation", run.images / "annotation.json",
+    lines, code, peak = run.program("ithn", "train", "--preset", "iu-xray", "--annotation", run.images / "annotation.json",
                                     "--images", run.images / "images", "--device", run.device, "--out", folder,
                                     log="films", seconds=seconds, watch=True)
     epochs = losses(folder) if (folder / "epochs.jsonl").exists() else []

@@ -53,7 +53,7 @@ HOST = {"images_gray", "images_rgb", "metrics"}
 
 def build(features):
     """Builds our side and returns its path: builds with other features lie beside it."""
-    command = ["cargo", "build", "--release", "--locked", "--bench", "workload", "--features", features,
+    command = ["cargo", "build", "--release", "--locked", "-p", "ithn-benches", "--bench", "workload", "--features", features,
                "--message-format", "json-render-diagnostics"]
     messages = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
     paths = (json.loads(message).get("executable") for message in messages)

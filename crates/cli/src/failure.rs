@@ -73,6 +73,7 @@ macro_rules! said {
 
 said!(
     crate::dashboard::DashboardError,
+    crate::hub::HubError,
     ithn::checkpoint::CheckpointError,
     ithn::config::ConfigError,
     ithn::data::DataError,

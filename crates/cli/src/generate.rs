@@ -13,6 +13,7 @@ use ithn::page::ReportPage;
 use ithn::search::Strategy;
 
 use crate::failure::Failure;
+use crate::hub;
 use crate::output::{OutputFile, Talk, check_all};
 
 /// Writes reports of radiographs from a checkpoint.
@@ -88,7 +89,7 @@ fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         false => OnBadStudy::Skip,
     };
     let found = find_studies(&arguments.images, at_bad_study)?;
-    let writer = writer(arguments, &device)?;
+    let writer = writer(arguments, &hub::local_path(&arguments.checkpoint)?, &device)?;
     let mut lines = arguments.json.as_ref().map(OutputFile::open).transpose()?;
     let mut written = Vec::new();
     let mut failed: Vec<InferenceError> = Vec::new();
@@ -143,8 +144,12 @@ fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     }
 }
 
-fn writer(arguments: &Arguments, device: &Device) -> Result<ReportWriter, InferenceError> {
-    let writer = ReportWriter::from_checkpoint(&arguments.checkpoint, device)?;
+fn writer(
+    arguments: &Arguments,
+    checkpoint: &Path,
+    device: &Device,
+) -> Result<ReportWriter, InferenceError> {
+    let writer = ReportWriter::from_checkpoint(checkpoint, device)?;
     match &arguments.strategy {
         None => writer.with_beams(arguments.beam, arguments.n_best),
         Some(strategy) => {

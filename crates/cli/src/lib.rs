@@ -10,6 +10,7 @@ mod evaluate;
 mod export;
 mod failure;
 mod generate;
+mod hub;
 mod import;
 mod label;
 mod manual;
@@ -18,6 +19,7 @@ mod output;
 pub mod parity;
 mod prepare;
 mod report;
+mod tensorboard;
 mod train;
 
 use std::process::ExitCode;

@@ -7,7 +7,9 @@ use ithn::train::{Console, Observer, run_experiment};
 
 use crate::dashboard::Dashboard;
 use crate::failure::Failure;
+use crate::hub;
 use crate::output::Talk;
+use crate::tensorboard::{self, TensorBoard};
 
 /// Trains a report generator with increasingly hard negatives, evaluates it and writes reports.
 ///
@@ -16,6 +18,7 @@ use crate::output::Talk;
 #[command(after_help = "Examples:
   ithn train
   ithn train --preset iu-xray --annotation annotation.json --images images --backbone-weights resnet101.pth
+  ithn train --epochs 40 --dashboard --tensorboard
   ithn train --resume --out runs/phantom-1")]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -24,12 +27,27 @@ pub(crate) struct Arguments {
     /// The run on the whole terminal: curves, epochs, time left; q stops and saves
     #[arg(long, conflicts_with = "verbose")]
     dashboard: bool,
+
+    /// Writes every number of the run to TensorBoard's event files too, in the run's folder tensorboard/
+    #[arg(long)]
+    tensorboard: bool,
 }
 
 impl Arguments {
     pub(crate) fn run(&self, talk: Talk) -> Result<(), Failure> {
         ithn::device::prepare_process();
-        let (config, options) = self.job.job(Preset::MimicCxr)?;
+        if self.job.lacks_preset() {
+            return Err(Failure::Said(
+                "an annotation does not say whose reports it holds: give --preset iu-xray, mimic-cxr or phantom"
+                    .to_owned(),
+            ));
+        }
+        let (config, mut options) = self.job.job(Preset::MimicCxr)?;
+        for weights in [&mut options.backbone_weights, &mut options.start_from] {
+            if let Some(path) = weights {
+                *path = hub::local_path(path)?;
+            }
+        }
         let mut observer: Box<dyn Observer> = match self.dashboard {
             true => {
                 let generator = config.model.generator.name();
@@ -39,6 +57,11 @@ impl Arguments {
             }
             false => Box::new(Console::new(talk.verbosity)),
         };
+        if self.tensorboard {
+            tensorboard::check(&options.out)?;
+            let folder = tensorboard::folder_of(&options.out);
+            observer = Box::new(TensorBoard::new(observer, folder));
+        }
         run_experiment(&config, &options, observer.as_mut())?;
         Ok(())
     }

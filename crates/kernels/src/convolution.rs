@@ -69,7 +69,7 @@ impl Convolution {
     fn elsewhere(&self, input: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
         #[cfg(feature = "cube")]
         if crate::cube::is_ours(&input) && crate::cube::is_ours(&weights) {
-            return steps::forward(*self, input, weights);
+            return products::forward(*self, input, weights);
         }
         self.composed(input, weights)
     }
@@ -84,7 +84,7 @@ impl Convolution {
 #[cfg(feature = "flex")]
 mod fused;
 #[cfg(feature = "cube")]
-mod steps;
+mod products;
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {

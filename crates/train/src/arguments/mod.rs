@@ -235,6 +235,11 @@ impl TrainArguments {
         Ok((config, options))
     }
 
+    /// Whether the studies come from an annotation and no preset says which data set's sizes they want.
+    pub fn lacks_preset(&self) -> bool {
+        self.annotation.is_some() && self.preset.is_none() && !self.resume
+    }
+
     fn source(&self) -> DataSource {
         match (&self.data, &self.annotation, &self.images) {
             (Some(folder), _, _) => DataSource::Mimic {

@@ -22,8 +22,8 @@ const TILE: usize = 64;
 const TERMS: usize = 256;
 
 #[backend_extension(Cube, Autodiff)]
-trait ConvolutionSteps: Backend {
-    fn convolve_by_rule(
+trait ConvolutionProducts: Backend {
+    fn convolve_by_products(
         input: FloatTensor<Self>,
         weights: FloatTensor<Self>,
         convolution: Convolution,
@@ -31,7 +31,7 @@ trait ConvolutionSteps: Backend {
 }
 
 pub(super) fn forward(convolution: Convolution, input: Tensor<4>, weights: Tensor<4>) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::convolve_by_rule(
+    Tensor::from_dispatch(Dispatch::convolve_by_products(
         input.into_dispatch(),
         weights.into_dispatch(),
         convolution,
@@ -52,8 +52,8 @@ impl Convolution {
     }
 }
 
-impl ConvolutionSteps for Cube {
-    fn convolve_by_rule(
+impl ConvolutionProducts for Cube {
+    fn convolve_by_products(
         input: FloatTensor<Self>,
         weights: FloatTensor<Self>,
         convolution: Convolution,
@@ -62,8 +62,8 @@ impl ConvolutionSteps for Cube {
     }
 }
 
-impl<C: CheckpointStrategy> ConvolutionSteps for Autodiff<Cube, C> {
-    fn convolve_by_rule(
+impl<C: CheckpointStrategy> ConvolutionProducts for Autodiff<Cube, C> {
+    fn convolve_by_products(
         input: FloatTensor<Self>,
         weights: FloatTensor<Self>,
         convolution: Convolution,
