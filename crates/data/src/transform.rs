@@ -1,7 +1,8 @@
 use std::fmt;
 
-use fast_image_resize::images::{Image as Canvas, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
@@ -275,24 +276,38 @@ fn resize(
     if width.max(height) > MAX_SIDE as usize {
         return Err(TransformError::TooLong { width, height });
     }
-    let kind = if image.channels == 1 {
-        PixelType::U8
-    } else {
-        PixelType::U8x3
+    let pixels = match image.channels {
+        1 => resized::<U8>(image, width, height),
+        _ => resized::<U8x3>(image, width, height),
     };
-    let source = ImageRef::new(image.width as u32, image.height as u32, &image.pixels, kind)
-        .map_err(|error| TransformError::Resize(error.to_string()))?;
-    let mut canvas = Canvas::new(width as u32, height as u32, kind);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new()
-        .resize(&source, &mut canvas, &options)
-        .map_err(|error| TransformError::Resize(error.to_string()))?;
     Ok(DecodedImage {
         width,
         height,
         channels: image.channels,
-        pixels: canvas.into_vec(),
+        pixels: pixels.map_err(TransformError::Resize)?,
     })
+}
+
+/// [`resize`] for one kind of pixels: the resizer that finds out itself is compiled for every kind that there is.
+fn resized<P: PixelTrait>(
+    image: &DecodedImage,
+    width: usize,
+    height: usize,
+) -> Result<Vec<u8>, String> {
+    let (from, to) = (
+        (image.width as u32, image.height as u32),
+        (width as u32, height as u32),
+    );
+    let mut pixels = vec![0; width * height * image.channels];
+    let source = TypedImageRef::<P>::from_buffer(from.0, from.1, &image.pixels)
+        .map_err(|error| error.to_string())?;
+    let mut target =
+        TypedImage::<P>::from_buffer(to.0, to.1, &mut pixels).map_err(|error| error.to_string())?;
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new()
+        .resize_typed(&source, &mut target, &options)
+        .map_err(|error| error.to_string())?;
+    Ok(pixels)
 }
 
 /// Resizes the shorter side to `side`, the longer in proportion, rounded down.
