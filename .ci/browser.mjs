@@ -81,7 +81,7 @@ check(await evaluate('!run.similarities || document.querySelectorAll("figure svg
 check(await evaluate('run.studies.length === document.querySelectorAll(".list button").length'), 'every study is listed');
 check(await evaluate('[...document.images].every((image) => image.complete && image.naturalWidth > 0)'), 'images decode');
 check(await shoot('light.png') > 10_000, 'light screenshot');
-check(await evaluate('run.studies.some((s) => s.marks) === document.body.textContent.includes("agrees with the reference")'), 'marks are explained where there are any');
+check(await evaluate('run.studies.some((s) => s.marks) === document.getElementById("page").textContent.includes("agrees with the reference")'), 'marks are explained where there are any');
 check(await evaluate('run.studies.every((s) => !s.attention) || /^[0-9.]+ %$/.test(document.getElementById("most").textContent)'), 'the heat-map has a scale');
 for (const width of [1300, 1100, 900]) {
   await tab('Emulation.setDeviceMetricsOverride', { width, height: 1600, deviceScaleFactor: 1, mobile: false });

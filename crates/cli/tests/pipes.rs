@@ -30,13 +30,15 @@ fn training_goes_on_when_nobody_reads() {
     let folder = folder.path();
     studies(folder, "studies", 5);
     let mut verbose = tiny("studies", "closed");
-    verbose.push("-v");
+    verbose.extend(["--epochs", "2", "-v"]);
     closed_after(folder, 1, &verbose);
     assert!(folder.join("closed/metrics.json").is_file());
 
     // Both outputs in one pipe, and that is closed.
     let (read, write) = std::io::pipe().expect("a pipe");
-    let mut command = ithn(folder, &tiny("studies", "deaf"));
+    let mut deaf = tiny("studies", "deaf");
+    deaf.extend(["--epochs", "1"]);
+    let mut command = ithn(folder, &deaf);
     command
         .stdout(write.try_clone().expect("a pipe"))
         .stderr(write);

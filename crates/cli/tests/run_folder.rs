@@ -21,7 +21,7 @@ fn a_run_goes_on_and_is_judged_by_its_folder_alone() {
     let elsewhere = folder.join("elsewhere");
     fs::create_dir(&elsewhere).expect("a folder");
     let mut fresh = tiny("studies", "run");
-    fresh.extend(["--limit", "16"]);
+    fresh.extend(["--limit", "16", "--epochs", "1"]);
     let said = succeed(folder, &fresh);
     assert!(said.out.contains("1-λ: hardness"), "{}", said.out);
     assert!(said.out.contains("*: best findings F1"), "{}", said.out);
@@ -37,7 +37,7 @@ fn a_run_goes_on_and_is_judged_by_its_folder_alone() {
     let said = succeed(&elsewhere, &longer).out;
     for line in [
         "resume: training.epochs 1 → 2",
-        "resume: training.optimizer.learning_rate 0.001 → 5e-5",
+        "resume: training.optimizer.learning_rate 0.001 → 0.00005",
         "the learning rates (cosine) and the hardness of negatives depend on the number of epochs",
     ] {
         assert!(said.contains(line), "{line}: {said}");
@@ -181,7 +181,7 @@ fn a_quiet_run_names_what_it_skips() {
     films.sort();
     fs::write(&films[0], "no image").expect("writable");
     let mut arguments = tiny("studies", "run");
-    arguments.extend(["-q", "--on-bad-study", "skip"]);
+    arguments.extend(["-q", "--on-bad-study", "skip", "--epochs", "1"]);
     let said = succeed(folder, &arguments).out;
     let first = said.lines().next().expect("a line");
     assert!(
@@ -195,10 +195,11 @@ fn unknown_words_are_never_written_where_they_are_forbidden() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     studies(folder, "studies", 5);
-    // Words that occur less than a hundred times are unknown: nearly all of them.
+    // Words that occur less than sixty times are unknown: nearly all of them.
     let train = |out: &str, option: Option<&'static str>| {
         let mut arguments = tiny("studies", out);
-        arguments.extend(["--set", "text.minimum_occurrences=100"]);
+        arguments.extend(["--set", "text.minimum_occurrences=60"]);
+        arguments.extend(["--epochs", "6", "--learning-rate", "0.01"]);
         arguments.extend(option);
         succeed(folder, &arguments);
         fs::read_to_string(folder.join(out).join("config.json")).expect("written")

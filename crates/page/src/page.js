@@ -27,10 +27,10 @@ const short = (value) => value === null || value === undefined ? '–'
 /** Writes the numbers of a column with equally many digits after the point. */
 function aligned(values) {
   const numbers = values.filter((value) => Number.isFinite(value) && value !== 0).map(Math.abs);
-  const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
+  const most = Math.max(...numbers, 0);
   const isWhole = values.every((value) => !Number.isFinite(value) || Number.isInteger(value));
   const write = isWhole ? String
-    : least < 0.001 && most < 1 || most >= 100000 ? (value) => value.toExponential(2)
+    : most < 0.01 || most >= 100000 ? (value) => value.toExponential(2)
     : (value) => value.toFixed(most < 10 ? 4 : most < 100 ? 3 : 2);
   return (value) => Number.isFinite(value) ? write(value) : '–';
 }
@@ -74,7 +74,7 @@ function scores() {
       + 'A floor needs no generator: what does not beat it has learnt nothing.'),
     make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Scores' }, make('table', { class: 'scores' },
       make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, ''),
-        ...columns.map(([name]) => make('th', { scope: 'col' }, name)))),
+        ...columns.map(([name]) => make('th', { scope: 'col' }, name.replaceAll('-', '\u2011'))))),
       make('tbody', {}, ...run.table.map(row)))));
 }
 
@@ -110,7 +110,8 @@ function chart(title, lines) {
   const y = (value) => bottom - (bottom - top) * (value - low) / (high - low);
   const svg = draw('svg', { viewBox: '0 0 334 150', role: 'img', 'aria-label': `${title} by epoch` });
   const ticks = [low, (low + high) / 2, high];
-  const tick = high - low < 0.01 || high >= 1000 ? (value) => value.toExponential(1) : (value) => value.toFixed(high < 10 ? 2 : 1);
+  const digits = Math.min(Math.max(1 - Math.floor(Math.log10(high - low)), 0), 4);
+  const tick = Math.abs(high) < 0.01 || high >= 10000 ? (value) => value.toExponential(1) : (value) => value.toFixed(digits);
   for (const value of ticks) {
     svg.append(draw('line', { class: 'axis', x1: left, x2: right, y1: y(value), y2: y(value) }),
       draw('text', { x: left - 4, y: y(value) + 3, 'text-anchor': 'end' }, tick(value)));

@@ -102,7 +102,7 @@ mod tests {
             [
                 "training.epochs 5 → 9",
                 "training.guards.largest_gradient_norm null → 1.5",
-                "training.optimizer.learning_rate 0.001 → 5e-5",
+                "training.optimizer.learning_rate 0.001 → 0.00005",
                 "training.optimizer.schedule {\"floor\":0.02,\"kind\":\"cosine\"} → {\"kind\":\"constant\"}",
             ]
         );

@@ -71,10 +71,10 @@ pub fn studies(folder: &Path, name: &str, seed: u64) {
     write_phantom_dataset(&folder.join(name), &cohort).expect("writable");
 }
 
-/// Options of a generator and a training to match.
+/// Options of a generator and a training to match, but for `--epochs`.
 pub fn tiny<'a>(data: &'a str, out: &'a str) -> Vec<&'a str> {
     let mut arguments = vec!["train", "--data", data, "--out", out, "--preset", "phantom"];
-    arguments.extend(["--epochs", "1", "--batch-size", "8", "--warmup", "2"]);
+    arguments.extend(["--batch-size", "8", "--warmup", "2"]);
     for setting in [
         "model.generator.backbone={\"block\":\"basic\",\"depths\":[1,1],\"width\":4}",
         "model.generator.memory={\"rows\":16,\"d_model\":8,\"heads\":2,\"top_k\":4,\"dropout\":0.1}",

@@ -261,9 +261,9 @@ fn epoch_legend(monitor: Option<MonitoredMetric>) -> String {
         None => "*: best epoch so far".to_owned(),
     };
     format!(
-        "LM: language loss; L_cp, L_cs: contrastive and separation loss; 1-λ: hardness of negatives, 0 as they are to \
-         1; τ1, τ3: temperatures of the two losses;\nz·u, z·u⁻, z·ũ: cosine of an image with its report, the first \
-         negative and the hardened one; F1: findings, micro; {best}"
+        "LM: language loss; L_cp, L_cs: contrastive and separation loss; 1-λ: hardness of negatives, from 0 (as they \
+         are) to 1;\nτ1, τ3: log inverse temperature of pairs and of hardened negatives; z·u, z·u⁻, z·ũ: cosine of an \
+         image with its report,\nits first negative and the hardened one; F1: findings, micro; {best}"
     )
 }
 
