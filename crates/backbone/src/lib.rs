@@ -13,6 +13,9 @@
 //! assert_eq!(features.patches.dims(), [1, 16, 32]);
 //! assert_eq!(features.pooled.dims(), [1, 32]);
 //! ```
+//!
+//! The features `flex` (default, the CPU), `cuda`, `wgpu` and `ndarray` choose Burn's backends; without any, tensor
+//! operations panic.
 
 mod batch_norm;
 mod block;

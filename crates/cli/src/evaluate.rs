@@ -19,11 +19,14 @@ use crate::output::{OutputFile, Talk, check_all};
 /// significance.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  ithn evaluate runs/phantom-1
   ithn evaluate runs/phantom-1/predictions.csv --retrieval runs/phantom-1/retrieval.csv
   ithn evaluate res.csv --references gts.csv --full-references annotation.json --versus other/res.csv
   ithn evaluate predictions.json --full-references annotation.json --r2gen-vocabulary annotation.json")]
 pub(crate) struct Arguments {
-    /// Predictions (CSV or JSON), with their references unless --references is given
+    /// Predictions (CSV or JSON), with their references unless --references is given; or a run's folder, whose
+    /// predictions.csv and retrieval.csv are taken
+    #[arg(value_name = "PREDICTIONS|RUN")]
     predictions: PathBuf,
     /// References, matched by id or else by row
     #[arg(long, value_name = "FILE")]
@@ -75,10 +78,10 @@ pub(crate) struct Arguments {
     /// Who made those labels
     #[arg(long, value_name = "NAME", default_value = "labels given")]
     labeler: String,
-    /// Predictions of another system for the same studies: is this one better?
-    #[arg(long, value_name = "FILE")]
+    /// Predictions of another system, or its run, for the same studies: is this one better?
+    #[arg(long, value_name = "FILE|RUN")]
     versus: Option<PathBuf>,
-    /// Scores of own and other reports for each image, such as a run's retrieval.csv
+    /// Scores of own and other reports for each image, such as a run's retrieval.csv [default: that of RUN]
     #[arg(long, value_name = "FILE")]
     retrieval: Option<PathBuf>,
     /// Random draws of tests and intervals
@@ -137,7 +140,7 @@ fn evaluate_files(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         Some(path) => Some(r2gen_reference(path, arguments)?),
         None => None,
     };
-    let read = |predictions| {
+    let read = |predictions: &Path| {
         let files = ReportFiles {
             predictions,
             references: arguments.references.as_deref(),
@@ -148,9 +151,12 @@ fn evaluate_files(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
             None => read_studies(files),
         }
     };
-    let studies = read(&arguments.predictions)?;
+    let studies = read(&in_run(&arguments.predictions, PREDICTIONS)?)?;
     let other = match &arguments.versus {
-        Some(path) => Some(align_studies(&studies, read(path)?, path)?),
+        Some(path) => {
+            let file = in_run(path, PREDICTIONS)?;
+            Some((path, align_studies(&studies, read(&file)?, &file)?))
+        }
         None => None,
     };
     let labels = match (&arguments.reference_labels, &arguments.prediction_labels) {
@@ -160,8 +166,13 @@ fn evaluate_files(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         )),
         _ => None,
     };
-    let ranking = match &arguments.retrieval {
-        Some(path) => Some(rank(&read_ranked(path)?)?),
+    let of_run = arguments.predictions.join(RETRIEVAL);
+    let retrieval = match &arguments.retrieval {
+        Some(path) => Some(in_run(path, RETRIEVAL)?),
+        None => of_run.is_file().then_some(of_run),
+    };
+    let ranking = match retrieval {
+        Some(path) => Some(rank(&read_ranked(&path)?)?),
         None => None,
     };
     let meteor = match &arguments.meteor_data {
@@ -195,10 +206,14 @@ fn evaluate_files(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         text += &format!("\n{ranking}");
     }
     let versus = match other {
-        Some(other) => {
+        Some((path, other)) => {
             let other = evaluate(&other, &options)?;
             let versus = compare_evaluations(&evaluation, &other, options.draws, arguments.seed)?;
-            text += &format!("\n{versus}");
+            text += &format!(
+                "\nthis: {}; other: {}\n{versus}",
+                arguments.predictions.display(),
+                path.display()
+            );
             Some(versus)
         }
         None => None,
@@ -219,6 +234,24 @@ fn evaluate_files(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         file.write_json(&report)?;
     }
     Ok(())
+}
+
+const PREDICTIONS: &str = "predictions.csv";
+const RETRIEVAL: &str = "retrieval.csv";
+
+/// The file that a path means: of a folder, the file of the run in it.
+fn in_run(path: &Path, name: &str) -> Result<PathBuf, Failure> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let file = path.join(name);
+    match file.is_file() {
+        true => Ok(file),
+        false => Err(Failure::Said(format!(
+            "{} is a folder without {name}: name a file, or a run that has ended",
+            path.display()
+        ))),
+    }
 }
 
 /// From an untouched report to R2Gen's.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ithn::checkpoint::card::{CardData, Clock, DataKind};
 use ithn::config::{ExperimentConfig, Preset};
 use ithn::import::{
     NamedTensors, UntraceableSizes, checkpoint_of_backbone, checkpoint_of_official, infer_official,
@@ -78,11 +79,20 @@ fn import(arguments: &Arguments) -> Result<String, Failure> {
             Tokenizer::numbered(sizes.vocabulary, base.text.cleaning)
         }
     };
-    let checkpoint = if is_backbone {
+    let mut checkpoint = if is_backbone {
         checkpoint_of_backbone(&tensors, base, tokenizer)?
     } else {
         checkpoint_of_official(&tensors, untraceable, base, tokenizer)?
     };
+    if let (Some(card), Some(file), false) = (
+        &mut checkpoint.header.card,
+        &arguments.annotation,
+        is_backbone,
+    ) {
+        card.data = Some(data_of(&Annotation::read(file)?));
+    }
+    let card = checkpoint.header.card.take().unwrap_or_default();
+    checkpoint.header.card = Some(card.dated(Clock::System));
     checkpoint.save_as(&arguments.out)?;
     let words = checkpoint.header.tokenizer.words().len();
     let views = checkpoint.header.config.model.views;
@@ -102,6 +112,12 @@ fn import(arguments: &Arguments) -> Result<String, Failure> {
         model.transformer.layers,
         views,
     ))
+}
+
+/// The studies of an annotation, on which the weights were trained as far as whoever names it knows.
+fn data_of(annotation: &Annotation) -> CardData {
+    let counts = [&annotation.train, &annotation.val, &annotation.test].map(Vec::len);
+    CardData::new(DataKind::Annotation, counts)
 }
 
 /// The vocabulary of the training reports, as the official tokenizer counts it.

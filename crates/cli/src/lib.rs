@@ -4,6 +4,7 @@
 //! standard error; a failure is one line. Exit codes: 0, 2 for a failure, 130 for an interruption.
 
 mod ablation;
+mod card;
 pub mod dashboard;
 mod draw;
 mod evaluate;
@@ -21,6 +22,7 @@ mod prepare;
 mod report;
 mod tensorboard;
 mod train;
+mod version;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -35,7 +37,7 @@ use output::Talk;
 /// Radiology report generation trained against increasingly hard negatives. Research software: not for clinical
 /// use.
 #[derive(Debug, Parser)]
-#[command(name = "ithn", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "ithn", version, long_version = version::long(), propagate_version = true, max_term_width = 110)]
 struct Program {
     #[command(subcommand)]
     command: Command,
@@ -57,6 +59,7 @@ enum Command {
     Draw(draw::Command),
     Import(import::Arguments),
     Export(export::Arguments),
+    Card(card::Arguments),
     Parity(parity::Arguments),
     Report(report::Arguments),
     Ablation(ablation::Arguments),
@@ -96,6 +99,7 @@ impl Command {
             Command::Draw(command) => command.run(talk),
             Command::Import(arguments) => arguments.run(talk),
             Command::Export(arguments) => arguments.run(talk),
+            Command::Card(arguments) => arguments.run(talk),
             Command::Parity(arguments) => arguments.run(talk),
             Command::Report(arguments) => arguments.run(talk),
             Command::Ablation(arguments) => arguments.run(talk),

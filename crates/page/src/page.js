@@ -24,6 +24,17 @@ const short = (value) => value === null || value === undefined ? '–'
   : Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toExponential(1)
   : String(Number(value.toPrecision(4)));
 
+/** Writes the numbers of a column with equally many digits after the point. */
+function aligned(values) {
+  const numbers = values.filter((value) => Number.isFinite(value) && value !== 0).map(Math.abs);
+  const most = Math.max(...numbers, 0);
+  const isWhole = values.every((value) => !Number.isFinite(value) || Number.isInteger(value));
+  const write = isWhole ? String
+    : most < 0.01 || most >= 100000 ? (value) => value.toExponential(2)
+    : (value) => value.toFixed(most < 10 ? 4 : most < 100 ? 3 : 2);
+  return (value) => Number.isFinite(value) ? write(value) : '–';
+}
+
 /* Head and configuration. */
 
 function head() {
@@ -55,14 +66,15 @@ const columns = [
 
 function scores() {
   if (run.table.length === 0) return;
+  const cells = columns.map(([, read]) => [read, aligned(run.table.map(([, s]) => read(s)))]);
   const row = ([name, s]) => make('tr', { class: name === 'test' ? 'own' : null }, make('td', {}, name),
-    ...columns.map(([, read]) => make('td', {}, Number.isInteger(read(s)) ? String(read(s)) : short(read(s)))));
+    ...cells.map(([read, write]) => make('td', {}, write(read(s)))));
   page.append(make('h2', {}, 'Scores beside the floors'),
     make('p', { class: 'faint' }, `Protocol r2gen unless “full”; findings read by ${run.table[0][1].findings_reader}. `
       + 'A floor needs no generator: what does not beat it has learnt nothing.'),
-    make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Scores' }, make('table', {},
+    make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Scores' }, make('table', { class: 'scores' },
       make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, ''),
-        ...columns.map(([name]) => make('th', { scope: 'col' }, name)))),
+        ...columns.map(([name]) => make('th', { scope: 'col' }, name.replaceAll('-', '\u2011'))))),
       make('tbody', {}, ...run.table.map(row)))));
 }
 
@@ -97,9 +109,12 @@ function chart(title, lines) {
   const x = (index) => left + (right - left) * (run.epochs[index].epoch - first) / span;
   const y = (value) => bottom - (bottom - top) * (value - low) / (high - low);
   const svg = draw('svg', { viewBox: '0 0 334 150', role: 'img', 'aria-label': `${title} by epoch` });
-  for (const value of [low, (low + high) / 2, high]) {
+  const ticks = [low, (low + high) / 2, high];
+  const digits = Math.min(Math.max(1 - Math.floor(Math.log10(high - low)), 0), 4);
+  const tick = Math.abs(high) < 0.01 || high >= 10000 ? (value) => value.toExponential(1) : (value) => value.toFixed(digits);
+  for (const value of ticks) {
     svg.append(draw('line', { class: 'axis', x1: left, x2: right, y1: y(value), y2: y(value) }),
-      draw('text', { x: left - 4, y: y(value) + 3, 'text-anchor': 'end' }, short(value)));
+      draw('text', { x: left - 4, y: y(value) + 3, 'text-anchor': 'end' }, tick(value)));
   }
   const best = run.epochs.findIndex((e) => e.epoch === run.best_epoch);
   if (best >= 0) svg.append(draw('line', { class: 'best', x1: x(best), x2: x(best), y1: top, y2: bottom }));
@@ -164,13 +179,13 @@ function training() {
   page.append(make('h2', {}, 'Training'),
     make('p', { class: 'faint' }, 'By epoch; the dotted line is the best one, the numbers are those of the last.'),
     make('div', { class: 'charts' }, ...[...plots.map(([title, lines]) => chart(title, lines)), spread()].filter(Boolean)));
-  const lines = plots.flatMap(([title, list]) => list.map(([name, read]) => [`${title}: ${name}`, read]));
+  const lines = plots.flatMap(([title, list]) => list.map(([name, read]) => [`${title}: ${name}`, read, aligned(run.epochs.map(read))]));
   page.append(make('details', {}, make('summary', {}, 'The same as a table'),
     make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Epochs' }, make('table', {},
       make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, 'epoch'),
         ...lines.map(([name]) => make('th', { scope: 'col' }, name)))),
       make('tbody', {}, ...run.epochs.map((e) => make('tr', {}, make('td', {}, String(e.epoch)),
-        ...lines.map(([, read]) => make('td', {}, short(read(e)))))))))));
+        ...lines.map(([, read, write]) => make('td', {}, write(read(e)))))))))));
 }
 
 /* Studies. */
@@ -202,9 +217,21 @@ function colour(share) {
   return [255, Math.round(235 * Math.max(0, share * 1.6 - 0.6)), 40, Math.round(215 * share ** 1.3)];
 }
 
-/** Paints the heat-maps of the chosen word; how strong they are in numbers, since colours are relative. */
+/** A bar of the heat-map's colours, from no attention to the strongest patch. */
+function scale() {
+  const stops = [...Array(11).keys()].map((tenth) => {
+    const [red, green, blue, alpha] = colour(tenth / 10);
+    return `rgb(${red} ${green} ${blue} / ${(alpha / 255).toFixed(2)})`;
+  });
+  const most = make('span', { id: 'most' });
+  const bar = make('i');
+  bar.style.backgroundImage = `linear-gradient(to right, ${stops.join(', ')})`;
+  return { most, scale: make('span', { class: 'scale faint' }, '0 %', bar, most) };
+}
+
+/** Paints the heat-maps of the chosen word; the share of the strongest patch and in words how strong it is. */
 function paint(sheet, canvases) {
-  if (!sheet.attention || sheet.words.length === 0) return '';
+  if (!sheet.attention || sheet.words.length === 0) return ['', ''];
   const { rows, columns } = sheet.attention;
   const maps = canvases.map((_, view) => map(sheet, state.word, view));
   const peak = Math.max(...maps.flatMap((values) => [...values]), 1e-9);
@@ -221,7 +248,8 @@ function paint(sheet, canvases) {
     canvas.setAttribute('aria-label', `Attention of “${sheet.words[state.word]}”, view ${view + 1}`);
   });
   const even = 1 / (rows * columns * canvases.length);
-  return `“${sheet.words[state.word]}”: strongest patch ${(100 * peak).toFixed(1)} %, even attention ${(100 * even).toFixed(1)} %`;
+  return [`${(100 * peak).toFixed(1)} %`,
+    `of the attention of “${sheet.words[state.word]}” to one patch; spread evenly: ${(100 * even).toFixed(1)} %`];
 }
 
 function memoryRows(sheet) {
@@ -263,8 +291,9 @@ function detail(sheet) {
   const canvases = sheet.images.map(() => make('canvas', { width: 336, height: 336, role: 'img', 'aria-label': 'No attention' }));
   const rows = make('div', { id: 'memory', 'aria-live': 'polite' });
   const strength = make('span', { class: 'faint' });
+  const { most, scale: legend } = scale();
   const repaint = () => {
-    strength.textContent = paint(sheet, canvases);
+    [most.textContent, strength.textContent] = paint(sheet, canvases);
     for (const canvas of canvases) canvas.hidden = !state.shown;
   };
   const choose = (word) => {
@@ -293,7 +322,7 @@ function detail(sheet) {
       image.src = source;
       return make('div', { class: 'view' }, image, canvases[view]);
     })),
-    sheet.attention ? make('p', { class: 'controls' }, layers, toggle, strength)
+    sheet.attention ? make('p', { class: 'controls' }, layers, toggle, legend, strength)
       : make('p', { class: 'faint' }, 'This generator shows no attention.'),
     make('h3', {}, 'Prediction'),
     sheet.words.length === 0 ? make('p', { class: 'faint' }, 'It wrote nothing.') : text,
@@ -332,11 +361,12 @@ function studies() {
     open((state.study + move + buttons.length) % buttons.length);
     buttons[state.study].focus();
   });
+  const legend = run.studies.every((sheet) => !sheet.marks) ? [] : [' Sentences: ',
+    ...Object.entries(names).flatMap(([mark, name]) => [make('span', { class: mark }, ` ${name} `), ' ']),
+    'as far as the findings reader can tell.'];
   page.append(make('h2', { id: 'studies' }, 'Studies'),
     make('p', { class: 'faint' }, 'Choose a word to see where it looked. ', make('kbd', {}, '←'), ' ', make('kbd', {}, '→'),
-      ' move between words, ', make('kbd', {}, '↑'), ' ', make('kbd', {}, '↓'), ' in the list between studies. Sentences: ',
-      ...Object.entries(names).flatMap(([mark, name]) => [make('span', { class: mark }, ` ${name} `), ' ']),
-      'as far as the findings reader can tell.'),
+      ' move between words, ', make('kbd', {}, '↑'), ' ', make('kbd', {}, '↓'), ' in the list between studies.', ...legend),
     make('div', { class: 'browser' }, list, place));
   open(0);
 }

@@ -114,6 +114,36 @@ pub enum TrainError {
     /// Nothing to resume.
     #[error("{0} holds no run to resume: it has no {1}; start it anew in an empty folder")]
     NothingToResume(PathBuf, &'static str),
+    /// A run that does not say where its data is.
+    #[error(
+        "{0} does not say where its data is (earlier versions wrote no run.json): name the data, and the limit on \
+         studies if it had one"
+    )]
+    UnknownData(PathBuf),
+    /// Data that is not where the run found it.
+    #[error("the data of {run} is no longer at {}: say where it is now", .data.display())]
+    DataGone {
+        /// The run.
+        run: PathBuf,
+        /// Where it was.
+        data: PathBuf,
+    },
+    /// A `run.json` that cannot be read, or a run that it cannot describe.
+    #[error("{path}: {reason}")]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A folder or file that cannot be the run's.
+    #[error("cannot write to {path}: {reason}; choose another folder")]
+    Unwritable {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
     /// A file of the run that cannot be written or read.
     #[error("{path}: {source}")]
     Output {

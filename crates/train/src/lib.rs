@@ -16,6 +16,9 @@
 //! | `experiment` | all of it, in order |
 //! | [`ablation`] | arms and seeds of experiments, compared |
 //! | `arguments` | a job's command line (feature `clap`) |
+//!
+//! The features `flex` (default, the CPU), `cuda`, `wgpu` and `ndarray` choose Burn's backends; without any, tensor
+//! operations panic.
 
 pub mod ablation;
 #[cfg(feature = "clap")]
@@ -42,8 +45,8 @@ pub use evaluation::{
     sample_similarities, score_split, write_reports,
 };
 pub use experiment::{
-    ExperimentOptions, ExperimentResults, Floors, RunData, page_of_run, run_experiment,
-    run_experiment_with, write_run_page,
+    ExperimentOptions, ExperimentResults, Floors, RunData, RunDescription, page_of_run,
+    run_experiment, run_experiment_with, write_run_page,
 };
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use optimizer::{clip_gradients, gradient_norm, init_optimizer, learning_rate_policy};

@@ -1,5 +1,6 @@
 //! The configuration of a run (sizes, losses, schedules, text, images, decoding) and its presets.
 
+mod changes;
 mod guards;
 mod optimizer;
 mod preset;
@@ -11,12 +12,13 @@ mod validate;
 use std::fs;
 use std::path::Path;
 
-use ithn_data::Cleaning;
+use ithn_data::{Cleaning, Tokenizer};
 use ithn_generator::config::no_options;
 use ithn_negatives::HardnessSchedule;
 use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
+pub use changes::Change;
 pub use guards::{Guards, NonFinite};
 pub use ithn_models::config::{
     ConfigError, GeneratorConfig, GeneratorKind, GeneratorTask, ModelConfig,
@@ -84,6 +86,18 @@ pub enum MonitoredMetric {
     Cider,
     /// Micro F1 of findings.
     FindingsF1,
+}
+
+impl MonitoredMetric {
+    /// Its usual name.
+    pub fn name(self) -> &'static str {
+        match self {
+            MonitoredMetric::Bleu4 => "BLEU-4",
+            MonitoredMetric::RougeL => "ROUGE-L",
+            MonitoredMetric::Cider => "CIDEr",
+            MonitoredMetric::FindingsF1 => "findings F1",
+        }
+    }
 }
 
 /// Epochs, batches, optimiser and stopping. A new one starts from a [`Preset`]'s.
@@ -159,16 +173,27 @@ pub struct TextConfig {
     pub minimum_occurrences: usize,
     /// Tokens kept of a report, the beginning included; 3 to 65,536.
     pub max_tokens: usize,
+    /// Whether search never writes `<unk>`. Earlier files say nothing: it may.
+    #[serde(default)]
+    pub forbid_unknown: bool,
 }
 
 impl TextConfig {
-    /// Reports of up to `max_tokens` tokens, in words that occur `minimum_occurrences` times or more.
+    /// Reports of up to `max_tokens` tokens, in words that occur `minimum_occurrences` times or more. Search may
+    /// write `<unk>`.
     pub fn new(cleaning: Cleaning, minimum_occurrences: usize, max_tokens: usize) -> Self {
         TextConfig {
             cleaning,
             minimum_occurrences,
             max_tokens,
+            forbid_unknown: false,
         }
+    }
+
+    /// Sets [`forbid_unknown`](Self::forbid_unknown).
+    pub fn with_forbid_unknown(mut self, forbid: bool) -> Self {
+        self.forbid_unknown = forbid;
+        self
     }
 }
 
@@ -230,6 +255,17 @@ impl ExperimentConfig {
         self
     }
 
+    /// How reports are searched in the words of `tokenizer`: [`decoding`](Self::decoding), with the token of
+    /// `<unk>` forbidden if [`text`](Self::text) says so.
+    pub fn search(&self, tokenizer: &Tokenizer) -> SearchConfig {
+        let mut search = self.decoding.clone();
+        let unknown = tokenizer.unknown();
+        if self.text.forbid_unknown && !search.forbidden.contains(&unknown) {
+            search.forbidden.push(unknown);
+        }
+        search
+    }
+
     /// λ at a point of training: the schedule's, or 1 for negatives that stay as they are.
     pub fn lambda(&self, point: ithn_negatives::TrainingPoint) -> f64 {
         match self.negatives {
@@ -254,6 +290,21 @@ mod tests {
         });
         let read: ModelConfig = serde_json::from_value(earlier).expect("the earlier form is read");
         assert_eq!(read, model);
+    }
+
+    #[test]
+    fn unknown_words_are_forbidden_where_the_configuration_says_so() {
+        let tokenizer = Tokenizer::numbered(6, Cleaning::IuXray);
+        let mut config = Preset::OfficialIuXray.config();
+        assert_eq!(config.search(&tokenizer), config.decoding);
+        config.text.forbid_unknown = true;
+        config.decoding.forbidden = vec![2];
+        let forbidden = config.search(&tokenizer).forbidden;
+        assert_eq!(forbidden, [2, tokenizer.unknown()]);
+        for (name, preset) in Preset::NAMES {
+            let forbids = preset.config().text.forbid_unknown;
+            assert_eq!(forbids, !name.starts_with("official"), "{name}");
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Preset {
             Preset::Phantom => phantom(),
             Preset::IuXray => published(self),
             Preset::MimicCxr => ExperimentConfig {
-                text: mimic_text(),
+                text: mimic_text().with_forbid_unknown(true),
                 ..published(self)
             },
             Preset::OfficialIuXray => official(self),
@@ -136,6 +136,7 @@ fn phantom() -> ExperimentConfig {
             cleaning: Cleaning::MimicCxr,
             minimum_occurrences: 3,
             max_tokens: 80,
+            forbid_unknown: true,
         },
         images: ImageConfig {
             size: 64,
@@ -193,6 +194,7 @@ fn published(preset: Preset) -> ExperimentConfig {
             cleaning: Cleaning::IuXray,
             minimum_occurrences: 3,
             max_tokens: 60,
+            forbid_unknown: true,
         },
         images: ImageConfig {
             size: 224,
@@ -216,6 +218,7 @@ fn official(preset: Preset) -> ExperimentConfig {
         horizontal_flip: true,
     };
     config.decoding = SearchConfig::official(config.text.max_tokens);
+    config.text.forbid_unknown = false;
     config
 }
 
@@ -224,6 +227,7 @@ fn mimic_text() -> TextConfig {
         cleaning: Cleaning::MimicCxr,
         minimum_occurrences: 10,
         max_tokens: 60,
+        forbid_unknown: false,
     }
 }
 
@@ -285,7 +289,8 @@ mod tests {
                 TextConfig {
                     cleaning,
                     minimum_occurrences,
-                    max_tokens: 60
+                    max_tokens: 60,
+                    forbid_unknown: false
                 }
             );
             let training = &config.training;

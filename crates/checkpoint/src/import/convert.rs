@@ -10,6 +10,7 @@ use safetensors::tensor::TensorView;
 use super::apply::{collect_official_state, load_official_state, load_torchvision};
 use super::infer::{UntraceableSizes, infer_official, infer_torchvision};
 use super::tensors::{ImportError, NamedTensors};
+use crate::card::Card;
 use crate::config::{ConfigError, ExperimentConfig, ModelConfig};
 use crate::file::{Checkpoint, CheckpointError, CheckpointHeader, TrainingProgress};
 use ithn_models::R2GenCmn;
@@ -43,7 +44,11 @@ pub fn checkpoint_of_official(
     config.model = ModelConfig::new(sizes.generator, sizes.views);
     config.ithn.projection_width = sizes.projection_width;
     let model = load_official_state(untrained(&config, logits)?, tensors)?;
-    collect(config, tokenizer, &model, tensors)
+    let origin = format!(
+        "imported from {}, of the official code",
+        file_name(&tensors.path)
+    );
+    collect(config, tokenizer, &model, tensors, origin)
 }
 
 /// Makes a checkpoint of an untrained model of `base` whose backbone is torchvision's pretrained
@@ -65,7 +70,18 @@ pub fn checkpoint_of_backbone(
     }
     let mut model = untrained(&config, tokenizer.vocabulary())?;
     model.generator.backbone = load_torchvision(model.generator.backbone, tensors)?;
-    collect(config, tokenizer, &model, tensors)
+    let origin = format!(
+        "random weights but for the backbone of {}",
+        file_name(&tensors.path)
+    );
+    collect(config, tokenizer, &model, tensors, origin)
+}
+
+/// A file's name without its folder, which nobody else needs to know.
+fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
 }
 
 /// The processor: a build for GPUs may run where there is none.
@@ -89,10 +105,12 @@ fn collect(
     tokenizer: Tokenizer,
     model: &Ithn<R2GenCmn>,
     tensors: &NamedTensors,
+    origin: String,
 ) -> Result<Checkpoint, ImportError> {
     // No step was taken, so there is no state, whichever the optimiser.
     let optimizer = AdamConfig::new().init();
-    let header = CheckpointHeader::new(config, tokenizer, TrainingProgress::default());
+    let mut header = CheckpointHeader::new(config, tokenizer, TrainingProgress::default());
+    header.card = Some(Card::default().with_origin(origin));
     Ok(Checkpoint::collect(
         header,
         model,

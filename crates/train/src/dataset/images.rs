@@ -106,7 +106,7 @@ impl Dataset {
                 }
             }
         });
-        self.notes.extend(exclusions.notes());
+        self.warnings.extend(exclusions.notes_of_broken());
         self.check_splits()?;
         Ok(Arc::new(cache))
     }
@@ -163,6 +163,7 @@ mod tests {
     use ithn_data::{NegativeStudy, Study};
 
     use super::*;
+    use ithn_checkpoint::card::DataKind;
     use ithn_checkpoint::config::Preset;
     use ithn_inference::FindingsReader;
 
@@ -189,6 +190,8 @@ mod tests {
             ],
             findings: FindingsReader::Rules14,
             notes: Vec::new(),
+            warnings: Vec::new(),
+            kind: DataKind::Annotation,
         };
         let config = Preset::IuXray.config();
         let counts = |config: &ExperimentConfig| -> Vec<(PathBuf, usize)> {

@@ -7,9 +7,11 @@ mod first_negatives;
 mod images;
 mod near_twins;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ithn_checkpoint::card::DataKind;
 use ithn_checkpoint::config::{ExperimentConfig, Negatives};
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn_data::{
@@ -18,9 +20,11 @@ use ithn_data::{
     screen_images,
 };
 use ithn_inference::FindingsReader;
+use ithn_search::SearchConfig;
 
 pub(crate) use balance::distinct_batches;
 pub use batch::training_batch;
+use drawn::DRAWN_MARK;
 pub use drawn::{draw_annotation, stated_findings};
 pub use images::RunImages;
 pub use near_twins::near_twins;
@@ -59,6 +63,48 @@ impl DataSource {
             reports: None,
         }
     }
+
+    /// The first of its files and folders that is not there. Phantom studies are drawn where they are missing.
+    pub fn missing(&self) -> Option<&Path> {
+        let mut needed = match self {
+            DataSource::Phantom(_) => vec![],
+            DataSource::Mimic { folder, reports } => {
+                vec![Some(folder.as_path()), reports.as_deref()]
+            }
+            DataSource::Annotation { file, images } => {
+                vec![Some(file.as_path()), Some(images.as_path())]
+            }
+        };
+        needed.retain(|path| path.is_some_and(|path| !path.exists()));
+        needed.into_iter().flatten().next()
+    }
+}
+
+impl fmt::Display for DataSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DataSource::Phantom(folder)
+            | DataSource::Mimic {
+                folder,
+                reports: None,
+            } => write!(formatter, "{}", folder.display()),
+            DataSource::Mimic {
+                folder,
+                reports: Some(reports),
+            } => write!(
+                formatter,
+                "{} with the reports of {}",
+                folder.display(),
+                reports.display()
+            ),
+            DataSource::Annotation { file, images } => write!(
+                formatter,
+                "{} with the images of {}",
+                file.display(),
+                images.display()
+            ),
+        }
+    }
 }
 
 /// Is told of long work: its name, how much of it is done, and of how much. Called on any thread.
@@ -76,8 +122,12 @@ pub struct Dataset {
     pub studies: Vec<Study>,
     /// How findings are extracted from reports of this dataset.
     pub findings: FindingsReader,
-    /// Messages to the user about what was left out.
+    /// Remarks, such as what a rule leaves out.
     pub notes: Vec<String>,
+    /// Broken studies that were skipped.
+    pub warnings: Vec<String>,
+    /// Where the studies come from.
+    pub kind: DataKind,
 }
 
 impl Dataset {
@@ -151,11 +201,17 @@ impl Dataset {
                 watch("reading reports", done, total);
             })?,
         };
+        let findings = FindingsReader::for_folder(folder);
         Ok(Dataset {
             path: folder.to_owned(),
             studies: read.studies,
-            findings: FindingsReader::for_folder(folder),
-            notes: read.exclusions.notes(),
+            findings,
+            notes: read.exclusions.notes_by_rule(),
+            warnings: read.exclusions.notes_of_broken(),
+            kind: match findings {
+                FindingsReader::Phantom => DataKind::Phantom,
+                _ => DataKind::Mimic,
+            },
         })
     }
 
@@ -184,7 +240,12 @@ impl Dataset {
             path: file.to_owned(),
             studies,
             findings: FindingsReader::Rules14,
-            notes: exclusions.notes(),
+            notes: exclusions.notes_by_rule(),
+            warnings: exclusions.notes_of_broken(),
+            kind: match images.join(DRAWN_MARK).is_file() {
+                true => DataKind::DrawnFilms,
+                false => DataKind::Annotation,
+            },
         })
     }
 
@@ -204,7 +265,7 @@ impl Dataset {
             self.studies.extend(sound);
             watch("decoding images", total - waiting.len(), total);
         }
-        self.notes.extend(exclusions.notes());
+        self.warnings.extend(exclusions.notes_of_broken());
         self.check_splits()
     }
 
@@ -246,6 +307,8 @@ pub struct PreparedData {
     pub test: EvaluationSplit,
     /// How findings are extracted from reports.
     pub findings: FindingsReader,
+    /// How reports are searched in this vocabulary.
+    pub search: SearchConfig,
 }
 
 /// Studies to generate reports for, and their reference reports.
@@ -357,6 +420,7 @@ impl PreparedData {
             validation,
             test,
             findings: dataset.findings,
+            search: config.search(&tokenizer),
             training: Arc::new(training),
             members,
             turns,

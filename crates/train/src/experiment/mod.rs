@@ -1,7 +1,10 @@
 //! A whole run: data, weights, training, evaluation, tables and page.
 
+mod card;
+mod description;
 mod page;
 mod prepare;
+mod resume;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -27,7 +30,9 @@ use crate::start::EarlierWeights;
 use crate::start::pretrained;
 use crate::trainer::Trainer;
 use crate::watch::Observer;
+pub use description::RunDescription;
 use ithn_checkpoint::Checkpoint;
+use ithn_checkpoint::card::Clock;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorTask, Negatives};
 use ithn_models::LibraryGenerator;
 use ithn_plugin::Ithn;
@@ -61,6 +66,8 @@ pub struct ExperimentOptions {
     pub cache: Option<PathBuf>,
     /// What happens when a study's files are broken.
     pub on_bad_study: OnBadStudy,
+    /// Where the dates on checkpoints come from.
+    pub clock: Clock,
 }
 
 impl ExperimentOptions {
@@ -77,6 +84,7 @@ impl ExperimentOptions {
             interrupt: Interrupt::default(),
             cache: None,
             on_bad_study: OnBadStudy::Stop,
+            clock: Clock::System,
         }
     }
 }
@@ -162,6 +170,7 @@ struct Run<'a> {
     options: &'a ExperimentOptions,
     observer: &'a mut dyn Observer,
     checkpoint: Option<Checkpoint>,
+    description: RunDescription,
     dataset: Dataset,
     data: PreparedData,
     images: RunImages,
@@ -186,7 +195,9 @@ impl Run<'_> {
         let folder = if options.resume {
             RunFolder::open(&options.out)?
         } else {
-            RunFolder::create(&options.out, config)?
+            let folder = RunFolder::create(&options.out, config)?;
+            self.description.write(folder.root())?;
+            folder
         };
         self.describe(model.num_params());
 
@@ -199,9 +210,14 @@ impl Run<'_> {
             self.images.clone(),
             options.device.clone(),
         )
-        .with_interrupt(options.interrupt.clone());
+        .with_interrupt(options.interrupt.clone())
+        .with_card(self.card(), options.clock);
         let trainer = match &self.checkpoint {
-            Some(checkpoint) => trainer.resume(checkpoint)?,
+            Some(checkpoint) => {
+                let trainer = trainer.resume(checkpoint)?;
+                self.description.write(folder.root())?;
+                trainer
+            }
             None => trainer,
         };
         let model = match trainer.train(self.observer) {
@@ -224,6 +240,7 @@ impl Run<'_> {
             folder.write_retrieval(&ranked)?;
         }
         folder.write_json("metrics.json", &results)?;
+        self.save_scores(best, &results, &folder)?;
         let page = write_run_page(
             &folder,
             &RunData {
@@ -241,6 +258,9 @@ impl Run<'_> {
     }
 
     fn describe(&mut self, weights: usize) {
+        for warning in &self.dataset.warnings {
+            self.observer.warning(warning);
+        }
         for note in &self.dataset.notes {
             self.observer.note(note);
         }
@@ -275,7 +295,7 @@ impl Run<'_> {
     ) -> Result<Evaluated, TrainError> {
         let (config, data, device) = (self.config, &self.data, &self.options.device);
         let writing = Writing {
-            search: &config.decoding,
+            search: &data.search,
             tokenizer: &data.tokenizer,
             images: Arc::clone(images),
             batch_size: config.training.evaluation_batch_size,

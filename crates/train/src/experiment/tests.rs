@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use ithn_backbone::ResNetConfig;
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
@@ -10,6 +11,7 @@ use ithn_search::SearchConfig;
 
 use super::*;
 use crate::{EpochPlan, EpochRecord, StepRecord};
+use ithn_checkpoint::card::{CardData, DataKind};
 use ithn_checkpoint::config::{GeneratorKind, ModelConfig, Preset};
 use ithn_inference::ReportWriter;
 use ithn_models::{AttentiveLstmConfig, CnnLstm, CnnLstmConfig};
@@ -70,7 +72,8 @@ fn first_prediction(options: &ExperimentOptions) -> (PathBuf, String) {
 fn every_generator_trains_ranks_and_writes_from_its_checkpoint() {
     let folder = tempfile::tempdir().expect("a folder");
     for kind in GeneratorKind::ALL {
-        let options = options(folder.path(), kind.name());
+        let mut options = options(folder.path(), kind.name());
+        options.clock = Clock::Fixed(UNIX_EPOCH);
         let results = run_experiment(&config(kind), &options, &mut Silent).expect("it runs");
         let ranking = results.ranking.expect("it ranks");
         assert_eq!(ranking.near_twins.expect("drawn as such").studies, 2);
@@ -80,6 +83,17 @@ fn every_generator_trains_ranks_and_writes_from_its_checkpoint() {
 
         let best = options.out.join("best.ithn");
         let writer = ReportWriter::from_checkpoint(&best, &options.device).expect("any generator");
+        let card = writer.card().card.clone().expect("saved with it");
+        let data = card.data.expect("known");
+        assert_eq!(data, CardData::new(DataKind::Phantom, [8, 2, 4]));
+        assert_eq!(card.written.expect("dated").to_string(), "1970-01-01");
+        let score = &card.scores[1];
+        assert_eq!(
+            (score.name.as_str(), score.split.as_str()),
+            ("model", "test")
+        );
+        assert_eq!(score.values["bleu_4"], results.test.bleu_4);
+        assert!(writer.card().caution().is_some());
         let (image, expected) = first_prediction(&options);
         assert_eq!(writer.report([image]).expect("readable").text, expected);
     }

@@ -8,7 +8,7 @@ use ithn_backbone::{ResNet, ResNetConfig};
 use crate::error::TrainError;
 use ithn_checkpoint::config::{ConfigError, GeneratorTask};
 use ithn_checkpoint::import::{NamedTensors, load_torchvision};
-use ithn_checkpoint::{Checkpoint, CheckpointError};
+use ithn_checkpoint::{Checkpoint, CheckpointError, CheckpointHeader};
 use ithn_models::LibraryGenerator;
 
 /// A backbone of this configuration with the weights of a file: torchvision's ResNet (`.pth` or
@@ -30,24 +30,45 @@ pub(crate) fn pretrained(
         checkpoint => checkpoint?,
     };
     let header = &checkpoint.header;
-    let found = header.config.model.generator.backbone();
-    if found.is_some_and(|found| found != config) {
-        return Err(ConfigError::new(
-            "model.generator.backbone",
-            format!(
-                "{} holds another backbone ({found:?}) than the run's ({config:?}): choose the \
-                 preset that it was trained with",
-                path.display()
-            ),
-        )
-        .into());
-    }
+    check_backbone(header, config, path)?;
     let taking = TakingBackbone {
         checkpoint: &checkpoint,
         device,
     };
     let vocabulary = header.tokenizer.vocabulary();
     header.config.model.build(vocabulary, device, taking)?
+}
+
+/// Checks that a file of backbone weights can be opened, and the header of a checkpoint; reads no weights.
+///
+/// # Errors
+///
+/// If it cannot be read, or is a checkpoint with a backbone of other sizes.
+pub(crate) fn check_pretrained(config: &ResNetConfig, path: &Path) -> Result<(), TrainError> {
+    match CheckpointHeader::load(path) {
+        Err(CheckpointError::NotACheckpoint(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(header) => Ok(check_backbone(&header, config, path)?),
+    }
+}
+
+fn check_backbone(
+    header: &CheckpointHeader,
+    config: &ResNetConfig,
+    path: &Path,
+) -> Result<(), ConfigError> {
+    let found = header.config.model.generator.backbone();
+    if found.is_none_or(|found| found == config) {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        "model.generator.backbone",
+        format!(
+            "{} holds another backbone ({found:?}) than the run's ({config:?}): choose the preset \
+             that it was trained with",
+            path.display()
+        ),
+    ))
 }
 
 /// A checkpoint whose generator is still to be built.

@@ -22,8 +22,9 @@ use crate::interrupt::Interrupt;
 use crate::optimizer::init_optimizer;
 use crate::records::RunFolder;
 use crate::records::StepLog;
-use crate::records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses};
+use crate::records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, card_score};
 use crate::watch::Observer;
+use ithn_checkpoint::card::{Card, Clock};
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, MonitoredMetric, Precision};
 use ithn_checkpoint::{BestEpoch, Checkpoint, Exact, TrainingProgress};
 use ithn_plugin::Ithn;
@@ -49,6 +50,8 @@ pub struct Trainer<'a, G> {
     training_images: Arc<ImageLoader>,
     evaluation_images: Arc<ImageLoader>,
     interrupt: Interrupt,
+    card: Card,
+    clock: Clock,
     saved: Instant,
 }
 
@@ -91,6 +94,8 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             training_images: images.training,
             evaluation_images: images.evaluation,
             interrupt: Interrupt::default(),
+            card: Card::default(),
+            clock: Clock::System,
             saved: Instant::now(),
         }
     }
@@ -98,6 +103,13 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     /// Stops after the step in which `interrupt` is raised, with everything saved.
     pub fn with_interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
+        self
+    }
+
+    /// Saves `card` with every checkpoint, with the validation scores of the last epoch and the date of `clock`.
+    pub fn with_card(mut self, card: Card, clock: Clock) -> Self {
+        self.card = card;
+        self.clock = clock;
         self
     }
 
@@ -121,6 +133,10 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             data: self.progress.data,
             ..progress
         };
+        if let Some(earlier) = &checkpoint.header.card {
+            self.card.origin.clone_from(&earlier.origin);
+            self.card.scores.clone_from(&earlier.scores);
+        }
         // Write the current configuration, since options may have changed, and drop the epochs that
         // will be repeated.
         self.folder.write_json("config.json", self.config)?;
@@ -144,6 +160,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         if !self.folder.last_checkpoint().exists() {
             self.save(&mut log)?;
         }
+        observer.monitors(training.monitor);
         if self.progress.step > 0 {
             observer.resumes(&self.history()?);
         }
@@ -198,6 +215,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             return Err(self.interrupted(epoch));
         };
         let score = monitored(&validation, training.monitor);
+        self.card.scores = vec![card_score("model", "validation", &validation)];
         let best = self.progress.best;
         let is_best = best.is_none_or(|best| best.gives_way_to(score));
         let sums = std::mem::take(&mut self.progress.partial);
@@ -276,7 +294,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
 
     fn writing<'b>(&'b self, device: &'b Device) -> Writing<'b> {
         Writing {
-            search: &self.config.decoding,
+            search: &self.data.search,
             tokenizer: &self.data.tokenizer,
             images: Arc::clone(&self.evaluation_images),
             batch_size: self.config.training.evaluation_batch_size,

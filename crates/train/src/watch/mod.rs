@@ -3,6 +3,7 @@
 mod console;
 mod observer;
 mod pace;
+mod printing;
 
 pub use console::{Console, Verbosity};
 pub use observer::{EpochPlan, Observer};
