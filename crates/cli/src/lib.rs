@@ -4,6 +4,7 @@
 //! standard error; a failure is one line. Exit codes: 0, 2 for a failure, 130 for an interruption.
 
 mod ablation;
+mod chexbert;
 pub mod dashboard;
 mod draw;
 mod evaluate;
