@@ -12,6 +12,7 @@ use crate::output::Talk;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ithn draw annotation --annotation annotation.json --images drawn
+  ithn draw annotation --annotation annotation.json --images drawn --size 512
   ithn train --preset phantom --annotation annotation.json --images drawn")]
 pub(crate) struct Arguments {
     /// R2Gen's annotation.json
