@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ithn::data::Cleaning;
 use ithn::device::DeviceName;
 use ithn::mining::{
-    AnnotationReports, Embedding, MiningOptions, NegativeImages, ReportEmbedding, TfIdfConfig,
-    mine_annotation_by,
+    AnnotationReports, Embedding, MiningOptions, NegativeImages, ReportEmbedding, TfIdf,
+    TfIdfConfig, mine_annotation_by,
 };
 use ithn::train::Verbosity;
 use ithn_chexbert::CheXbert;
@@ -93,26 +93,37 @@ impl Arguments {
     }
 }
 
-/// Vectors of reports: of TF-IDF as they are asked for, or those that CheXbert made before.
-fn embedding(
-    model: Option<&CheXbert>,
-    reports: &AnnotationReports<'_>,
-) -> Box<dyn ReportEmbedding> {
-    let Some(model) = model else {
-        let training = reports.training.iter().map(String::as_str);
-        return Box::new(TfIdfConfig::default().fit(training));
-    };
-    let distinct: Vec<&String> = reports
-        .all
-        .iter()
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    let vectors = model.embed(&distinct);
-    let texts = distinct.into_iter().cloned();
-    let by_text: HashMap<String, Vec<f32>> = texts.zip(vectors).collect();
-    // Only the reports given here are asked for; another would have nothing to compare.
-    Box::new(move |report: &str| Embedding::Dense(by_text.get(report).cloned().unwrap_or_default()))
+/// Vectors of reports.
+enum Vectors {
+    TfIdf(TfIdf),
+    /// CheXbert's, made before, by report.
+    CheXbert(HashMap<String, Vec<f32>>),
+}
+
+impl Vectors {
+    /// Those of an annotation; CheXbert prefers batches.
+    fn of(reports: &AnnotationReports<'_>, model: Option<&CheXbert>) -> Self {
+        let Some(model) = model else {
+            let training = reports.training.iter().map(String::as_str);
+            return Vectors::TfIdf(TfIdfConfig::default().fit(training));
+        };
+        let distinct: BTreeSet<&String> = reports.all.iter().collect();
+        let distinct: Vec<&String> = distinct.into_iter().collect();
+        let vectors = model.embed(&distinct);
+        Vectors::CheXbert(distinct.into_iter().cloned().zip(vectors).collect())
+    }
+}
+
+impl ReportEmbedding for Vectors {
+    fn embed(&self, report: &str) -> Embedding {
+        match self {
+            Vectors::TfIdf(embedding) => embedding.embed(report),
+            // The reports of the annotation are all that is asked for; any other has nothing to compare.
+            Vectors::CheXbert(vectors) => {
+                Embedding::Dense(vectors.get(report).cloned().unwrap_or_default())
+            }
+        }
+    }
 }
 
 fn mine(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
@@ -152,7 +163,7 @@ fn mine(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         &arguments.annotation,
         &arguments.out,
         &options,
-        |reports| embedding(model.as_ref(), reports),
+        |reports| Vectors::of(reports, model.as_ref()),
         |done, total| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
