@@ -1,5 +1,7 @@
 //! `ithn generate`: writes reports of images, PNG or JPEG (or DICOM with the feature `dicom`), from a checkpoint alone.
 
+mod rexrank;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -23,7 +25,8 @@ use crate::output::{OutputFile, Talk, check_all, say};
   ithn generate --checkpoint runs/phantom-1/best.ithn chest.png
   ithn generate --checkpoint best.ithn --n-best 3 --json reports.jsonl images/
   ithn generate --checkpoint best.ithn --explain out.html frontal.png,lateral.png
-  ithn generate --checkpoint best.ithn --on-bad-study skip images/")]
+  ithn generate --checkpoint best.ithn --on-bad-study skip images/
+  ithn generate --checkpoint best.ithn --rexrank input.json --image-root images --out prediction.json")]
 pub(crate) struct Arguments {
     /// Checkpoint, such as runs/phantom-1/best.ithn, or a run's folder, whose best.ithn is taken
     #[arg(long, value_name = "FILE|RUN")]
@@ -74,17 +77,38 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "stop|skip")]
     on_bad_study: Option<OnBadStudy>,
 
+    #[command(flatten)]
+    submission: rexrank::Submission,
+
     /// A file is a study, files joined by commas are the views of one, a folder holds a study per file
     /// and per folder inside it
-    #[arg(required = true, value_name = "IMAGE[,IMAGE]|DIR")]
+    #[arg(required_unless_present = "rexrank", value_name = "IMAGE[,IMAGE]|DIR")]
     images: Vec<String>,
 }
 
 impl Arguments {
     pub(crate) fn run(&self, talk: Talk) -> Result<(), Failure> {
         ithn::device::prepare_process();
-        check_all([&self.json, &self.explain])?;
-        generate(self, talk.beside([&self.json, &self.explain]))
+        let outputs = [&self.json, &self.explain, self.submission.out()];
+        check_all(outputs)?;
+        let talk = talk.beside(outputs);
+        match self.submission.work() {
+            Some(work) => self.submit(&work, talk),
+            None => generate(self, talk),
+        }
+    }
+
+    /// Writes a submission to ReXrank.
+    fn submit(&self, work: &rexrank::Work<'_>, talk: Talk) -> Result<(), Failure> {
+        let device = self.device.open()?;
+        let writer = writer(self, &hub::local_path(&self.checkpoint)?, &device)?;
+        let options = rexrank::Options {
+            checkpoint: &self.checkpoint,
+            batch_size: self.batch_size.into(),
+            stops: self.stops(),
+            tolerates: self.on_bad_study == Some(OnBadStudy::Skip),
+        };
+        work.run(&writer, &options, talk)
     }
 
     /// Whether the first study that cannot be read ends the work.

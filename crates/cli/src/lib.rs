@@ -5,6 +5,7 @@
 
 mod ablation;
 mod card;
+mod chexbert;
 pub mod dashboard;
 mod draw;
 mod evaluate;

@@ -102,7 +102,7 @@ impl Display for OutputFile {
 }
 
 impl OutputFile {
-    fn is_standard_output(&self) -> bool {
+    pub(crate) fn is_standard_output(&self) -> bool {
         self.0 == Path::new("-")
     }
 

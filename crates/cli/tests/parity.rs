@@ -75,4 +75,10 @@ families!(
     tokenizer,
     metrics,
     transforms,
+    chexbert,
+    policies,
+    radgraph,
+    radcliq,
+    temporal,
+    formats,
 );

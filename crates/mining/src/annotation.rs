@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::{MiningError, MiningStudy, Neighbour, TfIdfConfig, mine};
+use crate::{MiningError, MiningStudy, Neighbour, ReportEmbedding, TfIdfConfig, mine};
 
 /// How negatives are mined and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub enum AnnotationMiningError {
 }
 
 /// Reads an annotation, gives every study of every split the closest admissible reports of the
-/// training set as `neg_report` and `neg_image_path`, and writes it to `out`; other keys stay.
+/// training set by TF-IDF as `neg_report` and `neg_image_path`, and writes it to `out`; other keys stay.
 ///
 /// Never the study itself, another study of its patient or a verbatim duplicate. The result depends
 /// on nothing but the annotation and the options. `progress` gets the number of finished studies
@@ -93,11 +93,42 @@ pub fn mine_annotation(
     options: &MiningOptions,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Result<MinedAnnotation, AnnotationMiningError> {
+    let fit = |reports: &AnnotationReports<'_>| {
+        let training = reports.training.iter().map(String::as_str);
+        TfIdfConfig::default().fit(training)
+    };
+    mine_annotation_by(annotation, out, options, fit, progress)
+}
+
+/// The cleaned reports of an annotation, which an embedding is made for.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct AnnotationReports<'a> {
+    /// Reports of the training set.
+    pub training: &'a [String],
+    /// Reports of all splits, those of the training set first.
+    pub all: &'a [String],
+}
+
+/// Like [`mine_annotation`] with another embedding, which `fit` makes of the annotation's reports: a
+/// model that prefers batches embeds them there, and what is returned looks its vectors up.
+///
+/// # Errors
+///
+/// As [`mine_annotation`], and if the embedding gives numbers that are not finite, or vectors of
+/// several kinds or lengths.
+pub fn mine_annotation_by<E: ReportEmbedding>(
+    annotation: &Path,
+    out: &Path,
+    options: &MiningOptions,
+    fit: impl FnOnce(&AnnotationReports<'_>) -> E,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Result<MinedAnnotation, AnnotationMiningError> {
     if options.per_study == 0 {
         return Err(AnnotationMiningError::NoneAsked);
     }
     let read = Annotation::read(annotation)?;
-    let found = nearest(&read, annotation, options, &progress)?;
+    let found = nearest(&read, annotation, options, fit, &progress)?;
     // The typed annotation drops keys that it does not know; the file keeps them.
     let mut whole = read_json(annotation)?;
     let mut summary = MinedAnnotation {
@@ -127,10 +158,11 @@ pub fn mine_annotation(
 }
 
 /// Negatives of all studies: training, validation, then test.
-fn nearest(
+fn nearest<E: ReportEmbedding>(
     annotation: &Annotation,
     path: &Path,
     options: &MiningOptions,
+    fit: impl FnOnce(&AnnotationReports<'_>) -> E,
     progress: &(impl Fn(usize, usize) + Sync),
 ) -> Result<Vec<Vec<Neighbour>>, AnnotationMiningError> {
     let entries: Vec<&AnnotationEntry> = [&annotation.train, &annotation.val, &annotation.test]
@@ -150,7 +182,10 @@ fn nearest(
         })
         .collect();
     let training = &studies[..annotation.train.len()];
-    let embedding = TfIdfConfig::default().fit(training.iter().map(|study| study.report));
+    let embedding = fit(&AnnotationReports {
+        training: &reports[..training.len()],
+        all: &reports,
+    });
     let total = studies.len();
     mine(training, &studies, options.per_study, &embedding, |done| {
         progress(done, total);
@@ -214,6 +249,7 @@ fn json_error(path: &Path) -> impl Fn(serde_json::Error) -> DataError + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Embedding;
 
     const ANNOTATION: &str = r#"{
         "train": [
@@ -280,6 +316,30 @@ mod tests {
         assert_eq!(
             (&whole["train"][0]["mine"], &whole["version"]),
             (&json!(7), &json!(3))
+        );
+    }
+
+    #[test]
+    fn another_embedding_finds_other_negatives() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, out) = (
+            folder.path().join("in.json"),
+            folder.path().join("out.json"),
+        );
+        fs::write(&path, ANNOTATION).expect("written");
+        let options = MiningOptions::new(1, Cleaning::IuXray);
+        let fit = |reports: &AnnotationReports<'_>| {
+            assert_eq!((reports.training.len(), reports.all.len()), (4, 5));
+            // Edema is what counts: only one report has it.
+            |report: &str| {
+                Embedding::Dense(vec![1.0, f32::from(u8::from(report.contains("edema")))])
+            }
+        };
+        mine_annotation_by(&path, &out, &options, fit, |_, _| {}).expect("minable");
+        let whole = read_json(&out).expect("readable");
+        assert_eq!(
+            whole["train"][3]["neg_report"],
+            json!(["Heart is large. No effusion."])
         );
     }
 

@@ -39,7 +39,8 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 
 pub use annotation::{
-    AnnotationMiningError, MinedAnnotation, MiningOptions, NegativeImages, mine_annotation,
+    AnnotationMiningError, AnnotationReports, MinedAnnotation, MiningOptions, NegativeImages,
+    mine_annotation, mine_annotation_by,
 };
 pub use embedding::{Embedding, ReportEmbedding, SparseVector};
 pub use error::MiningError;

@@ -1,9 +1,13 @@
-//! The run page: one self-contained HTML file that needs no network.
+//! Pages to look at: self-contained HTML files that need no network.
 //!
-//! [`ReportPage`] holds what the page shows; a [`StudySheet`] is one of its studies: image, reference,
+//! [`EvaluationPage`] shows the numbers of an evaluation and its studies. [`ReportPage`] is the run page and
+//! holds what that page shows; a [`StudySheet`] is one of its studies: image, reference,
 //! prediction with agreeing and contradicting statements marked, and the cross-attention and memory
-//! rows of every word. The page's script and style are written by hand, in `page.js` and
+//! rows of every word. Scripts and style are written by hand, in `page.js`, `evaluation.js` and
 //! `page.css`.
+
+mod evaluation;
+mod sentences;
 
 use std::io;
 use std::path::Path;
@@ -13,9 +17,15 @@ use ithn_inference::StudySheet;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use evaluation::{
+    ClassBars, ClassScore, EvaluationPage, Number, NumberGroup, NumberRow, PageReport, PageStudy,
+    PairTable, PairedNumber,
+};
+pub use sentences::{MarkedSentences, mark_sentences};
+
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = concat!(include_str!("elements.js"), include_str!("page.js"));
 
 /// Content of a run page. Sections without data are left out.
 #[derive(Debug, Clone, Serialize)]
@@ -59,30 +69,7 @@ impl ReportPage {
     ///
     /// If a number cannot be written as JSON.
     pub fn to_html(&self) -> serde_json::Result<String> {
-        // Within a script element only `<` can end or open anything.
-        let data = serde_json::to_string(self)?.replace('<', "\\u003c");
-        let title = escape(&self.title);
-        let parts = [
-            ("/*STYLE*/", STYLE),
-            ("/*SCRIPT*/", SCRIPT),
-            ("<!--TITLE-->", &title),
-            ("/*DATA*/", &data),
-        ];
-        // Each marker stands once in the template, and only there: what is filled in is not searched.
-        let mut html =
-            String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + data.len());
-        let mut rest = TEMPLATE;
-        while let Some((at, marker, text)) = parts
-            .iter()
-            .filter_map(|(marker, text)| rest.find(marker).map(|at| (at, *marker, *text)))
-            .min_by_key(|(at, ..)| *at)
-        {
-            html.push_str(&rest[..at]);
-            html.push_str(text);
-            rest = &rest[at + marker.len()..];
-        }
-        html.push_str(rest);
-        Ok(html)
+        html(&self.title, SCRIPT, self)
     }
 
     /// Writes the page, whole or not at all.
@@ -93,6 +80,33 @@ impl ReportPage {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         write_atomically(path, self.to_html()?.as_bytes())
     }
+}
+
+/// A page by its script and the data that the script draws.
+fn html(title: &str, script: &str, data: &impl Serialize) -> serde_json::Result<String> {
+    // Within a script element only `<` can end or open anything.
+    let data = serde_json::to_string(data)?.replace('<', "\\u003c");
+    let title = escape(title);
+    let parts = [
+        ("/*STYLE*/", STYLE),
+        ("/*SCRIPT*/", script),
+        ("<!--TITLE-->", &title),
+        ("/*DATA*/", &data),
+    ];
+    // Each marker stands once in the template, and only there: what is filled in is not searched.
+    let mut html = String::with_capacity(TEMPLATE.len() + STYLE.len() + script.len() + data.len());
+    let mut rest = TEMPLATE;
+    while let Some((at, marker, text)) = parts
+        .iter()
+        .filter_map(|(marker, text)| rest.find(marker).map(|at| (at, *marker, *text)))
+        .min_by_key(|(at, ..)| *at)
+    {
+        html.push_str(&rest[..at]);
+        html.push_str(text);
+        rest = &rest[at + marker.len()..];
+    }
+    html.push_str(rest);
+    Ok(html)
 }
 
 fn escape(text: &str) -> String {

@@ -149,6 +149,18 @@ impl Check {
         Check::new(family, reason, [f64::INFINITY; 2], Tolerance::Exact)
     }
 
+    /// A largest absolute difference that was found elsewhere, of numbers or, under [`Tolerance::Exact`], of entries
+    /// that differ.
+    pub fn difference(
+        family: &'static str,
+        quantity: impl Into<String>,
+        absolute: f64,
+        tolerance: Tolerance,
+    ) -> Self {
+        let relative = if absolute == 0.0 { 0.0 } else { f64::NAN };
+        Check::new(family, quantity, [absolute, relative], tolerance)
+    }
+
     /// The check by the tolerances of a device with tf32 products: what fails is in that class if the
     /// relative error, or of numbers that are zero but for rounding the absolute one, is at most
     /// 5e-3. Texts, tokens and identifiers have no such class.

@@ -5,6 +5,7 @@
 
 mod beam;
 mod check;
+mod clinical;
 mod cmn_transformer;
 mod command;
 mod decoding;
@@ -35,6 +36,8 @@ use fixture::FixtureError;
 pub struct Family {
     /// Its name in reports.
     pub name: &'static str,
+    /// Folder of its files within the fixtures, which may also be that folder.
+    folder: Option<&'static str>,
     files: &'static [&'static str],
     run: fn(&Path) -> Result<Vec<Check>, FixtureError>,
 }
@@ -43,36 +46,43 @@ pub struct Family {
 pub const FAMILIES: &[Family] = &[
     Family {
         name: "memory",
+        folder: None,
         files: &["memory.safetensors"],
         run: memory::run,
     },
     Family {
         name: "cmn_transformer",
+        folder: None,
         files: &["cmn_transformer.safetensors"],
         run: cmn_transformer::run,
     },
     Family {
         name: "ithn_loss",
+        folder: None,
         files: &["ithn_loss.safetensors"],
         run: ithn_loss::run,
     },
     Family {
         name: "resnet101",
+        folder: None,
         files: &["resnet101.safetensors", "resnet101.json"],
         run: resnet::run,
     },
     Family {
         name: "train_curve",
+        folder: None,
         files: &["train_curve.safetensors", "train_curve.json"],
         run: train_curve::run,
     },
     Family {
         name: "beam",
+        folder: None,
         files: &["beam.safetensors", "beam.json"],
         run: beam::run,
     },
     Family {
         name: "small_ckpt",
+        folder: None,
         files: &[
             "small_ckpt/ithn_small.pth",
             "small_ckpt/expected.safetensors",
@@ -82,21 +92,82 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "tokenizer",
+        folder: None,
         files: &["tokenizer.json"],
         run: tokenizer::run,
     },
     Family {
         name: "metrics",
+        folder: None,
         files: &["metrics.json"],
         run: metrics::run,
     },
     Family {
         name: "transforms",
+        folder: None,
         files: &[
             "transforms/expected.safetensors",
             "transforms/expected.json",
         ],
         run: transforms::run,
+    },
+    Family {
+        name: "chexbert",
+        folder: clinical::FOLDER,
+        files: &[
+            "chexbert/chexbert.pth",
+            "chexbert/chexbert_legacy.pth",
+            "chexbert/config.json",
+            "chexbert/expected.json",
+            "chexbert/expected.safetensors",
+            "chexbert/labeled_reports.csv",
+            "chexbert/labeled_small.csv",
+            "chexbert/reports.json",
+            "chexbert/vocab.txt",
+        ],
+        run: clinical::chexbert,
+    },
+    Family {
+        name: "policies",
+        folder: clinical::FOLDER,
+        files: &["policies/classes.json", "policies/expected.json"],
+        run: |folder| clinical::metrics(folder, "policies"),
+    },
+    Family {
+        name: "radgraph",
+        folder: clinical::FOLDER,
+        files: &[
+            "radgraph/pred.json",
+            "radgraph/ref.json",
+            "radgraph/expected.json",
+        ],
+        run: |folder| clinical::metrics(folder, "radgraph"),
+    },
+    Family {
+        name: "radcliq",
+        folder: clinical::FOLDER,
+        files: &[
+            "radcliq/scores.csv",
+            "radcliq/bleu_pairs.json",
+            "radcliq/expected.json",
+        ],
+        run: |folder| clinical::metrics(folder, "radcliq"),
+    },
+    Family {
+        name: "temporal",
+        folder: clinical::FOLDER,
+        files: &[
+            "temporal/pairs.json",
+            "temporal/arn_texts.json",
+            "temporal/expected.json",
+        ],
+        run: |folder| clinical::metrics(folder, "temporal"),
+    },
+    Family {
+        name: "formats",
+        folder: clinical::FOLDER,
+        files: &["formats/manifest.json"],
+        run: |folder| clinical::metrics(folder, "formats"),
     },
 ];
 
@@ -107,6 +178,11 @@ impl Family {
     /// only some are there, if a file is not laid out as the README describes it, or if a tensor's
     /// shape stops the computation.
     pub fn run(&self, fixtures: &Path) -> Vec<Check> {
+        let folder = self.folder.map(|folder| fixtures.join(folder));
+        let fixtures = match &folder {
+            Some(folder) if folder.is_dir() => folder,
+            _ => fixtures,
+        };
         let missing: Vec<&str> = self
             .files
             .iter()

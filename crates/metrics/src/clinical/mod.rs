@@ -7,6 +7,7 @@
 //! | F1 of RadGraph's entities and relations | [`radgraph`] |
 //! | RadCliQ and its BLEU-2 | [`radcliq`] |
 //! | temporal keywords, repeated trigrams | [`temporal`] |
+//! | what needs texts alone, study by study | [`texts`] |
 //! | any column of scores, with intervals and tests | [`scores`] |
 //! | golden numbers of all of these | [`parity`] |
 
@@ -16,3 +17,4 @@ pub mod radcliq;
 pub mod radgraph;
 pub mod scores;
 pub mod temporal;
+pub mod texts;

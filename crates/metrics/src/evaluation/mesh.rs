@@ -18,7 +18,7 @@ use crate::{
 pub struct TaggedReport {
     /// Identifier; the row number if there is no column `uid`, `id` or `study_id`.
     pub id: String,
-    /// Column `report`; without it `findings` and `impression` with a blank line between them; without
+    /// Column `report` (or `Report Impression`, as CheXbert calls it); without it `findings` and `impression` with a blank line between them; without
     /// those the prediction, or else the reference.
     pub report: String,
     /// Column `MeSH`, else `Problems`.
@@ -69,7 +69,7 @@ fn from_csv(path: &Path, text: &str) -> Result<Vec<TaggedReport>, EvaluationErro
     let find = |names: &[&str]| column(header, names);
     let id = find(&["uid", "id", "study_id"]);
     let parts = || [find(&["findings"]), find(&["impression"])];
-    let texts: Vec<usize> = match find(&["report", "text"]) {
+    let texts: Vec<usize> = match find(&["report", "text", "report impression"]) {
         Some(report) => vec![report],
         None if parts() != [None, None] => parts().into_iter().flatten().collect(),
         None => find(PREDICTION)
@@ -81,7 +81,9 @@ fn from_csv(path: &Path, text: &str) -> Result<Vec<TaggedReport>, EvaluationErro
         return Err(EvaluationError::Column {
             path: path.to_owned(),
             what: "reports",
-            expected: "report, text, findings, impression, prediction, reference".to_owned(),
+            expected:
+                "report, text, Report Impression, findings, impression, prediction, reference"
+                    .to_owned(),
             found: header.join(", ").chars().take(200).collect(),
         });
     }

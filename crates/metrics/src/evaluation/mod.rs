@@ -3,6 +3,7 @@
 mod compare;
 mod error;
 pub mod formats;
+mod intervals;
 mod labels;
 mod mesh;
 mod output;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use compare::{MetricComparison, Versus, align_studies, compare_evaluations};
 pub use error::EvaluationError;
+pub use intervals::{MetricInterval, metric_intervals};
 pub use labels::{LabelFile, Statuses};
 pub use mesh::{ClassAgreement, TaggedReport, agreement, findings_of_tags, read_tagged_reports};
 pub use output::write_study_scores;
@@ -46,6 +48,8 @@ pub enum Protocol {
     R2gen,
     /// Untouched.
     Full,
+    /// What ReXrank's script makes of two sections: [`formats::rexrank_reference`].
+    Rexrank,
 }
 
 /// Options of [`evaluate`].

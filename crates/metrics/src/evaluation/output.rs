@@ -76,6 +76,7 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Protocol::R2gen => "r2gen",
             Protocol::Full => "full",
+            Protocol::Rexrank => "rexrank",
         })
     }
 }

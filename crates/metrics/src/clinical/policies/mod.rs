@@ -4,6 +4,7 @@
 mod chexbert;
 mod cxrmate;
 mod f1chexbert;
+mod numbers;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use chexbert::{CheXbertAgreement, CheXbertScores, chexbert};
 pub use cxrmate::{CxrMate1, CxrMate2, CxrMateScores, cxrmate1, cxrmate2};
 pub use f1chexbert::{Averages, F1CheXbert, F1CheXbertStudy, SupportedPrf, f1chexbert};
+pub use numbers::{PolicyComparison, PolicyNumber, compare_policy, policy_numbers};
 
 use crate::error::{MetricsError, check_paired};
 use crate::evaluation::Statuses;
@@ -21,7 +23,7 @@ use crate::labeler::{FindingClass, Status};
 
 /// Whose arithmetic turns labels into F1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Policy {
     /// Uncertain is positive, 0/0 is 0; micro, macro and weighted over 14 classes and over five: the
@@ -126,6 +128,7 @@ mod tests {
     fn names_are_read_back() {
         for policy in Policy::ALL {
             assert_eq!(policy.name().parse(), Ok(policy));
+            assert_eq!(serde_json::to_value(policy).unwrap(), policy.name());
         }
         assert!("radgraph".parse::<Policy>().is_err());
     }

@@ -41,8 +41,12 @@ fn not_json(error: &serde_json::Error) -> String {
     }
 }
 
-/// Reads a JSON file into a type.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, EvaluationError> {
+/// Reads a JSON file into a type; Python's bare `NaN`, `Infinity` and `-Infinity` are read as `null`.
+///
+/// # Errors
+///
+/// [`EvaluationError`] naming the file, and the line where it is no JSON.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, EvaluationError> {
     let value = parse_json(path, &read_text(path)?)?;
     serde_json::from_value(value).map_err(|error| EvaluationError::Layout {
         path: path.to_owned(),

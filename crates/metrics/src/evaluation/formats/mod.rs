@@ -11,12 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use export::{Export, UnknownExport, export};
-pub use json::rexrank_reference;
+pub use json::{read_json, rexrank_reference};
 pub use lines::read_label_lines;
 
 pub(crate) use super::records::read_text;
 pub(crate) use super::table::{column, csv_rows};
-pub(crate) use json::read_json;
 
 use super::error::EvaluationError;
 use super::records::{Record, Records};
