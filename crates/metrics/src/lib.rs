@@ -7,6 +7,7 @@
 //! | What does a report claim? | [`label`]: the 14 CheXpert classes by the rules named [`LABELER`], or an older [`LabelerVersion`], with side, size, lobe |
 //! | Are the claims true? | [`FindingCounts`]: per class, micro, macro and example-based, over any subset of classes |
 //! | Does a classifier rank the positive studies first? | [`classification`]: AUROC, average precision, F1 at a threshold, with intervals |
+//! | What would a constant score? | [`floors`]: composed reports, constant labels |
 //! | Does the model write more than one report? | [`diversity()`] |
 //! | Does an image find its own report? | [`retrieval()`], [`near_twin_accuracy`] |
 //! | What would other tools say? RadGraph F1, RadCliQ, CheXbert F1 by policy, temporal F1 | [`clinical`] |
@@ -39,6 +40,7 @@ mod diversity;
 mod error;
 pub mod evaluation;
 mod findings;
+pub mod floors;
 mod labeler;
 mod meteor;
 mod overlap;

@@ -46,6 +46,11 @@ fn score_study(
         precision = precision.max(common / hypothesis.spaced.len() as f64);
         recall = recall.max(common / reference.spaced.len() as f64);
     }
+    f_score(precision, recall)
+}
+
+/// (1 + β²) p r / (r + β² p); 0 if either is 0.
+pub(crate) fn f_score(precision: f64, recall: f64) -> f64 {
     if precision == 0.0 || recall == 0.0 {
         return 0.0;
     }

@@ -1,0 +1,280 @@
+//! Scores of one report against many references, when the report grows by a sentence.
+//!
+//! Each gives what its metric gives with the report as the hypothesis of every study; references are counted once.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::bleu::BleuCounts;
+use crate::cider::{SCALE, SIGMA};
+use crate::corpus::{MAX_ORDER, Ngram, count_ngrams, words};
+use crate::rouge::f_score;
+
+/// Numbers words.
+#[derive(Default)]
+pub(super) struct Numbering {
+    ids: HashMap<String, u32, RandomState>,
+}
+
+impl Numbering {
+    pub(super) fn id(&mut self, word: &str) -> u32 {
+        if let Some(&id) = self.ids.get(word) {
+            return id;
+        }
+        let id = u32::try_from(self.ids.len()).expect("fewer than 2^32 distinct words");
+        self.ids.insert(word.to_owned(), id);
+        id
+    }
+
+    fn words(&mut self, text: &str) -> Vec<u32> {
+        words(text).map(|word| self.id(word)).collect()
+    }
+}
+
+/// The score of a report that grows.
+pub(super) trait Scorer {
+    /// Score of the report followed by `sentence`.
+    fn score_with(&self, sentence: &[u32]) -> f64;
+    /// Appends `sentence` to the report.
+    fn append(&mut self, sentence: &[u32]);
+}
+
+type Counts = [Vec<(Ngram, u32)>; MAX_ORDER];
+
+fn counts(words: &[u32]) -> Counts {
+    let mut scratch = Vec::new();
+    std::array::from_fn(|order| count_ngrams(words, order + 1, &mut scratch))
+}
+
+/// BLEU-4: clipped matches with all references depend on an n-gram and its count alone.
+pub(super) struct BleuScorer {
+    /// At c − 1, the sum over references of min(c, count in the reference).
+    matches: [HashMap<Ngram, Vec<u64>, RandomState>; MAX_ORDER],
+    reference_words: u64,
+    studies: u64,
+    report: Vec<u32>,
+}
+
+impl BleuScorer {
+    pub(super) fn new(references: &[&str], numbering: &mut Numbering) -> Self {
+        let mut occurrences: [HashMap<Ngram, Vec<u32>, RandomState>; MAX_ORDER] =
+            std::array::from_fn(|_| HashMap::default());
+        let mut reference_words = 0;
+        for reference in references {
+            let words = numbering.words(reference);
+            reference_words += words.len() as u64;
+            for (of_order, counts) in occurrences.iter_mut().zip(counts(&words)) {
+                for (ngram, count) in counts {
+                    of_order.entry(ngram).or_default().push(count);
+                }
+            }
+        }
+        let clipped = |counts: Vec<u32>| -> Vec<u64> {
+            let most = counts.iter().copied().max().unwrap_or(0);
+            (1..=most)
+                .map(|have| counts.iter().map(|&want| u64::from(want.min(have))).sum())
+                .collect()
+        };
+        BleuScorer {
+            matches: occurrences.map(|of_order| {
+                of_order
+                    .into_iter()
+                    .map(|(ngram, counts)| (ngram, clipped(counts)))
+                    .collect()
+            }),
+            reference_words,
+            studies: references.len() as u64,
+            report: Vec::new(),
+        }
+    }
+}
+
+impl Scorer for BleuScorer {
+    fn score_with(&self, sentence: &[u32]) -> f64 {
+        let report = [self.report.as_slice(), sentence].concat();
+        let mut total = BleuCounts {
+            hypothesis_words: self.studies * report.len() as u64,
+            reference_words: self.reference_words,
+            ..BleuCounts::default()
+        };
+        for (order, counts) in counts(&report).iter().enumerate() {
+            total.guess[order] = self.studies * report.len().saturating_sub(order) as u64;
+            for (ngram, count) in counts {
+                if let Some(clipped) = self.matches[order].get(ngram) {
+                    total.correct[order] += clipped[(*count as usize).min(clipped.len()) - 1];
+                }
+            }
+        }
+        total.scores()[MAX_ORDER - 1]
+    }
+
+    fn append(&mut self, sentence: &[u32]) {
+        self.report.extend_from_slice(sentence);
+    }
+}
+
+/// ROUGE-L: the row of each dynamic programme is kept at the end of the report.
+pub(super) struct RougeScorer {
+    references: Vec<Vec<u32>>,
+    /// Longest common subsequences of the report and the beginnings of each reference.
+    rows: Vec<Vec<u32>>,
+    words: usize,
+}
+
+impl RougeScorer {
+    pub(super) fn new(references: &[&str], numbering: &mut Numbering) -> Self {
+        // As in ROUGE-L, runs of blanks give empty words.
+        let references: Vec<Vec<u32>> = references
+            .iter()
+            .map(|text| text.split(' ').map(|word| numbering.id(word)).collect())
+            .collect();
+        RougeScorer {
+            rows: references
+                .iter()
+                .map(|words| vec![0; words.len() + 1])
+                .collect(),
+            references,
+            words: 0,
+        }
+    }
+}
+
+impl Scorer for RougeScorer {
+    fn score_with(&self, sentence: &[u32]) -> f64 {
+        let words = (self.words + sentence.len()) as f64;
+        let mut row = Vec::new();
+        let mut sum = 0.0;
+        for (reference, kept) in self.references.iter().zip(&self.rows) {
+            row.clone_from(kept);
+            extend(&mut row, reference, sentence);
+            let common = f64::from(row[reference.len()]);
+            sum += f_score(common / words, common / reference.len() as f64);
+        }
+        sum / self.references.len() as f64
+    }
+
+    fn append(&mut self, sentence: &[u32]) {
+        self.words += sentence.len();
+        for (reference, row) in self.references.iter().zip(&mut self.rows) {
+            extend(row, reference, sentence);
+        }
+    }
+}
+
+fn extend(row: &mut [u32], reference: &[u32], sentence: &[u32]) {
+    for word in sentence {
+        let mut diagonal = 0;
+        for (column, other) in reference.iter().enumerate() {
+            let above = row[column + 1];
+            row[column + 1] = match word == other {
+                true => diagonal + 1,
+                false => above.max(row[column]),
+            };
+            diagonal = above;
+        }
+    }
+}
+
+/// CIDEr: every n-gram knows the references that hold it.
+pub(super) struct CiderScorer {
+    ngrams: [HashMap<Ngram, Postings, RandomState>; MAX_ORDER],
+    /// Weight of an n-gram that no reference holds.
+    rare: f64,
+    bigrams: Vec<usize>,
+    report: Vec<u32>,
+}
+
+struct Postings {
+    weight: f64,
+    /// Study, TF-IDF value, and the value divided by the norm of the reference's vector.
+    references: Vec<(usize, f64, f64)>,
+}
+
+impl CiderScorer {
+    pub(super) fn new(references: &[&str], numbering: &mut Numbering) -> Self {
+        let words: Vec<Vec<u32>> = references
+            .iter()
+            .map(|text| numbering.words(text))
+            .collect();
+        let rare = (references.len() as f64).ln();
+        let mut held: [HashMap<Ngram, Vec<(usize, u32)>, RandomState>; MAX_ORDER] =
+            std::array::from_fn(|_| HashMap::default());
+        for (study, words) in words.iter().enumerate() {
+            for (of_order, counts) in held.iter_mut().zip(counts(words)) {
+                for (ngram, count) in counts {
+                    of_order.entry(ngram).or_default().push((study, count));
+                }
+            }
+        }
+        let ngrams = held.map(|of_order| {
+            let weight = |holders: &Vec<(usize, u32)>| rare - (holders.len() as f64).ln();
+            let mut squares = vec![0.0; references.len()];
+            for holders in of_order.values() {
+                let weight = weight(holders);
+                for &(study, count) in holders {
+                    squares[study] += (f64::from(count) * weight).powi(2);
+                }
+            }
+            of_order
+                .into_iter()
+                .map(|(ngram, holders)| {
+                    let weight = weight(&holders);
+                    let reference = |(study, count): (usize, u32)| {
+                        let value = f64::from(count) * weight;
+                        let norm: f64 = squares[study];
+                        let share = if norm > 0.0 { value / norm.sqrt() } else { 0.0 };
+                        (study, value, share)
+                    };
+                    let references = holders.into_iter().map(reference).collect();
+                    (ngram, Postings { weight, references })
+                })
+                .collect()
+        });
+        CiderScorer {
+            ngrams,
+            rare,
+            bigrams: words
+                .iter()
+                .map(|words| words.len().saturating_sub(1))
+                .collect(),
+            report: Vec::new(),
+        }
+    }
+}
+
+impl Scorer for CiderScorer {
+    fn score_with(&self, sentence: &[u32]) -> f64 {
+        let report = [self.report.as_slice(), sentence].concat();
+        let bigrams = report.len().saturating_sub(1);
+        let penalties: Vec<f64> = self
+            .bigrams
+            .iter()
+            .map(|&other| {
+                let delta = bigrams.abs_diff(other) as f64;
+                (-(delta * delta) / (2.0 * SIGMA * SIGMA)).exp()
+            })
+            .collect();
+        let mut total = 0.0;
+        for (of_order, counts) in self.ngrams.iter().zip(counts(&report)) {
+            let (mut products, mut squares) = (0.0, 0.0);
+            for (ngram, count) in counts {
+                let postings = of_order.get(&ngram);
+                let weight = postings.map_or(self.rare, |postings| postings.weight);
+                let value = f64::from(count) * weight;
+                squares += value * value;
+                for &(study, reference, share) in postings.iter().flat_map(|it| &it.references) {
+                    products += value.min(reference) * share * penalties[study];
+                }
+            }
+            if squares > 0.0 {
+                total += products / squares.sqrt();
+            }
+        }
+        SCALE * total / (MAX_ORDER * self.bigrams.len()) as f64
+    }
+
+    fn append(&mut self, sentence: &[u32]) {
+        self.report.extend_from_slice(sentence);
+    }
+}
