@@ -18,8 +18,9 @@ use clap::{Parser, ValueEnum};
 use ithn::data::{Annotation, Cleaning, DataError, Tokenizer};
 use ithn::metrics::evaluation::{
     Evaluation, EvaluationError, EvaluationOptions, ExternalLabels, LabelFile, Protocol, Ranking,
-    ReportFiles, ScoredStudy, Statuses, Versus, align_studies, compare_evaluations, evaluate, rank,
-    read_ranked, read_studies, read_untouched_studies, write_json, write_study_scores,
+    ReportFiles, ScoredStudy, Statuses, Versus, align_studies, compare_evaluations,
+    equal_reports_as_hits, evaluate, rank, read_ranked, read_studies, read_untouched_studies,
+    write_json, write_study_scores,
 };
 use ithn::metrics::{LabelerVersion, Meteor, Uncertain};
 
@@ -166,7 +167,13 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         _ => None,
     };
     let ranking = match &arguments.retrieval {
-        Some(path) => Some(rank(&read_ranked(path)?)?),
+        Some(path) => {
+            let report = |id: &str| {
+                let study = studies.iter().find(|study| study.id == id)?;
+                study.references.first().map(String::as_str)
+            };
+            Some(rank(&equal_reports_as_hits(read_ranked(path)?, report))?)
+        }
         None => None,
     };
     let meteor = match &arguments.meteor_data {

@@ -1,8 +1,8 @@
 //! Evaluation of predictions from any model: files in, a table of named numbers out.
 
 mod compare;
-mod constants;
 mod error;
+mod floors;
 pub mod formats;
 mod labels;
 mod mesh;
@@ -16,8 +16,8 @@ mod tags;
 use serde::{Deserialize, Serialize};
 
 pub use compare::{MetricComparison, Versus, align_studies, compare_evaluations};
-pub use constants::{ConstantFloors, ConstantReport, constant_floors};
 pub use error::EvaluationError;
+pub use floors::{EvaluationFloors, FloorReport, evaluate_floors};
 pub use labels::{LabelFile, Statuses};
 pub use mesh::{ClassAgreement, TaggedReport, agreement, findings_of_tags, read_tagged_reports};
 pub use output::{write_json, write_study_scores};

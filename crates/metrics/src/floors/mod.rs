@@ -9,7 +9,7 @@
 //! | one label for all, class by class: F1 = 2p / (1 + p) | [`label_floors`] |
 //! | the most frequent training report | [`most_frequent`] |
 //!
-//! [`constant_floors`](crate::evaluation::constant_floors) scores all of them with every metric.
+//! [`evaluate_floors`](crate::evaluation::evaluate_floors) scores all of them with every metric.
 
 mod compose;
 mod labels;

@@ -1,6 +1,6 @@
 //! From files to numbers: every layout gives the same studies, and every broken file is named.
 
-mod constants;
+mod floors;
 mod ranking;
 mod reading;
 mod scoring;

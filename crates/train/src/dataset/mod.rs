@@ -6,6 +6,7 @@ mod drawn;
 mod first_negatives;
 mod images;
 mod near_twins;
+mod uids;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use batch::training_batch;
 pub use drawn::{draw_annotation, stated_findings};
 pub use images::RunImages;
 pub use near_twins::near_twins;
+pub use uids::UidParity;
 
 use crate::error::TrainError;
 use balance::repeats;
@@ -49,6 +51,14 @@ pub enum DataSource {
         /// Folder that its image paths start from.
         images: PathBuf,
     },
+    /// Another source of Open-i studies (IU X-Ray), trained on half of them alone: all studies of the other half are the
+    /// test split, to be scored against human tags that no training saw.
+    HalfOfUids {
+        /// The source.
+        source: Box<DataSource>,
+        /// The half that is trained on.
+        train_on: UidParity,
+    },
 }
 
 impl DataSource {
@@ -57,6 +67,14 @@ impl DataSource {
         DataSource::Mimic {
             folder,
             reports: None,
+        }
+    }
+
+    /// The same source, trained on uids of one parity and tested on all studies of the other.
+    pub fn trained_on(self, parity: UidParity) -> Self {
+        DataSource::HalfOfUids {
+            source: Box::new(self),
+            train_on: parity,
         }
     }
 }
@@ -133,6 +151,11 @@ impl Dataset {
             }
             DataSource::Annotation { file, images } => {
                 Dataset::annotation(file, images, check, limit, on_bad_study)?
+            }
+            DataSource::HalfOfUids { source, train_on } => {
+                let mut dataset = Dataset::load_watched(source, views, limit, on_bad_study, watch)?;
+                dataset.restrict_training(*train_on)?;
+                dataset
             }
         };
         dataset.check_splits()?;

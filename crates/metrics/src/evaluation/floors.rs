@@ -1,4 +1,4 @@
-//! What constants score on a test set, by every metric.
+//! What floors score on a test set, by every metric.
 
 use std::fmt;
 
@@ -12,32 +12,33 @@ use crate::{
     labeler::FindingClass,
 };
 
-/// Constants and their scores on the studies of a test set.
+/// Scores on a test set of what needs no model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct ConstantFloors {
+pub struct EvaluationFloors {
     /// Training reports that the constants come from.
     pub training_reports: usize,
     /// Validation studies that they were chosen on.
     pub validation_studies: usize,
-    /// One report for every study.
-    pub reports: Vec<ConstantReport>,
+    /// Reports: constants, and what was [added](Self::add).
+    pub reports: Vec<FloorReport>,
     /// One set of the 13 abnormal classes for every study.
     pub labels: LabelFloors,
 }
 
-/// A report for every study, and its scores.
+/// Reports that need no model, and their scores.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct ConstantReport {
-    /// How it was made.
+pub struct FloorReport {
+    /// How they were made.
     pub name: String,
-    /// The report.
-    pub text: String,
-    /// Its score on validation, if it was chosen there.
+    /// The report, if it is the same for every study.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Score on validation, if they were chosen there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<f64>,
-    /// Its scores on the test set.
+    /// Scores on the test set.
     pub scores: Evaluation,
 }
 
@@ -51,12 +52,12 @@ pub struct ConstantReport {
 /// # Errors
 /// [`MetricsError::Empty`] without training sentences or studies, [`MetricsError::NoReference`] for a study without a
 /// reference.
-pub fn constant_floors(
+pub fn evaluate_floors(
     training: &[String],
     validation: &[ScoredStudy],
     test: &[ScoredStudy],
     options: &EvaluationOptions<'_>,
-) -> Result<ConstantFloors, MetricsError> {
+) -> Result<EvaluationFloors, MetricsError> {
     let options = EvaluationOptions {
         labels: None,
         draws: 0,
@@ -87,15 +88,15 @@ pub fn constant_floors(
         .into_iter()
         .map(|(name, text, validation)| {
             let scores = evaluate(&predicting(test, &text), &options)?;
-            Ok(ConstantReport {
+            Ok(FloorReport {
                 name,
-                text,
+                text: Some(text),
                 validation,
                 scores,
             })
         })
         .collect::<Result<_, MetricsError>>()?;
-    Ok(ConstantFloors {
+    Ok(EvaluationFloors {
         training_reports: training.len(),
         validation_studies: validation.len(),
         reports,
@@ -130,8 +131,18 @@ fn abnormal(studies: &[ScoredStudy], options: &EvaluationOptions<'_>) -> Vec<Vec
         .collect()
 }
 
-impl ConstantFloors {
-    /// What predictions do not beat, one sentence a metric; empty if they beat every constant.
+impl EvaluationFloors {
+    /// Adds a floor whose reports differ by study, such as those of the nearest training films.
+    pub fn add(&mut self, name: &str, scores: Evaluation) {
+        self.reports.push(FloorReport {
+            name: name.to_owned(),
+            text: None,
+            validation: None,
+            scores,
+        });
+    }
+
+    /// What predictions do not beat, one sentence a metric; empty if they beat every floor.
     ///
     /// Compared are BLEU-4, ROUGE-L, CIDEr, and micro and macro F1 of the 13 abnormal classes.
     pub fn unbeaten_by(&self, predictions: &Evaluation) -> Vec<String> {
@@ -159,15 +170,14 @@ impl ConstantFloors {
                 .chain(labels(metric));
             let (name, floor) = constants.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
             let value = read(predictions);
-            (value <= floor).then(|| {
-                format!("{metric} {value:.4} does not beat a constant's {floor:.4} ({name})")
-            })
+            (value <= floor)
+                .then(|| format!("{metric} {value:.4} does not beat the floor {floor:.4} ({name})"))
         };
         reports.into_iter().filter_map(unbeaten).collect()
     }
 }
 
-impl fmt::Display for ConstantFloors {
+impl fmt::Display for EvaluationFloors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(first) = self.reports.first() else {
             return Ok(());
@@ -175,7 +185,7 @@ impl fmt::Display for ConstantFloors {
         let protocol = first.scores.protocol;
         writeln!(
             f,
-            "constants from {} training reports, chosen on {} validation studies, scored on {}; protocol {protocol}",
+            "floors from {} training reports, constants chosen on {} validation studies, scored on {}; protocol {protocol}",
             self.training_reports, self.validation_studies, self.labels.studies
         )?;
         let meteor = match first.scores.overlap.meteor {
@@ -184,8 +194,8 @@ impl fmt::Display for ConstantFloors {
         };
         writeln!(
             f,
-            "\n{:30} {:>6} {:>7} {:>7} {:>7} {:>7} {meteor:>9} {:>8} {:>7} {:>12} {:>12} {:>12}",
-            "one report for every study",
+            "\n{:30} {:>6} {:>7} {:>7} {:>7} {:>7} {meteor:>9} {:>8} {:>7} {:>12} {:>12} {:>12} {:>7}",
+            "reports",
             "words",
             "BLEU-1",
             "BLEU-2",
@@ -195,15 +205,19 @@ impl fmt::Display for ConstantFloors {
             "CIDEr",
             "F1-13 micro",
             "F1-13 macro",
-            "F1-14 micro"
+            "F1-14 micro",
+            "same"
         )?;
         for constant in &self.reports {
             let (overlap, findings) = (&constant.scores.overlap, &constant.scores.findings);
             writeln!(
                 f,
-                "{:30} {:>6} {:7.4} {:7.4} {:7.4} {:7.4} {:9.4} {:8.4} {:7.4} {:12.4} {:12.4} {:12.4}",
+                "{:30} {:>6} {:7.4} {:7.4} {:7.4} {:7.4} {:9.4} {:8.4} {:7.4} {:12.4} {:12.4} {:12.4} {:5.1} %",
                 constant.name,
-                constant.text.split_whitespace().count(),
+                constant.text.as_deref().map_or_else(
+                    || "-".to_owned(),
+                    |text| text.split_whitespace().count().to_string()
+                ),
                 overlap.bleu_1,
                 overlap.bleu_2,
                 overlap.bleu_3,
@@ -214,6 +228,7 @@ impl fmt::Display for ConstantFloors {
                 findings.micro_13.f1,
                 findings.macro_13.f1,
                 findings.micro_14.f1,
+                100.0 * constant.scores.diversity.most_frequent_share,
             )?;
         }
         writeln!(

@@ -1,4 +1,4 @@
-//! What constants score.
+//! Floors of an evaluation.
 
 use ithn_metrics::evaluation::*;
 use ithn_metrics::floors::OverlapMetric;
@@ -18,12 +18,12 @@ fn studies(reports: &[&str]) -> Vec<ScoredStudy> {
     reports.iter().enumerate().map(study).collect()
 }
 
-fn floors(meteor: &Meteor) -> ConstantFloors {
+fn floors(meteor: &Meteor) -> EvaluationFloors {
     let training = [NORMAL, NORMAL, EFFUSION, ENLARGED].map(str::to_owned);
     let validation = studies(&[NORMAL, EFFUSION, ENLARGED, EFFUSION]);
     let test = studies(&[NORMAL, EFFUSION, NORMAL, ENLARGED, NORMAL]);
     let options = EvaluationOptions::new(meteor);
-    constant_floors(&training, &validation, &test, &options).expect("there is text")
+    evaluate_floors(&training, &validation, &test, &options).expect("there is text")
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn normal_for_all_wins_over_14_classes_and_is_worth_nothing_over_13() {
     let meteor = Meteor::exact_and_stem();
     let floors = floors(&meteor);
     let frequent = &floors.reports[0];
-    assert_eq!(frequent.text, NORMAL);
+    assert_eq!(frequent.text.as_deref(), Some(NORMAL));
     assert_eq!(frequent.scores.findings.micro_13.f1, 0.0);
     // Of five studies three are normal: 2 · 3 / (5 + 5).
     assert_eq!(frequent.scores.findings.micro_14.f1, 0.6);
@@ -83,10 +83,10 @@ fn constants_need_training_reports_and_references() {
     let meteor = Meteor::exact_and_stem();
     let options = EvaluationOptions::new(&meteor);
     let some = studies(&[NORMAL]);
-    let error = constant_floors(&[], &some, &some, &options).unwrap_err();
+    let error = evaluate_floors(&[], &some, &some, &options).unwrap_err();
     assert!(matches!(error, MetricsError::Empty { .. }), "{error}");
     let mut without = some.clone();
     without[0].references.clear();
-    let error = constant_floors(&[NORMAL.to_owned()], &without, &some, &options).unwrap_err();
+    let error = evaluate_floors(&[NORMAL.to_owned()], &without, &some, &options).unwrap_err();
     assert_eq!(error, MetricsError::NoReference { index: 0 });
 }
