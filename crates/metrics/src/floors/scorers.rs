@@ -1,4 +1,4 @@
-//! Scores of one report against many references, when the report grows by a sentence.
+//! Scores of one report against many references.
 //!
 //! Each gives what its metric gives with the report as the hypothesis of every study; references are counted once.
 
@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use crate::bleu::BleuCounts;
 use crate::cider::{SCALE, SIGMA};
 use crate::corpus::{MAX_ORDER, Ngram, count_ngrams, words};
-use crate::rouge::f_score;
+use crate::rouge::{f_score, longest_common_subsequence};
 
 /// Numbers words.
 #[derive(Default)]
@@ -32,12 +32,10 @@ impl Numbering {
     }
 }
 
-/// The score of a report that grows.
+/// An overlap metric with its references.
 pub(super) trait Scorer {
-    /// Score of the report followed by `sentence`.
-    fn score_with(&self, sentence: &[u32]) -> f64;
-    /// Appends `sentence` to the report.
-    fn append(&mut self, sentence: &[u32]);
+    /// Score of a report, given as numbered words, as the hypothesis of every study.
+    fn score(&self, report: &[u32]) -> f64;
 }
 
 type Counts = [Vec<(Ngram, u32)>; MAX_ORDER];
@@ -53,7 +51,6 @@ pub(super) struct BleuScorer {
     matches: [HashMap<Ngram, Vec<u64>, RandomState>; MAX_ORDER],
     reference_words: u64,
     studies: u64,
-    report: Vec<u32>,
 }
 
 impl BleuScorer {
@@ -85,20 +82,18 @@ impl BleuScorer {
             }),
             reference_words,
             studies: references.len() as u64,
-            report: Vec::new(),
         }
     }
 }
 
 impl Scorer for BleuScorer {
-    fn score_with(&self, sentence: &[u32]) -> f64 {
-        let report = [self.report.as_slice(), sentence].concat();
+    fn score(&self, report: &[u32]) -> f64 {
         let mut total = BleuCounts {
             hypothesis_words: self.studies * report.len() as u64,
             reference_words: self.reference_words,
             ..BleuCounts::default()
         };
-        for (order, counts) in counts(&report).iter().enumerate() {
+        for (order, counts) in counts(report).iter().enumerate() {
             total.guess[order] = self.studies * report.len().saturating_sub(order) as u64;
             for (ngram, count) in counts {
                 if let Some(clipped) = self.matches[order].get(ngram) {
@@ -108,71 +103,37 @@ impl Scorer for BleuScorer {
         }
         total.scores()[MAX_ORDER - 1]
     }
-
-    fn append(&mut self, sentence: &[u32]) {
-        self.report.extend_from_slice(sentence);
-    }
 }
 
-/// ROUGE-L: the row of each dynamic programme is kept at the end of the report.
+/// ROUGE-L.
 pub(super) struct RougeScorer {
     references: Vec<Vec<u32>>,
-    /// Longest common subsequences of the report and the beginnings of each reference.
-    rows: Vec<Vec<u32>>,
-    words: usize,
 }
 
 impl RougeScorer {
     pub(super) fn new(references: &[&str], numbering: &mut Numbering) -> Self {
         // As in ROUGE-L, runs of blanks give empty words.
-        let references: Vec<Vec<u32>> = references
-            .iter()
-            .map(|text| text.split(' ').map(|word| numbering.id(word)).collect())
-            .collect();
         RougeScorer {
-            rows: references
+            references: references
                 .iter()
-                .map(|words| vec![0; words.len() + 1])
+                .map(|text| text.split(' ').map(|word| numbering.id(word)).collect())
                 .collect(),
-            references,
-            words: 0,
         }
     }
 }
 
 impl Scorer for RougeScorer {
-    fn score_with(&self, sentence: &[u32]) -> f64 {
-        let words = (self.words + sentence.len()) as f64;
+    fn score(&self, report: &[u32]) -> f64 {
         let mut row = Vec::new();
         let mut sum = 0.0;
-        for (reference, kept) in self.references.iter().zip(&self.rows) {
-            row.clone_from(kept);
-            extend(&mut row, reference, sentence);
-            let common = f64::from(row[reference.len()]);
-            sum += f_score(common / words, common / reference.len() as f64);
+        for reference in &self.references {
+            let common = f64::from(longest_common_subsequence(report, reference, &mut row));
+            sum += f_score(
+                common / report.len() as f64,
+                common / reference.len() as f64,
+            );
         }
         sum / self.references.len() as f64
-    }
-
-    fn append(&mut self, sentence: &[u32]) {
-        self.words += sentence.len();
-        for (reference, row) in self.references.iter().zip(&mut self.rows) {
-            extend(row, reference, sentence);
-        }
-    }
-}
-
-fn extend(row: &mut [u32], reference: &[u32], sentence: &[u32]) {
-    for word in sentence {
-        let mut diagonal = 0;
-        for (column, other) in reference.iter().enumerate() {
-            let above = row[column + 1];
-            row[column + 1] = match word == other {
-                true => diagonal + 1,
-                false => above.max(row[column]),
-            };
-            diagonal = above;
-        }
     }
 }
 
@@ -182,7 +143,6 @@ pub(super) struct CiderScorer {
     /// Weight of an n-gram that no reference holds.
     rare: f64,
     bigrams: Vec<usize>,
-    report: Vec<u32>,
 }
 
 struct Postings {
@@ -238,14 +198,12 @@ impl CiderScorer {
                 .iter()
                 .map(|words| words.len().saturating_sub(1))
                 .collect(),
-            report: Vec::new(),
         }
     }
 }
 
 impl Scorer for CiderScorer {
-    fn score_with(&self, sentence: &[u32]) -> f64 {
-        let report = [self.report.as_slice(), sentence].concat();
+    fn score(&self, report: &[u32]) -> f64 {
         let bigrams = report.len().saturating_sub(1);
         let penalties: Vec<f64> = self
             .bigrams
@@ -256,7 +214,7 @@ impl Scorer for CiderScorer {
             })
             .collect();
         let mut total = 0.0;
-        for (of_order, counts) in self.ngrams.iter().zip(counts(&report)) {
+        for (of_order, counts) in self.ngrams.iter().zip(counts(report)) {
             let (mut products, mut squares) = (0.0, 0.0);
             for (ngram, count) in counts {
                 let postings = of_order.get(&ngram);
@@ -272,9 +230,5 @@ impl Scorer for CiderScorer {
             }
         }
         SCALE * total / (MAX_ORDER * self.bigrams.len()) as f64
-    }
-
-    fn append(&mut self, sentence: &[u32]) {
-        self.report.extend_from_slice(sentence);
     }
 }

@@ -10,9 +10,7 @@ use super::arm::Arm;
 use super::cell::{Cell, CellResult};
 use super::summary::AblationReport;
 use crate::{DataSource, Dataset, RankingConfig, RunFolder, TrainError};
-use ithn_checkpoint::config::{
-    ConfigError, ExperimentConfig, GeneratorKind, MonitoredMetric, Preset,
-};
+use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorKind, Preset};
 
 /// Time that a cell should not exceed on two CPU cores.
 pub const CELL_LIMIT: Duration = Duration::from_secs(120);
@@ -54,8 +52,6 @@ impl AblationConfig {
     pub fn standard() -> Self {
         let mut base = Preset::Phantom.config();
         base.training.epochs = 4;
-        // Cells are judged by their last epoch; the monitor of earlier cells lets their files be found.
-        base.training.monitor = MonitoredMetric::FindingsF1;
         base.decoding = SearchConfig::greedy(base.text.max_tokens);
         AblationConfig {
             generators: GeneratorKind::ALL.to_vec(),

@@ -8,6 +8,7 @@ mod images;
 mod near_twins;
 mod uids;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -269,6 +270,9 @@ pub struct PreparedData {
     pub test: EvaluationSplit,
     /// How findings are extracted from reports.
     pub findings: FindingsReader,
+    /// The set of findings that each report of [`training`](Self::training) states, by number, if equal ones are masked
+    /// in the contrast.
+    pub label_sets: Option<Vec<i64>>,
 }
 
 /// Studies to generate reports for, and their reference reports.
@@ -376,7 +380,12 @@ impl PreparedData {
             })
         };
         let (validation, test) = (evaluation(Split::Validation)?, evaluation(Split::Test)?);
+        let label_sets = config
+            .ithn
+            .mask_equal_labels
+            .then(|| label_sets(&training, &tokenizer, dataset.findings));
         Ok(PreparedData {
+            label_sets,
             validation,
             test,
             findings: dataset.findings,
@@ -386,6 +395,23 @@ impl PreparedData {
             tokenizer,
         })
     }
+}
+
+/// Numbers the sets of findings that reports state, as the model reads the reports.
+fn label_sets(
+    studies: &[TokenizedStudy],
+    tokenizer: &Tokenizer,
+    findings: FindingsReader,
+) -> Vec<i64> {
+    let mut numbers = HashMap::new();
+    studies
+        .iter()
+        .map(|study| {
+            let next = numbers.len() as i64;
+            let stated = findings.abnormal(&tokenizer.decode(&study.tokens[1..]));
+            *numbers.entry(stated).or_insert(next)
+        })
+        .collect()
 }
 
 fn encode_study(
