@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod seeds;
+
+pub use seeds::{SeedComparison, compare_seeds};
+
 use crate::{
     error::{MetricsError, check_paired},
     significance::{Interval, bootstrap_interval},

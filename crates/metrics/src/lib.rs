@@ -12,7 +12,7 @@
 //! | Does an image find its own report? | [`retrieval()`], [`near_twin_accuracy`] |
 //! | What would other tools say? RadGraph F1, RadCliQ, CheXbert F1 by policy, temporal F1 | [`clinical`] |
 //! | All of it, from files | [`evaluation`] |
-//! | Is B better than A? | [`sign_flip`] over seeds, [`compare_studies`] over studies |
+//! | Is B better than A? | [`sign_flip`] over seeds, [`compare_studies`] over studies, [`compare_seeds`] over both against a floor |
 //!
 //! The crate depends on neither tensors nor models: reports, labels and scores come in, numbers go out.
 //!
@@ -54,7 +54,9 @@ pub use cider::{Cider, cider};
 pub use corpus::{Corpus, MAX_ORDER, Pair};
 pub use diversity::{Diversity, diversity};
 pub use error::MetricsError;
-pub use findings::{Confusion, FindingCounts, MAX_CLASSES, Prf, Undefined};
+pub use findings::{
+    Confusion, FindingCounts, MAX_CLASSES, Prf, SeedComparison, Undefined, compare_seeds,
+};
 pub use labeler::{
     FindingClass, LABELER, LabelerVersion, Lobe, Mention, ReportLabels, Side, Size, Status,
     Uncertain, UnknownLabelerVersion, label,

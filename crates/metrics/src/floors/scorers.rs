@@ -157,32 +157,36 @@ impl CiderScorer {
             .iter()
             .map(|text| numbering.words(text))
             .collect();
+        let counted: Vec<Counts> = words.iter().map(|words| counts(words)).collect();
         let rare = (references.len() as f64).ln();
         let mut held: [HashMap<Ngram, Vec<(usize, u32)>, RandomState>; MAX_ORDER] =
             std::array::from_fn(|_| HashMap::default());
-        for (study, words) in words.iter().enumerate() {
-            for (of_order, counts) in held.iter_mut().zip(counts(words)) {
-                for (ngram, count) in counts {
+        for (study, counts) in counted.iter().enumerate() {
+            for (of_order, counts) in held.iter_mut().zip(counts) {
+                for &(ngram, count) in counts {
                     of_order.entry(ngram).or_default().push((study, count));
                 }
             }
         }
+        let mut order = 0;
         let ngrams = held.map(|of_order| {
             let weight = |holders: &Vec<(usize, u32)>| rare - (holders.len() as f64).ln();
-            let mut squares = vec![0.0; references.len()];
-            for holders in of_order.values() {
-                let weight = weight(holders);
-                for &(study, count) in holders {
-                    squares[study] += (f64::from(count) * weight).powi(2);
-                }
-            }
+            // In the order of the n-grams, so that sums are the same in every process.
+            let square = |&(ngram, count): &(Ngram, u32)| {
+                (f64::from(count) * of_order.get(&ngram).map_or(0.0, weight)).powi(2)
+            };
+            let squares: Vec<f64> = counted
+                .iter()
+                .map(|counts| counts[order].iter().map(square).sum())
+                .collect();
+            order += 1;
             of_order
                 .into_iter()
                 .map(|(ngram, holders)| {
                     let weight = weight(&holders);
                     let reference = |(study, count): (usize, u32)| {
                         let value = f64::from(count) * weight;
-                        let norm: f64 = squares[study];
+                        let norm = squares[study];
                         let share = if norm > 0.0 { value / norm.sqrt() } else { 0.0 };
                         (study, value, share)
                     };

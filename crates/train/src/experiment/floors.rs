@@ -165,3 +165,78 @@ impl Floors {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ithn_metrics::floors::label_floors;
+
+    use super::*;
+
+    /// Scores on real reports, as `metrics.json` holds them.
+    fn scores(bleu_4: f64, micro: f64, macro_f1: f64) -> SplitScores {
+        let text = format!(
+            r#"{{"studies": 10, "bleu_1": 0.4, "bleu_2": 0.3, "bleu_3": 0.2, "bleu_4": {bleu_4}, "rouge_l": 0.3,
+            "cider": 0.2, "bleu_4_full": 0.1, "findings_reader": "rules-14 v2", "findings_f1_micro": 0.7,
+            "findings_by_class": {{"f1_13_micro": {micro}, "f1_13_macro": {macro_f1}, "f1_14_macro": 0.1,
+                "f1_5_micro": 0.1, "f1_5_macro": 0.1, "classes": []}},
+            "laterality_errors": null, "size_errors": null,
+            "diversity": {{"reports": 10, "distinct": 2, "most_frequent_share": 0.5, "mean_words": 9.0}}}}"#
+        );
+        serde_json::from_str(&text).expect("as in metrics.json")
+    }
+
+    fn floors() -> Floors {
+        let rows: Vec<Vec<bool>> = (0..10).map(|study| vec![study < 3, study == 9]).collect();
+        Floors {
+            most_frequent: scores(0.08, 0.0, 0.0),
+            nearest_image: scores(0.10, 0.11, 0.05),
+            composed: vec![ComposedFloor {
+                metric: OverlapMetric::Bleu4,
+                report: "lungs are clear .".to_owned(),
+                validation: 0.18,
+                scores: scores(0.17, 0.0, 0.0),
+            }],
+            labels: Some(label_floors(&["Lung Opacity", "Edema"], &rows, &rows).expect("ten")),
+        }
+    }
+
+    #[test]
+    fn every_floor_that_is_not_beaten_is_named_once() {
+        let floors = floors();
+        let of = |test: &SplitScores| floors.unbeaten_by(test);
+        // Opacity for every study: 2 · 3 / (10 + 4).
+        let unbeaten = of(&scores(0.17, 0.40, 0.30));
+        assert!(unbeaten[0].starts_with("BLEU-4 0.1700 on test does not beat the floor 0.1700"));
+        assert!(unbeaten[0].contains("composed for BLEU-4"), "{unbeaten:?}");
+        let f1 = unbeaten
+            .iter()
+            .find(|line| line.contains("micro"))
+            .expect("below");
+        assert!(f1.contains("0.4286 (Lung Opacity for every study)"), "{f1}");
+        let average = unbeaten
+            .iter()
+            .find(|line| line.contains("macro"))
+            .expect("below");
+        assert!(average.contains("every class for every study"), "{average}");
+        let mut better = scores(0.2, 0.5, 0.4);
+        (better.rouge_l, better.cider) = (0.4, 0.3);
+        assert_eq!(of(&better), Vec::<String>::new());
+        assert_eq!(floors.rows().len(), 3);
+        assert!(floors.label_lines()[2].contains("Lung Opacity 0.462 (3), Edema 0.182 (1)"));
+    }
+
+    #[test]
+    fn floors_of_earlier_runs_are_read() {
+        let mut json = serde_json::to_value(floors()).expect("serialisable");
+        let fields = json.as_object_mut().expect("an object");
+        fields.remove("composed");
+        fields.remove("labels");
+        let read: Floors = serde_json::from_value(json).expect("readable");
+        assert_eq!((read.rows().len(), read.label_lines().len()), (2, 0));
+        let whole = serde_json::to_value(floors()).expect("serialisable");
+        assert_eq!(
+            serde_json::from_value::<Floors>(whole).expect("readable"),
+            floors()
+        );
+    }
+}
