@@ -82,6 +82,7 @@ said!(
     ithn::import::ImportError,
     ithn::device::DeviceError,
     ithn::inference::InferenceError,
+    ithn::metrics::MeteorDataError,
     ithn::metrics::MetricsError,
     ithn::metrics::evaluation::EvaluationError,
     ithn::mining::AnnotationMiningError,

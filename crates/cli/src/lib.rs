@@ -11,6 +11,7 @@ mod draw;
 mod evaluate;
 mod export;
 mod failure;
+mod floors;
 mod generate;
 mod hub;
 mod import;
@@ -51,6 +52,7 @@ struct Program {
 enum Command {
     Train(Box<train::Arguments>),
     Generate(generate::Arguments),
+    Floors(floors::Arguments),
     Evaluate(evaluate::Arguments),
     Label(label::Arguments),
     #[command(subcommand)]
@@ -94,6 +96,7 @@ impl Command {
             Command::Train(arguments) => arguments.run(talk),
             Command::Generate(arguments) => arguments.run(talk),
             Command::Evaluate(arguments) => arguments.run(talk),
+            Command::Floors(arguments) => arguments.run(talk),
             Command::Label(arguments) => arguments.run(talk),
             Command::Prepare(command) => command.run(talk),
             Command::Mine(arguments) => arguments.run(talk),

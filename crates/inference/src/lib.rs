@@ -18,7 +18,7 @@ mod writer;
 
 pub use error::InferenceError;
 pub use film::Film;
-pub use findings::{FindingsReader, FindingsScores};
+pub use findings::{ClassCounts, ClassScores, FindingsReader, FindingsScores};
 pub use marks::{Mark, MarkedReport, mark_report};
 pub use sheet::{AttentionMaps, SheetMaker, StudySheet};
 pub use tensors::{study_batch, token_batch};

@@ -35,18 +35,19 @@ mod trainer;
 mod watch;
 
 pub use dataset::{
-    DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, Watch, draw_annotation,
-    near_twins, stated_findings, training_batch,
+    DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, UidParity, Watch,
+    draw_annotation, near_twins, stated_findings, training_batch,
 };
 pub use error::TrainError;
 pub use evaluation::{
     NearTwinScores, Prediction, RankingConfig, RankingScores, RetrievalScores, SimilaritySample,
-    SplitScores, Writing, most_frequent_report, nearest_image_report, rank_split,
+    SplitScores, Writing, annotation_floors, composed_reports, constant_labels,
+    most_frequent_report, nearest_film_floor, nearest_image_report, rank_split,
     sample_similarities, score_split, write_reports,
 };
 pub use experiment::{
-    ExperimentOptions, ExperimentResults, Floors, RunData, RunDescription, page_of_run,
-    run_experiment, run_experiment_with, write_run_page,
+    ComposedFloor, ExperimentOptions, ExperimentResults, Floors, RunData, RunDescription,
+    page_of_run, run_experiment, run_experiment_with, write_run_page,
 };
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use optimizer::{clip_gradients, gradient_norm, init_optimizer, learning_rate_policy};

@@ -123,7 +123,7 @@ fn phantom() -> ExperimentConfig {
                 warmup_steps: 50,
                 ..OptimizerConfig::default()
             },
-            monitor: MonitoredMetric::FindingsF1,
+            monitor: MonitoredMetric::AbnormalF1,
             patience: 25,
             loader_threads: 2,
             accumulate: 1,
@@ -181,7 +181,7 @@ fn published(preset: Preset) -> ExperimentConfig {
                 },
                 ..OptimizerConfig::default()
             },
-            monitor: MonitoredMetric::Bleu4,
+            monitor: MonitoredMetric::AbnormalF1,
             patience: 25,
             loader_threads: 2,
             accumulate: 1,
@@ -208,7 +208,7 @@ fn published(preset: Preset) -> ExperimentConfig {
 }
 
 /// What the official code runs: one view, mirrored images, the mixed projection with gradients
-/// through it, pooling over padding, a search whose temperature skips the first word.
+/// through it, pooling over padding, a search whose temperature skips the first word, the best epoch by BLEU-4.
 fn official(preset: Preset) -> ExperimentConfig {
     let mut config = published(preset);
     config.model = published_model(1, ImageFeature::Backbone);
@@ -219,6 +219,7 @@ fn official(preset: Preset) -> ExperimentConfig {
     };
     config.decoding = SearchConfig::official(config.text.max_tokens);
     config.text.forbid_unknown = false;
+    config.training.monitor = MonitoredMetric::Bleu4;
     config
 }
 
@@ -296,6 +297,7 @@ mod tests {
             let training = &config.training;
             assert_eq!((training.epochs, training.batch_size), (100, 16));
             assert_eq!((training.seed, training.patience), (seed, 25));
+            assert_eq!(training.monitor, MonitoredMetric::Bleu4);
             assert_eq!(
                 training.optimizer,
                 OptimizerConfig {
@@ -316,6 +318,7 @@ mod tests {
             let published = Hardening::ClosedForm(ClosedForm::default());
             assert_eq!(config.ithn.hardening, published);
             assert!(config.ithn.mask_equal_reports);
+            assert_eq!(config.training.monitor, MonitoredMetric::AbnormalF1);
             assert_eq!(config.ithn.pooling, Pooling::ReportTokens);
             assert_eq!(
                 config.images.augmentation,

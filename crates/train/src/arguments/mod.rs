@@ -21,7 +21,9 @@ use ithn_data::{DataError, OnBadStudy};
 use ithn_generator::config::{NonNegative, Positive};
 use ithn_inference::device::DeviceName;
 
-use crate::{ExperimentOptions, INTERRUPTED_STATUS, Interrupt, RunFolder, TrainError, Verbosity};
+use crate::{
+    DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, RunFolder, TrainError, Verbosity,
+};
 
 /// How much a program says.
 #[derive(Debug, Clone, Copy, Default, Args)]

@@ -6,7 +6,9 @@ mod drawn;
 mod first_negatives;
 mod images;
 mod near_twins;
+mod uids;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use drawn::DRAWN_MARK;
 pub use drawn::{draw_annotation, stated_findings};
 pub use images::RunImages;
 pub use near_twins::near_twins;
+pub use uids::UidParity;
 
 use crate::error::TrainError;
 use balance::repeats;
@@ -53,6 +56,14 @@ pub enum DataSource {
         /// Folder that its image paths start from.
         images: PathBuf,
     },
+    /// Another source of Open-i studies (IU X-Ray), trained on half of them alone: all studies of the other half are the
+    /// test split, to be scored against human tags that no training saw.
+    HalfOfUids {
+        /// The source.
+        source: Box<DataSource>,
+        /// The half that is trained on.
+        train_on: UidParity,
+    },
 }
 
 impl DataSource {
@@ -61,6 +72,14 @@ impl DataSource {
         DataSource::Mimic {
             folder,
             reports: None,
+        }
+    }
+
+    /// The same source, trained on uids of one parity and tested on all studies of the other.
+    pub fn trained_on(self, parity: UidParity) -> Self {
+        DataSource::HalfOfUids {
+            source: Box::new(self),
+            train_on: parity,
         }
     }
 
@@ -74,6 +93,7 @@ impl DataSource {
             DataSource::Annotation { file, images } => {
                 vec![Some(file.as_path()), Some(images.as_path())]
             }
+            DataSource::HalfOfUids { source, .. } => return source.missing(),
         };
         needed.retain(|path| path.is_some_and(|path| !path.exists()));
         needed.into_iter().flatten().next()
@@ -103,6 +123,9 @@ impl fmt::Display for DataSource {
                 file.display(),
                 images.display()
             ),
+            DataSource::HalfOfUids { source, train_on } => {
+                write!(formatter, "{source}, trained on {train_on} uids")
+            }
         }
     }
 }
@@ -183,6 +206,11 @@ impl Dataset {
             }
             DataSource::Annotation { file, images } => {
                 Dataset::annotation(file, images, check, limit, on_bad_study)?
+            }
+            DataSource::HalfOfUids { source, train_on } => {
+                let mut dataset = Dataset::load_watched(source, views, limit, on_bad_study, watch)?;
+                dataset.restrict_training(*train_on)?;
+                dataset
             }
         };
         dataset.check_splits()?;
@@ -309,6 +337,9 @@ pub struct PreparedData {
     pub findings: FindingsReader,
     /// How reports are searched in this vocabulary.
     pub search: SearchConfig,
+    /// The set of findings that each report of [`training`](Self::training) states, by number, if equal ones are masked
+    /// in the contrast.
+    pub label_sets: Option<Vec<i64>>,
 }
 
 /// Studies to generate reports for, and their reference reports.
@@ -416,7 +447,12 @@ impl PreparedData {
             })
         };
         let (validation, test) = (evaluation(Split::Validation)?, evaluation(Split::Test)?);
+        let label_sets = config
+            .ithn
+            .mask_equal_labels
+            .then(|| label_sets(&training, &tokenizer, dataset.findings));
         Ok(PreparedData {
+            label_sets,
             validation,
             test,
             findings: dataset.findings,
@@ -427,6 +463,23 @@ impl PreparedData {
             tokenizer,
         })
     }
+}
+
+/// Numbers the sets of findings that reports state, as the model reads the reports.
+fn label_sets(
+    studies: &[TokenizedStudy],
+    tokenizer: &Tokenizer,
+    findings: FindingsReader,
+) -> Vec<i64> {
+    let mut numbers = HashMap::new();
+    studies
+        .iter()
+        .map(|study| {
+            let next = numbers.len() as i64;
+            let stated = findings.abnormal(&tokenizer.decode(&study.tokens[1..]));
+            *numbers.entry(stated).or_insert(next)
+        })
+        .collect()
 }
 
 fn encode_study(

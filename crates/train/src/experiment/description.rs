@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ExperimentOptions;
-use crate::dataset::DataSource;
+use crate::dataset::{DataSource, UidParity};
 use crate::error::TrainError;
 use crate::records::output_error;
 use ithn_data::write_atomically;
@@ -58,6 +58,59 @@ enum StoredSource {
         file: PathBuf,
         images: PathBuf,
     },
+    HalfOfUids {
+        source: Box<StoredSource>,
+        train_on: UidParity,
+    },
+}
+
+impl From<StoredSource> for DataSource {
+    fn from(stored: StoredSource) -> Self {
+        match stored {
+            StoredSource::Phantom { folder } => DataSource::Phantom(folder),
+            StoredSource::Mimic { folder, reports } => DataSource::Mimic { folder, reports },
+            StoredSource::Annotation { file, images } => DataSource::Annotation { file, images },
+            StoredSource::HalfOfUids { source, train_on } => {
+                DataSource::from(*source).trained_on(train_on)
+            }
+        }
+    }
+}
+
+impl From<DataSource> for StoredSource {
+    fn from(source: DataSource) -> Self {
+        match source {
+            DataSource::Phantom(folder) => StoredSource::Phantom { folder },
+            DataSource::Mimic { folder, reports } => StoredSource::Mimic { folder, reports },
+            DataSource::Annotation { file, images } => StoredSource::Annotation { file, images },
+            DataSource::HalfOfUids { source, train_on } => StoredSource::HalfOfUids {
+                source: Box::new(StoredSource::from(*source)),
+                train_on,
+            },
+        }
+    }
+}
+
+/// The source with absolute paths.
+fn absolute_source(source: &DataSource) -> Result<DataSource, TrainError> {
+    Ok(match source {
+        DataSource::Phantom(folder) => DataSource::Phantom(absolute(folder)?),
+        DataSource::Mimic { folder, reports } => DataSource::Mimic {
+            folder: absolute(folder)?,
+            reports: reports.as_deref().map(absolute).transpose()?,
+        },
+        DataSource::Annotation { file, images } => DataSource::Annotation {
+            file: absolute(file)?,
+            images: absolute(images)?,
+        },
+        DataSource::HalfOfUids { source, train_on } => {
+            absolute_source(source)?.trained_on(*train_on)
+        }
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, TrainError> {
+    std::path::absolute(path).map_err(output_error(path))
 }
 
 impl RunDescription {
@@ -67,24 +120,11 @@ impl RunDescription {
     ///
     /// [`TrainError::Output`] if a path is empty, or the current folder is gone.
     pub fn of(options: &ExperimentOptions) -> Result<Self, TrainError> {
-        let absolute = |path: &PathBuf| std::path::absolute(path).map_err(output_error(path));
-        let optional = |path: &Option<PathBuf>| path.as_ref().map(absolute).transpose();
-        let source = match &options.source {
-            DataSource::Phantom(folder) => DataSource::Phantom(absolute(folder)?),
-            DataSource::Mimic { folder, reports } => DataSource::Mimic {
-                folder: absolute(folder)?,
-                reports: optional(reports)?,
-            },
-            DataSource::Annotation { file, images } => DataSource::Annotation {
-                file: absolute(file)?,
-                images: absolute(images)?,
-            },
-        };
         Ok(RunDescription {
-            source,
+            source: absolute_source(&options.source)?,
             limit: options.limit,
             on_bad_study: options.on_bad_study,
-            cache: optional(&options.cache)?,
+            cache: options.cache.as_deref().map(absolute).transpose()?,
         })
     }
 
@@ -130,13 +170,7 @@ impl RunDescription {
         let stored: Stored =
             serde_json::from_value(value).map_err(|error| failed(error.to_string()))?;
         Ok(Some(RunDescription {
-            source: match stored.source {
-                StoredSource::Phantom { folder } => DataSource::Phantom(folder),
-                StoredSource::Mimic { folder, reports } => DataSource::Mimic { folder, reports },
-                StoredSource::Annotation { file, images } => {
-                    DataSource::Annotation { file, images }
-                }
-            },
+            source: stored.source.into(),
             limit: stored.limit,
             on_bad_study: stored.on_bad_study,
             cache: stored.cache,
@@ -149,14 +183,9 @@ impl RunDescription {
     ///
     /// [`TrainError::Description`] if a path is not Unicode, which JSON cannot hold.
     pub(crate) fn to_json(&self, root: &Path) -> Result<Vec<u8>, TrainError> {
-        let source = match self.source.clone() {
-            DataSource::Phantom(folder) => StoredSource::Phantom { folder },
-            DataSource::Mimic { folder, reports } => StoredSource::Mimic { folder, reports },
-            DataSource::Annotation { file, images } => StoredSource::Annotation { file, images },
-        };
         let stored = Stored {
             format: FORMAT,
-            source,
+            source: self.source.clone().into(),
             limit: self.limit,
             on_bad_study: self.on_bad_study,
             cache: self.cache.clone(),
@@ -232,6 +261,7 @@ mod tests {
             options.source.clone(),
             DataSource::Phantom("studies".into()),
             DataSource::mimic("mimic".into()),
+            DataSource::mimic("mimic".into()).trained_on(UidParity::Even),
         ] {
             options.source = source;
             let description = RunDescription::of(&options).expect("paths");

@@ -2,6 +2,7 @@
 
 mod card;
 mod description;
+mod floors;
 mod page;
 mod prepare;
 mod resume;
@@ -23,7 +24,6 @@ use crate::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
 use crate::error::TrainError;
 use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
 use crate::evaluation::{RankingConfig, RankingScores, rank_split};
-use crate::evaluation::{most_frequent_report, nearest_image_report};
 use crate::interrupt::Interrupt;
 use crate::records::RunFolder;
 use crate::start::EarlierWeights;
@@ -31,6 +31,7 @@ use crate::start::pretrained;
 use crate::trainer::Trainer;
 use crate::watch::Observer;
 pub use description::RunDescription;
+pub use floors::{ComposedFloor, Floors};
 use ithn_checkpoint::Checkpoint;
 use ithn_checkpoint::card::Clock;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorTask, Negatives};
@@ -103,17 +104,11 @@ pub struct ExperimentResults {
     pub ranking: Option<RankingScores>,
     /// Test scores without a generator.
     pub floors: Floors,
+    /// Floors that the test scores do not beat, a sentence each; absent in earlier runs.
+    #[serde(default)]
+    pub unbeaten: Vec<String>,
     /// Time of the whole run, in seconds.
     pub seconds: f64,
-}
-
-/// Test scores of reports chosen without a generator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Floors {
-    /// Always the most frequent training report.
-    pub most_frequent: SplitScores,
-    /// The report of the training study with the nearest image.
-    pub nearest_image: SplitScores,
 }
 
 /// Trains, evaluates and writes reports: everything from a data source to the final table, with the
@@ -326,15 +321,11 @@ impl Run<'_> {
             },
         )?;
         let observer = Mutex::new(&mut *self.observer);
-        let nearest = nearest_image_report(data, &data.test, images, &watch(&observer))?;
-        let score_floor = |reports: &[String]| score_split(&data.test, reports, data.findings);
-        let floors = Floors {
-            most_frequent: score_floor(&most_frequent_report(data, &data.test))?.0,
-            nearest_image: score_floor(&nearest)?.0,
-        };
+        let floors = Floors::of(data, images, &watch(&observer))?;
         let results = ExperimentResults {
             best_epoch,
             validation,
+            unbeaten: floors.unbeaten_by(&test),
             test,
             ranking: Some(RankingScores::of(&ranked)?),
             floors,
@@ -378,12 +369,16 @@ fn report(
     page: &Path,
     observer: &mut dyn Observer,
 ) {
-    observer.results(&[
-        ("validation", &results.validation),
-        ("test", &results.test),
-        ("floor: most frequent report", &results.floors.most_frequent),
-        ("floor: nearest image", &results.floors.nearest_image),
-    ]);
+    let floors = results.floors.rows();
+    let rows = [("validation", &results.validation), ("test", &results.test)];
+    let floor_rows = floors.iter().map(|(name, scores)| (name.as_str(), *scores));
+    observer.results(&rows.into_iter().chain(floor_rows).collect::<Vec<_>>());
+    for line in results.floors.label_lines() {
+        observer.note(&line);
+    }
+    for unbeaten in &results.unbeaten {
+        observer.warning(unbeaten);
+    }
     if let Some(ranking) = &results.ranking {
         observer.note(&format!("\n{ranking}"));
     }

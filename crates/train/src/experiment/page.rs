@@ -82,6 +82,12 @@ pub fn write_run_page<G: TrainableGenerator>(
                 .collect::<Result<_, _>>()?,
             similarities: similarities.map(serde_json::to_value).transpose()?,
             table: run.results.map(table).transpose()?.unwrap_or_default(),
+            label_floors: run
+                .results
+                .map_or_else(Vec::new, |results| results.floors.label_lines()),
+            warnings: run
+                .results
+                .map_or_else(Vec::new, |results| results.unbeaten.clone()),
             best_epoch: Some(run.best_epoch),
             ..ReportPage::of_studies(&title, studies)
         };
@@ -238,15 +244,12 @@ fn studies<G: TrainableGenerator>(
 }
 
 fn table(results: &ExperimentResults) -> serde_json::Result<Vec<(String, Value)>> {
-    [
-        ("validation", &results.validation),
-        ("test", &results.test),
-        ("floor: most frequent report", &results.floors.most_frequent),
-        ("floor: nearest image", &results.floors.nearest_image),
-    ]
-    .into_iter()
-    .map(|(name, scores)| Ok((name.to_owned(), serde_json::to_value(scores)?)))
-    .collect()
+    let own = [("validation", &results.validation), ("test", &results.test)];
+    own.into_iter()
+        .map(|(name, scores)| (name.to_owned(), scores))
+        .chain(results.floors.rows())
+        .map(|(name, scores)| Ok((name, serde_json::to_value(scores)?)))
+        .collect()
 }
 
 fn read_epochs(folder: &RunFolder) -> Result<Vec<EpochRecord>, TrainError> {

@@ -74,12 +74,30 @@ fn every_generator_trains_ranks_and_writes_from_its_checkpoint() {
     for kind in GeneratorKind::ALL {
         let mut options = options(folder.path(), kind.name());
         options.clock = Clock::Fixed(UNIX_EPOCH);
-        let results = run_experiment(&config(kind), &options, &mut Silent).expect("it runs");
+        let mut config = config(kind);
+        config.ithn.mask_equal_labels = kind == GeneratorKind::CnnLstm;
+        let results = run_experiment(&config, &options, &mut Silent).expect("it runs");
         let ranking = results.ranking.expect("it ranks");
         assert_eq!(ranking.near_twins.expect("drawn as such").studies, 2);
         assert!(ranking.retrieval.expect("trained").median_rank >= 1.0);
         let ranked = read_ranked(&options.out.join("retrieval.csv")).expect("left behind");
         assert_eq!(RankingScores::of(&ranked).expect("finite"), ranking);
+
+        assert_eq!(results.floors.composed.len(), 3);
+        let expected = results.floors.unbeaten_by(&results.test);
+        assert_eq!(results.unbeaten, expected);
+        let page = std::fs::read_to_string(options.out.join("report.html")).expect("written");
+        assert!(page.contains("floor: composed for BLEU-4"));
+        for line in &results.unbeaten {
+            assert!(page.contains(line.as_str()), "{line}");
+        }
+        let saved = std::fs::read(options.out.join("metrics.json")).expect("written");
+        let saved: ExperimentResults = serde_json::from_slice(&saved).expect("readable");
+        let reports = |floors: &Floors| -> Vec<String> {
+            let composed = floors.composed.iter();
+            composed.map(|floor| floor.report.clone()).collect()
+        };
+        assert_eq!(reports(&saved.floors), reports(&results.floors));
 
         let best = options.out.join("best.ithn");
         let writer = ReportWriter::from_checkpoint(&best, &options.device).expect("any generator");

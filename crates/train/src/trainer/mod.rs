@@ -310,5 +310,7 @@ fn monitored(scores: &SplitScores, metric: MonitoredMetric) -> f64 {
         MonitoredMetric::RougeL => scores.rouge_l,
         MonitoredMetric::Cider => scores.cider,
         MonitoredMetric::FindingsF1 => scores.findings.findings_f1_micro,
+        // Scores that were just computed have it.
+        MonitoredMetric::AbnormalF1 => scores.findings.headline().unwrap_or(f64::NAN),
     }
 }

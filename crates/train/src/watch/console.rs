@@ -51,7 +51,7 @@ enum Progress {
 }
 
 const EPOCH_HEADER: &str = " epoch    loss      LM    L_cp    L_cs  1-λ    τ1    τ3   z·u  z·u⁻  \
-                            z·ũ   val BLEU-4  ROUGE-L  CIDEr     F1  studies/s   time";
+                            z·ũ   val BLEU-4  ROUGE-L  CIDEr     F1  same  studies/s   time";
 
 impl Default for Console {
     fn default() -> Self {
@@ -216,8 +216,12 @@ impl Observer for Console {
 
     fn results(&mut self, rows: &[(&str, &SplitScores)]) {
         self.clear_bar();
+        // `F1-13` leaves No Finding out; phantom studies have an exact F1 instead.
+        let findings = rows
+            .first()
+            .map_or("F1", |row| row.1.findings.headline_name());
         print(format_args!(
-            "\n{:<28} {:>7} {:>7} {:>7} {:>7} {:>8} {:>7} {:>7} {:>11} {:>9} {:>9}",
+            "\n{:<28} {:>7} {:>7} {:>7} {:>7} {:>8} {:>7} {findings:>7} {:>7} {:>7} {:>11} {:>9} {:>6} {:>9}",
             "protocol r2gen",
             "BLEU-1",
             "BLEU-2",
@@ -225,9 +229,11 @@ impl Observer for Console {
             "BLEU-4",
             "ROUGE-L",
             "CIDEr",
-            "F1",
+            "macro",
+            "F1-14",
             "side errors",
             "distinct",
+            "same",
             "B4 full"
         ));
         for (name, scores) in rows {
@@ -286,8 +292,8 @@ fn epoch_row(record: &EpochRecord) -> String {
         value.map_or_else(|| "    -".to_owned(), |value| format!("{value:5.2}"))
     };
     format!(
-        "{:>5}{} {:7.3} {:7.3} {:7.3} {:7.3} {:4.2} {} {} {} {} {} {:12.4} {:8.4} {:6.3} {:6.3} \
-         {:10.1} {:5.0}s",
+        "{:>5}{} {:7.3} {:7.3} {:7.3} {:7.3} {:4.2} {} {} {} {} {} {:12.4} {:8.4} {:6.3} {} {:5.0}% \
+         {:9.1} {:5.0}s",
         record.epoch,
         if record.is_best { "*" } else { " " },
         losses.total,
@@ -303,27 +309,40 @@ fn epoch_row(record: &EpochRecord) -> String {
         validation.bleu_4,
         validation.rouge_l,
         validation.cider,
-        validation.findings.findings_f1_micro,
+        share(validation.findings.headline(), 6, 3),
+        100.0 * validation.diversity.most_frequent_share,
         record.studies_per_second,
         record.seconds,
     )
 }
 
+/// A number, or a dash.
+fn share(value: Option<f64>, width: usize, digits: usize) -> String {
+    value.map_or_else(
+        || format!("{:>width$}", "-"),
+        |value| format!("{value:width$.digits$}"),
+    )
+}
+
 fn result_row(name: &str, scores: &SplitScores) -> String {
-    let side_errors = scores
-        .findings
+    let findings = &scores.findings;
+    let classes = findings.findings_by_class.as_ref();
+    let side_errors = findings
         .laterality_errors
         .map_or_else(|| "-".to_owned(), |errors| errors.to_string());
     format!(
-        "{name:<28} {:7.4} {:7.4} {:7.4} {:7.4} {:8.4} {:7.4} {:7.4} {side_errors:>11} {:>9} {:9.4}",
+        "{name:<28} {:7.4} {:7.4} {:7.4} {:7.4} {:8.4} {:7.4} {} {} {} {side_errors:>11} {:>9} {:4.0} % {:9.4}",
         scores.bleu_1,
         scores.bleu_2,
         scores.bleu_3,
         scores.bleu_4,
         scores.rouge_l,
         scores.cider,
-        scores.findings.findings_f1_micro,
+        share(findings.headline(), 7, 4),
+        share(classes.map(|it| it.f1_13_macro), 7, 4),
+        share(classes.map(|_| findings.findings_f1_micro), 7, 4),
         scores.diversity.distinct,
+        100.0 * scores.diversity.most_frequent_share,
         scores.bleu_4_full,
     )
 }
