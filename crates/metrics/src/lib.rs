@@ -6,6 +6,7 @@
 //! | … counting synonyms, paraphrases and word order? | [`Meteor`]: METEOR 1.5 without Java |
 //! | What does a report claim? | [`label`]: the 14 CheXpert classes by the rules named [`LABELER`], or an older [`LabelerVersion`], with side, size, lobe |
 //! | Are the claims true? | [`FindingCounts`]: per class, micro, macro and example-based, over any subset of classes |
+//! | Does a classifier rank the positive studies first? | [`classification`]: AUROC, average precision, F1 at a threshold, with intervals |
 //! | Does the model write more than one report? | [`diversity()`] |
 //! | Does an image find its own report? | [`retrieval()`], [`near_twin_accuracy`] |
 //! | What would other tools say? RadGraph F1, RadCliQ, CheXbert F1 by policy, temporal F1 | [`clinical`] |
@@ -31,6 +32,7 @@
 
 mod bleu;
 mod cider;
+pub mod classification;
 pub mod clinical;
 mod corpus;
 mod diversity;
