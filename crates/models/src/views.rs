@@ -1,5 +1,5 @@
 use burn::tensor::{Tensor, assert_shape};
-use ithn_backbone::{ImageFeatures, ResNet};
+use ithn_backbone::{Backbone, ImageEncoder, ImageFeatures};
 use ithn_decoder::PatchFeatures;
 use ithn_generator::{StudyBatch, ViewMask, row_indices};
 
@@ -24,7 +24,7 @@ pub struct StudyFeatures {
 ///
 /// If a batch has another number of views.
 pub(super) fn join_views<const BATCHES: usize>(
-    backbone: &ResNet,
+    backbone: &Backbone,
     studies: [StudyBatch; BATCHES],
     views: usize,
 ) -> [StudyFeatures; BATCHES] {

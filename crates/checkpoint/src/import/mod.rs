@@ -8,6 +8,8 @@
 
 mod apply;
 mod convert;
+mod densenet;
+mod export;
 mod infer;
 mod kind;
 mod names;
@@ -15,8 +17,13 @@ mod pytorch;
 mod tensors;
 mod wrappers;
 
-pub use apply::{collect_official_state, load_official_state, load_torchvision};
+pub use apply::{
+    collect_backbone_state, collect_official_state, load_backbone, load_official_state,
+    load_torchvision,
+};
 pub use convert::{checkpoint_of_backbone, checkpoint_of_official, export_official};
+pub use densenet::{SKIPPED_DENSENET, densenet_name};
+pub use export::{safetensors_texts, write_safetensors};
 pub use infer::{
     OfficialSizes, UntraceableSizes, infer_official, infer_torchvision, is_torchvision,
 };

@@ -29,7 +29,7 @@ impl Observer for Silent {
 fn config(kind: GeneratorKind) -> ExperimentConfig {
     let mut config = Preset::Phantom.config().with_generator(kind);
     if let Some(backbone) = config.model.generator.backbone_mut() {
-        *backbone = ResNetConfig::narrow(4, vec![1, 1]);
+        *backbone = ResNetConfig::narrow(4, vec![1, 1]).into();
     }
     config.training.epochs = 1;
     config.training.batch_size = 4;

@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::error::TrainError;
 use crate::evaluation::Prediction;
 use ithn_checkpoint::CheckpointHeader;
-use ithn_checkpoint::config::ExperimentConfig;
 use ithn_data::write_atomically;
 
 /// The folder of a run.
@@ -42,7 +41,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`TrainError::OutputInUse`] if a run is there already; I/O errors name the file.
-    pub fn create(root: &Path, config: &ExperimentConfig) -> Result<Self, TrainError> {
+    pub fn create(root: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
         fs::create_dir_all(root).map_err(output_error(root))?;
         let mut folder = RunFolder::view(root);
         let holds_a_run = [

@@ -27,7 +27,9 @@ use crate::watch::Observer;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, MonitoredMetric, Precision};
 use ithn_checkpoint::{BestEpoch, Checkpoint, Exact, TrainingProgress};
 use ithn_plugin::Ithn;
+pub(crate) use epoch::batch_seed;
 use saving::fingerprint;
+pub(crate) use step::catch_out_of_memory;
 
 /// Invariant: `model` is `None` only while a step runs.
 const BETWEEN_STEPS: &str = "a step puts the model back";
