@@ -323,6 +323,7 @@ impl ReportWriter {
         Ok(ImageBlock {
             dims,
             pixels,
+            features: None,
             present,
         })
     }

@@ -40,5 +40,8 @@ pub use views::StudyFeatures;
 /// A generator of this library, whose backbone can be loaded with other weights.
 pub trait LibraryGenerator: TrainableGenerator + 'static {
     /// Its backbone.
+    fn backbone(&self) -> &Backbone;
+
+    /// Its backbone, to be changed.
     fn backbone_mut(&mut self) -> &mut Backbone;
 }

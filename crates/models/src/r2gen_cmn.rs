@@ -200,6 +200,10 @@ impl LibraryConfig for R2GenCmnConfig {
 }
 
 impl LibraryGenerator for R2GenCmn {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
     fn backbone_mut(&mut self) -> &mut Backbone {
         &mut self.backbone
     }

@@ -351,3 +351,42 @@ fn a_study_of_one_view_is_encoded_as_by_a_generator_of_one_view() {
         }
     }
 }
+
+#[derive(Clone)]
+struct TakesFeatures(Device);
+
+impl GeneratorTask for TakesFeatures {
+    type Output = ();
+
+    /// Features of the images stand for the images, missing views included.
+    fn run<G: LibraryGenerator>(self, generator: G) {
+        let device = self.0;
+        let generator = seeded_generator(&generator);
+        let films = incomplete_studies(Some(0.0), &device);
+        let mask = films.present.clone().expect("a view is missing");
+        let views = films.images.clone().split(1, 1).into_iter().enumerate();
+        let patches = views.map(|(view, images)| {
+            let patches = generator.backbone().forward(images.squeeze_dim(1)).patches;
+            let there: Vec<f32> = (0..mask.batch())
+                .map(|study| f32::from(mask.has(study, view)))
+                .collect();
+            let there = Tensor::from_data(TensorData::new(there, [mask.batch(), 1, 1]), &device);
+            patches * there
+        });
+        let known = StudyBatch::of_features(Tensor::stack(patches.collect(), 1)).with_views(mask);
+        let states = |studies: StudyBatch| {
+            let encoded = generator.encode(studies);
+            let hidden = generator.hidden_states(&encoded.context, &reports(&device));
+            [encoded.pooled.into_data(), hidden.into_data()]
+        };
+        for (found, expected) in states(known).into_iter().zip(states(films)) {
+            close(found, &expected);
+        }
+    }
+}
+
+#[test]
+fn features_stand_for_images_in_every_generator() {
+    let device = Device::default();
+    for_every(2, &device, &TakesFeatures(device.clone()));
+}

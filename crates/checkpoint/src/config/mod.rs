@@ -125,6 +125,11 @@ pub struct TrainingConfig {
     /// Checkpoints and logs that a run writes during training.
     #[serde(default)]
     pub records: Records,
+    /// Whether the backbone keeps its first weights and normalises by its running statistics, as in
+    /// evaluation. Without augmentation every image then has the same features throughout, which
+    /// are computed once and kept on disk.
+    #[serde(default)]
+    pub freeze_backbone: bool,
 }
 
 fn one() -> usize {

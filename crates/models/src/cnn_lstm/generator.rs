@@ -128,6 +128,10 @@ impl LibraryConfig for CnnLstmConfig {
 }
 
 impl LibraryGenerator for CnnLstm {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
     fn backbone_mut(&mut self) -> &mut Backbone {
         &mut self.backbone
     }

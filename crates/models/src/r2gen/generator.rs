@@ -158,6 +158,10 @@ impl LibraryConfig for R2GenConfig {
 }
 
 impl LibraryGenerator for R2Gen {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
     fn backbone_mut(&mut self) -> &mut Backbone {
         &mut self.backbone
     }

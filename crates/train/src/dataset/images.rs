@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ithn_data::{
-    CacheRequest, Exclusion, ExclusionReason, Exclusions, ImageCache, ImageLoader, ImageTransform,
+    CacheRequest, Exclusion, ExclusionReason, Exclusions, FeatureCache, ImageCache, ImageLoader, ImageTransform,
     OnBadStudy, Split,
 };
 
@@ -49,6 +49,17 @@ impl RunImages {
                 false => loader(training),
             },
             evaluation: evaluation_loader,
+        }
+    }
+}
+
+impl RunImages {
+    /// Loaders of the same studies' features, which stand for both transforms.
+    pub(crate) fn of_features(&self, features: FeatureCache) -> Self {
+        let loader = Arc::new(self.evaluation.of_features(Arc::new(features)));
+        RunImages {
+            training: Arc::clone(&loader),
+            evaluation: loader,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod balance;
 mod batch;
 mod drawn;
+mod features;
 mod first_negatives;
 mod images;
 mod near_twins;
@@ -22,6 +23,7 @@ use ithn_inference::FindingsReader;
 pub(crate) use balance::distinct_batches;
 pub use batch::training_batch;
 pub use drawn::{draw_annotation, stated_findings};
+pub(crate) use features::frozen_features;
 pub use images::RunImages;
 pub use near_twins::near_twins;
 

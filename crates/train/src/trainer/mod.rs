@@ -8,6 +8,7 @@ mod step;
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::module::{Module, ParamGroup};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{DType, Device};
 use ithn_data::ImageLoader;
@@ -70,7 +71,8 @@ pub(crate) fn check_precision(precision: Precision, device: &Device) -> Result<(
 }
 
 impl<'a, G: TrainableGenerator> Trainer<'a, G> {
-    /// Prepares a run of `model` (on any device) on `device`, from its beginning.
+    /// Prepares a run of `model` (on any device) on `device`, from its beginning. A backbone that the
+    /// configuration freezes is everything below the generator's field `backbone`.
     pub fn new(
         config: &'a ExperimentConfig,
         data: &'a PreparedData,
@@ -81,7 +83,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     ) -> Self {
         Trainer {
             optimizer: init_optimizer(&config.training.optimizer),
-            model: Some(model),
+            model: Some(frozen(model, config)),
             config,
             data,
             folder,
@@ -117,7 +119,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             return Err(TrainError::OtherData(self.folder.root().to_owned()));
         }
         let model = self.model.take().expect(BETWEEN_STEPS);
-        self.model = Some(checkpoint.restore_model(model)?);
+        self.model = Some(frozen(checkpoint.restore_model(model)?, self.config));
         self.optimizer = checkpoint.restore_optimizer(self.optimizer)?;
         self.progress = TrainingProgress {
             data: self.progress.data,
@@ -285,6 +287,14 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             threads: self.config.training.loader_threads,
             device,
         }
+    }
+}
+
+/// The model, its backbone frozen if the configuration says so.
+fn frozen<G: TrainableGenerator>(model: Ithn<G>, config: &ExperimentConfig) -> Ithn<G> {
+    match config.training.freeze_backbone {
+        true => model.freeze_group(ParamGroup::from_predicate("generator.backbone.")),
+        false => model,
     }
 }
 

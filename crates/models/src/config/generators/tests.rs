@@ -84,6 +84,10 @@ impl LibraryConfig for BigramConfig {
 }
 
 impl LibraryGenerator for Bigram {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
     fn backbone_mut(&mut self) -> &mut Backbone {
         &mut self.backbone
     }
