@@ -99,7 +99,10 @@ fn import(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
             format!("blocks {:?} of width {}", config.depths, config.width)
         }
         BackboneConfig::DenseNet(config) => {
-            format!("dense blocks {:?} of growth {}", config.depths, config.growth)
+            format!(
+                "dense blocks {:?} of growth {}",
+                config.depths, config.growth
+            )
         }
     };
     Ok(format!(

@@ -10,7 +10,7 @@ use ithn::device::DeviceName;
 use ithn::models::config::from_json;
 use ithn::train::pretrain::{
     ClassificationScores, LabelSource, PretrainConfig, PretrainConsole, PretrainOptions,
-    PretrainPreset, PretrainResults, pretrain,
+    PretrainPreset, PretrainResults, pretrain, score_classifier,
 };
 use ithn::train::{DataSource, Interrupt, RunFolder, TrainError};
 
@@ -53,6 +53,14 @@ pub struct PretrainArguments {
     /// A configuration in place of a preset, such as the config.json of an earlier run
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
     config: Option<PathBuf>,
+
+    /// Score this classifier, an earlier run's best.safetensors, instead of training one
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["preset", "config", "set", "seed", "backbone_weights"]
+    )]
+    score: Option<PathBuf>,
 
     /// First weights of the backbone: torchvision's, or an earlier run's
     #[arg(long, value_name = "FILE")]
@@ -113,10 +121,17 @@ impl PretrainArguments {
         options.cache = self.cache.clone();
         options.on_bad_study = self.on_bad_study;
         options.score_test = !self.validation_only;
-        let results = pretrain(&config, &options, &mut PretrainConsole::new(self.quiet))?;
+        let mut console = PretrainConsole::new(self.quiet);
+        let results = match &self.score {
+            Some(weights) => score_classifier(weights, &options, &mut console)?,
+            None => pretrain(&config, &options, &mut console)?,
+        };
         if !self.quiet {
             print_results(&results);
-            println!("weights, configuration and scores are in {}", options.out.display());
+            println!(
+                "weights, configuration and scores are in {}",
+                options.out.display()
+            );
         }
         Ok(())
     }
@@ -162,7 +177,10 @@ fn print_results(results: &PretrainResults) {
     if let Some(test) = &results.test {
         print_scores("test", test);
     }
-    println!("\nbest epoch {}, {:.0} s", results.best_epoch, results.seconds);
+    println!(
+        "\nbest epoch {}, {:.0} s",
+        results.best_epoch, results.seconds
+    );
 }
 
 fn print_scores(split: &str, scores: &ClassificationScores) {
@@ -172,7 +190,9 @@ fn print_scores(split: &str, scores: &ClassificationScores) {
         "class", "+", "AUROC", "AP", "F1", "F1 always"
     );
     for class in &scores.classes {
-        let Some(of_class) = &class.scores else { continue };
+        let Some(of_class) = &class.scores else {
+            continue;
+        };
         println!(
             "{:<28}{:>5}  {:<20}{:<20}{:<20}{}",
             class.class.name(),
@@ -180,7 +200,9 @@ fn print_scores(split: &str, scores: &ClassificationScores) {
             estimate(of_class.auroc.as_ref()),
             estimate(of_class.average_precision.as_ref()),
             estimate(of_class.f1.as_ref()),
-            of_class.always_positive_f1.map_or("–".to_owned(), |f1| format!("{f1:.3}")),
+            of_class
+                .always_positive_f1
+                .map_or("–".to_owned(), |f1| format!("{f1:.3}")),
         );
     }
     let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.3}"));
@@ -200,7 +222,10 @@ fn estimate(estimate: Option<&ithn::metrics::classification::Estimate>) -> Strin
     };
     match estimate.interval {
         Some(interval) => {
-            format!("{:.3} [{:.2}, {:.2}]", estimate.value, interval.low, interval.high)
+            format!(
+                "{:.3} [{:.2}, {:.2}]",
+                estimate.value, interval.low, interval.high
+            )
         }
         None => format!("{:.3}", estimate.value),
     }

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     };
     eprintln!("error: {error}");
     match error.downcast_ref() {
-        Some(TrainError::Interrupted { .. }) => ExitCode::from(INTERRUPTED_STATUS),
+        Some(TrainError::PretrainingStopped { .. }) => ExitCode::from(INTERRUPTED_STATUS),
         _ => ExitCode::from(2),
     }
 }

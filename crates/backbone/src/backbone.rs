@@ -19,7 +19,8 @@ use crate::resnet::{ResNet, ResNetConfig};
 /// Configuration of a [`Backbone`].
 ///
 /// In JSON an object of the network's keys and `kind`, `resnet` or `densenet`; without `kind` it is a
-/// ResNet, as in files older than the choice.
+/// ResNet, as in files older than the choice. Keys that a DenseNet leaves out are those of torchxrayvision's
+/// DenseNet-121, so `{"kind": "densenet"}` is that network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", try_from = "BackboneFile")]
 pub enum BackboneConfig {
@@ -49,8 +50,8 @@ struct BackboneFile {
     #[serde(default)]
     kind: Kind,
     block: Option<BlockKind>,
-    depths: Vec<usize>,
-    width: usize,
+    depths: Option<Vec<usize>>,
+    width: Option<usize>,
     growth: Option<usize>,
     bottleneck: Option<usize>,
     pixels: Option<PixelScale>,
@@ -78,26 +79,28 @@ impl TryFrom<BackboneFile> for BackboneConfig {
             bottleneck,
             pixels,
         } = file;
-        match (kind, block, growth, bottleneck, pixels) {
-            (Kind::ResNet, Some(block), None, None, None) => {
-                Ok(ResNetConfig::new(block, depths).with_width(width).into())
-            }
-            (Kind::DenseNet, None, Some(growth), Some(bottleneck), Some(pixels)) => {
-                Ok(BackboneConfig::DenseNet(DenseNetConfig {
-                    growth,
-                    depths,
-                    width,
-                    bottleneck,
-                    pixels,
-                }))
-            }
-            (Kind::ResNet, ..) => {
-                Err("a resnet has the keys block, depths and width, and no others".to_owned())
-            }
-            (Kind::DenseNet, ..) => Err(
-                "a densenet has the keys growth, depths, width, bottleneck and pixels, and no others"
+        match kind {
+            Kind::ResNet => match (block, depths, width, growth, bottleneck, pixels) {
+                (Some(block), Some(depths), Some(width), None, None, None) => {
+                    Ok(ResNetConfig::new(block, depths).with_width(width).into())
+                }
+                _ => Err("a resnet has the keys block, depths and width, and no others".to_owned()),
+            },
+            Kind::DenseNet if block.is_some() => Err(
+                "a densenet has no block: replace the whole backbone, such as by {\"kind\": \
+                 \"densenet\"}, torchxrayvision's DenseNet-121"
                     .to_owned(),
             ),
+            Kind::DenseNet => {
+                let usual = DenseNetConfig::torchxrayvision121();
+                Ok(BackboneConfig::DenseNet(DenseNetConfig {
+                    growth: growth.unwrap_or(usual.growth),
+                    depths: depths.unwrap_or(usual.depths),
+                    width: width.unwrap_or(usual.width),
+                    bottleneck: bottleneck.unwrap_or(usual.bottleneck),
+                    pixels: pixels.unwrap_or(usual.pixels),
+                }))
+            }
         }
     }
 }
@@ -245,6 +248,9 @@ mod tests {
         let older = r#"{"block":"basic","depths":[1],"width":8}"#;
         let read: BackboneConfig = serde_json::from_str(older).expect("readable");
         assert_eq!(read, ResNetConfig::narrow(8, vec![1]).into());
+        let read: BackboneConfig =
+            serde_json::from_str(r#"{"kind":"densenet"}"#).expect("readable");
+        assert_eq!(read, DenseNetConfig::torchxrayvision121().into());
     }
 
     #[test]
@@ -254,8 +260,12 @@ mod tests {
             r#"{"block":"basic","depths":[1],"width":8,"growth":4}"#,
             r#"{"block":"basic","depths":[1],"width":8,"heads":4}"#,
             r#"{"kind":"vit","depths":[1],"width":8}"#,
+            r#"{"block":"basic","depths":[1]}"#,
         ] {
-            assert!(serde_json::from_str::<BackboneConfig>(json).is_err(), "{json}");
+            assert!(
+                serde_json::from_str::<BackboneConfig>(json).is_err(),
+                "{json}"
+            );
         }
     }
 
@@ -282,8 +292,14 @@ mod tests {
         let config = ResNetConfig::narrow(4, vec![1]);
         let (mut own, mut shared) = (Paths::default(), Paths::default());
         config.init(&device).visit(&mut own);
-        BackboneConfig::from(config).init(&device).visit(&mut shared);
+        BackboneConfig::from(config)
+            .init(&device)
+            .visit(&mut shared);
         assert_eq!(own.1, shared.1);
-        assert!(own.1.contains(&"stem.conv.weight".to_owned()), "{:?}", own.1);
+        assert!(
+            own.1.contains(&"stem.conv.weight".to_owned()),
+            "{:?}",
+            own.1
+        );
     }
 }

@@ -126,7 +126,10 @@ impl DenseNetConfig {
         if self.growth.saturating_mul(self.bottleneck) > LARGEST_WIDTH {
             return Err(ConfigError::new(
                 "bottleneck",
-                format!("times the growth of {} exceeds {LARGEST_WIDTH} channels", self.growth),
+                format!(
+                    "times the growth of {} exceeds {LARGEST_WIDTH} channels",
+                    self.growth
+                ),
             ));
         }
         if self.depths.is_empty() {
@@ -140,7 +143,10 @@ impl DenseNetConfig {
             if channels > LARGEST_WIDTH {
                 return Err(ConfigError::new(
                     "depths",
-                    format!("block {} ends in more than {LARGEST_WIDTH} channels", block + 1),
+                    format!(
+                        "block {} ends in more than {LARGEST_WIDTH} channels",
+                        block + 1
+                    ),
                 ));
             }
             if channels < 2 {
@@ -177,7 +183,11 @@ impl DenseNetConfig {
             }
             let inner = self.bottleneck * self.growth;
             let layers = (0..depth).map(|layer| DenseLayer {
-                first: PreNormedConvolution::init([channels + layer * self.growth, inner], 1, device),
+                first: PreNormedConvolution::init(
+                    [channels + layer * self.growth, inner],
+                    1,
+                    device,
+                ),
                 second: PreNormedConvolution::init([inner, self.growth], 3, device),
             });
             blocks.push(layers.collect());
@@ -189,7 +199,9 @@ impl DenseNetConfig {
             stem_norm: BatchNormConfig::new(self.width).init(device),
             pool: MaxPool2dConfig::new([STEM_POOL.kernel; 2])
                 .with_strides([STEM_POOL.stride; 2])
-                .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+                .with_padding(PaddingConfig2d::Explicit(
+                    padding, padding, padding, padding,
+                ))
                 .init(),
             blocks,
             transitions,
@@ -204,7 +216,9 @@ fn convolution(channels: [usize; 2], kernel: usize, stride: usize, device: &Devi
     let padding = kernel / 2;
     Conv2dConfig::new(channels, [kernel, kernel])
         .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+        .with_padding(PaddingConfig2d::Explicit(
+            padding, padding, padding, padding,
+        ))
         .with_bias(false)
         .with_initializer(Initializer::KaimingNormal {
             gain: std::f64::consts::SQRT_2,
@@ -307,7 +321,9 @@ impl DenseNet {
             if let Some(before) = index.checked_sub(1) {
                 map = halved(self.transitions[before].forward(map, layout), layout);
             }
-            map = block.iter().fold(map, |map, layer| layer.forward(map, layout));
+            map = block
+                .iter()
+                .fold(map, |map, layer| layer.forward(map, layout));
         }
         ImageFeatures::of_map(normed(&self.norm, map, layout), layout)
     }
@@ -343,7 +359,10 @@ mod tests {
             }
             channels += depth * 32;
         }
-        assert_eq!(network.num_params() - statistics, 7_978_856 - 1_025_000 - 2 * 49 * 64);
+        assert_eq!(
+            network.num_params() - statistics,
+            7_978_856 - 1_025_000 - 2 * 49 * 64
+        );
         assert_eq!(config.channels(), 1024);
         assert_eq!(config.validate(), Ok(()));
     }
@@ -353,7 +372,9 @@ mod tests {
         let device = Device::default();
         let config = DenseNetConfig::narrow(4, vec![2, 1]);
         assert_eq!(config.channels(), (8 + 8) / 2 + 4);
-        let features = config.init(&device).forward(Tensor::ones([2, 3, 44, 64], &device));
+        let features = config
+            .init(&device)
+            .forward(Tensor::ones([2, 3, 44, 64], &device));
         // 44 × 64 → 11 × 16 → 5 × 8.
         assert_eq!(features.patches.dims(), [2, 40, 12]);
     }
@@ -385,6 +406,9 @@ mod tests {
         assert_eq!(with(|it| it.bottleneck = 20_000), "bottleneck");
         assert_eq!(with(|it| it.depths.clear()), "depths");
         assert_eq!(with(|it| it.depths = vec![1, 0]), "depths");
-        assert_eq!(with(|it| (it.growth, it.depths) = (4_000, vec![20])), "depths");
+        assert_eq!(
+            with(|it| (it.growth, it.depths) = (4_000, vec![20])),
+            "depths"
+        );
     }
 }

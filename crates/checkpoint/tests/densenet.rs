@@ -50,7 +50,9 @@ fn a_pickled_module_and_a_state_give_pytorchs_features() {
     let device = Device::default();
     let expected = NamedTensors::read(&fixture("expected.safetensors")).expect("readable");
     for file in ["module.pt", "state.pt"] {
-        let patches = loaded(file, &device).forward(images(&expected, &device)).patches;
+        let patches = loaded(file, &device)
+            .forward(images(&expected, &device))
+            .patches;
         assert_eq!(patches.dims(), [2, 30, 19]);
         close(patches.reshape([-1]), &expected.tensors["evaluation"], 1e-4);
     }
@@ -65,7 +67,11 @@ fn training_has_pytorchs_features_gradients_and_running_statistics() {
     let gradients = patches.clone().square().mean().backward();
     close(patches.reshape([-1]), &expected.tensors["training"], 2e-4);
     let gradient = network.stem.weight.grad(&gradients).expect("it is trained");
-    close(gradient.reshape([-1]), &expected.tensors["conv0.gradient"], 1e-6);
+    close(
+        gradient.reshape([-1]),
+        &expected.tensors["conv0.gradient"],
+        1e-6,
+    );
     let norm = &network.norm;
     for (state, name) in [
         (&norm.running_mean, "norm5.running_mean"),
@@ -84,9 +90,15 @@ fn another_size_or_three_channels_are_refused_by_name() {
         loaded.expect_err("it does not fit").to_string()
     };
     let error = load(config().with_pixels(PixelScale::ImageNet));
-    assert!(error.contains("features.conv0.weight: [6, 1, 7, 7] in the file"), "{error}");
+    assert!(
+        error.contains("features.conv0.weight: [6, 1, 7, 7] in the file"),
+        "{error}"
+    );
     let mut deeper = config();
     deeper.depths = vec![2, 4];
     let error = load(deeper);
-    assert!(error.contains("features.denseblock2.denselayer4.norm1.weight"), "{error}");
+    assert!(
+        error.contains("features.denseblock2.denselayer4.norm1.weight"),
+        "{error}"
+    );
 }

@@ -139,7 +139,10 @@ impl FeatureCache {
                         return Err(io::ErrorKind::Other.into());
                     }
                 };
-                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                let bytes: Vec<u8> = values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect();
                 file.write_all(&bytes)?;
                 file.write_all(&crc32fast::hash(&bytes).to_le_bytes())?;
                 count += 1;
@@ -314,7 +317,9 @@ mod tests {
             std::fs::write(&path, bytes).expect("writable");
             let cache = FeatureCache::open(&path, "weights 1", &images)?;
             let cache = cache.expect("the key is the same");
-            images.iter().try_for_each(|image| cache.get(image).map(|_| ()))
+            images
+                .iter()
+                .try_for_each(|image| cache.get(image).map(|_| ()))
         };
         for length in 0..bytes.len() {
             assert!(reads(&bytes[..length]).is_err(), "cut to {length}");

@@ -39,7 +39,10 @@ pub(crate) fn resize(
 }
 
 /// Resizes the shorter side to `side`, the longer in proportion, rounded down.
-pub(crate) fn resize_shorter(image: &DecodedImage, side: usize) -> Result<DecodedImage, TransformError> {
+pub(crate) fn resize_shorter(
+    image: &DecodedImage,
+    side: usize,
+) -> Result<DecodedImage, TransformError> {
     if image.width <= image.height {
         resize(image, side, side * image.height / image.width)
     } else {

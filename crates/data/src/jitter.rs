@@ -38,11 +38,7 @@ impl Jitter {
     }
 
     /// A random change of an image. The limits must be [valid](Self::is_valid).
-    pub(crate) fn apply(
-        &self,
-        image: &DecodedImage,
-        rng: &mut Xoshiro256PlusPlus,
-    ) -> DecodedImage {
+    pub(crate) fn apply(&self, image: &DecodedImage, rng: &mut Xoshiro256PlusPlus) -> DecodedImage {
         let mut within = |limit: f64| match limit {
             0.0 => 0.0,
             limit => rng.random_range(-limit..=limit),
@@ -54,7 +50,10 @@ impl Jitter {
         let moved = warped(image, angle, scale, shift);
         let count = moved.len().max(1) as f64;
         let mean = moved.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
-        let (factor, offset) = (contrast as f32, (mean - contrast * mean + brightness) as f32);
+        let (factor, offset) = (
+            contrast as f32,
+            (mean - contrast * mean + brightness) as f32,
+        );
         let toned = moved
             .iter()
             .map(|value| (value * factor + offset).round().clamp(0.0, 255.0) as u8);
@@ -122,7 +121,9 @@ mod tests {
             width: 9,
             height: 9,
             channels: 1,
-            pixels: (0..81).map(|at| if bright(at) { 200 } else { 40 }).collect(),
+            pixels: (0..81)
+                .map(|at| if bright(at) { 200 } else { 40 })
+                .collect(),
         }
     }
 
@@ -167,9 +168,15 @@ mod tests {
         for seed in 0..50 {
             let changed = jitter.apply(&image, &mut rng(seed));
             assert_eq!(changed, jitter.apply(&image, &mut rng(seed)));
-            assert!(sum(&changed.pixels, false) > sum(&changed.pixels, true), "{seed}");
+            assert!(
+                sum(&changed.pixels, false) > sum(&changed.pixels, true),
+                "{seed}"
+            );
         }
-        assert_ne!(jitter.apply(&image, &mut rng(1)), jitter.apply(&image, &mut rng(2)));
+        assert_ne!(
+            jitter.apply(&image, &mut rng(1)),
+            jitter.apply(&image, &mut rng(2))
+        );
     }
 
     #[test]
@@ -179,15 +186,29 @@ mod tests {
             ..STILL
         };
         let mean = |image: &DecodedImage| {
-            image.pixels.iter().map(|&value| f64::from(value)).sum::<f64>() / 81.0
+            image
+                .pixels
+                .iter()
+                .map(|&value| f64::from(value))
+                .sum::<f64>()
+                / 81.0
         };
         let changed = jitter.apply(&corner(), &mut rng(4));
         assert_ne!(changed, corner());
         assert!((mean(&changed) - mean(&corner())).abs() < 1.0);
         for wrong in [
-            Jitter { rotation: 181.0, ..STILL },
-            Jitter { scale: 1.0, ..STILL },
-            Jitter { shift: f64::NAN, ..STILL },
+            Jitter {
+                rotation: 181.0,
+                ..STILL
+            },
+            Jitter {
+                scale: 1.0,
+                ..STILL
+            },
+            Jitter {
+                shift: f64::NAN,
+                ..STILL
+            },
         ] {
             assert!(!wrong.is_valid());
         }

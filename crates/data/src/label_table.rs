@@ -110,10 +110,9 @@ mod tests {
 
     #[test]
     fn mimics_table_is_read_by_study() {
-        let table = read(
-            "subject_id,study_id,Edema,Pleural Effusion\n10,50,1.0,\n10,51,-1.0,0.0\n",
-        )
-        .expect("a table");
+        let table =
+            read("subject_id,study_id,Edema,Pleural Effusion\n10,50,1.0,\n10,51,-1.0,0.0\n")
+                .expect("a table");
         assert_eq!((table.len(), table.columns().len()), (2, 2));
         let labels = table.get("s50").expect("a study");
         assert_eq!(labels.get("Edema"), Some(Label::Positive));

@@ -9,8 +9,9 @@ use crate::BOUNDARY_TOKEN;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StudyBatch {
-    /// `[batch, views, 3, height, width]`, normalised as the backbone expects. Pixels of a missing
-    /// view are arbitrary, possibly NaN.
+    /// `[batch, views, 3, height, width]`, less ImageNet's mean, over its standard deviation; a backbone
+    /// that was trained on other pixels converts them. Pixels of a missing view are arbitrary,
+    /// possibly NaN.
     pub images: Tensor<5>,
     /// Mask of the views that are there; `None` if all are.
     pub present: Option<ViewMask>,

@@ -143,7 +143,10 @@ mod tests {
         let studies = study_batch(block, &device);
         assert_eq!((studies.len(), studies.views()), (1, 2));
         let features = studies.features.expect("the block has some").into_data();
-        features.assert_eq(&TensorData::new(vec![1.0f32, 2.0, 0.0, 0.0], [1, 2, 1, 2]), true);
+        features.assert_eq(
+            &TensorData::new(vec![1.0f32, 2.0, 0.0, 0.0], [1, 2, 1, 2]),
+            true,
+        );
         assert!(studies.present.is_some());
     }
 

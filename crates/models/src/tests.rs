@@ -195,8 +195,7 @@ fn reports(device: &Device) -> TokenBatch {
 fn running_statistics(backbone: &Backbone) -> Vec<TensorData> {
     let norms = norms(backbone);
     let ends = [norms.first(), norms.last()].into_iter().flatten();
-    ends
-        .flat_map(|norm| [&norm.running_mean, &norm.running_var])
+    ends.flat_map(|norm| [&norm.running_mean, &norm.running_var])
         .map(|state| state.value_sync().into_data())
         .collect()
 }

@@ -62,6 +62,14 @@ pub enum TrainError {
         /// Studies that a class needs.
         least: usize,
     },
+    /// Pretraining stopped on request. It begins anew; the best weights so far stay.
+    #[error("stopped in epoch {epoch}; the best weights before it, if any, are in {folder}")]
+    PretrainingStopped {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// The run.
+        folder: PathBuf,
+    },
     /// A classification loss that is not finite.
     #[error(
         "the classification loss became {value} in epoch {epoch}; the best weights before it, if any, \

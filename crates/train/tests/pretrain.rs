@@ -12,7 +12,7 @@ use ithn_metrics::FindingClass;
 use ithn_search::SearchConfig;
 use ithn_train::pretrain::{
     FindingsClassifier, LabelSource, PretrainConfig, PretrainConsole, PretrainOptions,
-    PretrainPreset, PretrainResults, pretrain,
+    PretrainPreset, PretrainResults, pretrain, score_classifier,
 };
 use ithn_train::{
     Console, DataSource, ExperimentOptions, Interrupt, TrainError, Verbosity, run_experiment,
@@ -38,9 +38,15 @@ fn config() -> PretrainConfig {
 
 fn options(folder: &Path, name: &str) -> PretrainOptions {
     let studies = folder.join("studies");
-    let cohort = PhantomConfig::new(24, 12, 8).with_image_size(32).with_seed(5);
+    let cohort = PhantomConfig::new(24, 12, 8)
+        .with_image_size(32)
+        .with_seed(5);
     write_phantom_dataset(&studies, &cohort).expect("drawn");
-    PretrainOptions::new(DataSource::mimic(studies), folder.join(name), Device::default())
+    PretrainOptions::new(
+        DataSource::mimic(studies),
+        folder.join(name),
+        Device::default(),
+    )
 }
 
 fn run(config: &PretrainConfig, options: &PretrainOptions) -> Result<PretrainResults, TrainError> {
@@ -57,7 +63,12 @@ fn a_classifier_is_scored_saved_and_becomes_the_backbone_of_a_training() {
     assert_eq!((results.validation.studies, test.studies), (12, 8));
     assert_eq!(test.classes.len(), FindingClass::COUNT - 1);
     assert!(results.labels.starts_with("rules-14"), "{}", results.labels);
-    for file in ["config.json", "epochs.jsonl", "metrics.json", "probabilities.csv"] {
+    for file in [
+        "config.json",
+        "epochs.jsonl",
+        "metrics.json",
+        "probabilities.csv",
+    ] {
         assert!(options.out.join(file).is_file(), "{file}");
     }
     let table = std::fs::read_to_string(options.out.join("probabilities.csv")).expect("written");
@@ -65,10 +76,26 @@ fn a_classifier_is_scored_saved_and_becomes_the_backbone_of_a_training() {
 
     let weights = options.out.join("best.safetensors");
     let (_, header) = FindingsClassifier::load(&weights, &options.device).expect("readable");
-    assert_eq!((&header.config, header.epoch), (&config, results.best_epoch));
+    assert_eq!(
+        (&header.config, header.epoch),
+        (&config, results.best_epoch)
+    );
+
+    let mut scoring = options.clone();
+    scoring.out = folder.path().join("scores");
+    let again = score_classifier(&weights, &scoring, &mut PretrainConsole::new(true));
+    let again = again.expect("a classifier");
+    assert_eq!(
+        (&again.validation, &again.test),
+        (&results.validation, &results.test)
+    );
 
     let mut training = Preset::Phantom.config();
-    *training.model.generator.backbone_mut().expect("the library's") = config.backbone.clone();
+    *training
+        .model
+        .generator
+        .backbone_mut()
+        .expect("the library's") = config.backbone.clone();
     training.training.epochs = 1;
     training.training.freeze_backbone = true;
     training.text.minimum_occurrences = 1;
@@ -81,7 +108,11 @@ fn a_classifier_is_scored_saved_and_becomes_the_backbone_of_a_training() {
     run_experiment(&training, &of_training, &mut console).expect("it takes the weights");
 
     let other = ResNetConfig::narrow(6, vec![1, 1]).into();
-    *training.model.generator.backbone_mut().expect("the library's") = other;
+    *training
+        .model
+        .generator
+        .backbone_mut()
+        .expect("the library's") = other;
     of_training.out = folder.path().join("other words");
     let error = run_experiment(&training, &of_training, &mut console).expect_err("other sizes");
     assert!(error.to_string().contains("conv1.weight"), "{error}");
@@ -120,6 +151,7 @@ fn what_cannot_be_learnt_is_said() {
     std::fs::write(&table, "study_id,Edema\n1,1\n").expect("writable");
     options.labels = LabelSource::Table(table);
     let error = run(&config(), &options).expect_err("no such columns");
+    assert!(!options.out.exists());
     assert!(error.to_string().contains("labels.csv"), "{error}");
 
     options.labels = LabelSource::Reports;
@@ -139,5 +171,8 @@ fn what_cannot_be_learnt_is_said() {
     options.interrupt = Interrupt::default();
     options.interrupt.raise();
     let error = run(&config(), &options).expect_err("stopped");
-    assert!(matches!(error, TrainError::Interrupted { .. }), "{error}");
+    assert!(
+        matches!(error, TrainError::PretrainingStopped { .. }),
+        "{error}"
+    );
 }

@@ -5,7 +5,8 @@ use super::tensors::NamedTensors;
 
 /// Names of DenseNets that are left out on purpose: the classification head (of PyTorch's, and of a
 /// pretrained classifier of this library), the count of batches, and torchxrayvision's thresholds.
-pub const SKIPPED_DENSENET: [&str; 4] = ["classifier.", "fc.", ".num_batches_tracked", "op_threshs"];
+pub const SKIPPED_DENSENET: [&str; 4] =
+    ["classifier.", "fc.", ".num_batches_tracked", "op_threshs"];
 
 /// torchvision's and torchxrayvision's name of the weight at `path` inside a [`DenseNet`](ithn_backbone::DenseNet).
 ///
@@ -25,7 +26,14 @@ pub fn densenet_name(path: &str) -> Option<String> {
         ["stem", weight] => format!("conv0.{weight}"),
         ["stem_norm", weight] => format!("norm0.{}", norm_weight(weight)),
         ["norm", weight] => format!("norm5.{}", norm_weight(weight)),
-        ["blocks", block, layer, place, part @ ("norm" | "conv"), weight] => {
+        [
+            "blocks",
+            block,
+            layer,
+            place,
+            part @ ("norm" | "conv"),
+            weight,
+        ] => {
             let number = match *place {
                 "first" => 1,
                 "second" => 2,
@@ -72,7 +80,9 @@ pub(super) fn densenet_tensors(tensors: &NamedTensors) -> NamedTensors {
     let named = tensors.tensors.iter();
     NamedTensors {
         path: tensors.path.clone(),
-        tensors: named.map(|(name, data)| (renamed(name), data.clone())).collect(),
+        tensors: named
+            .map(|(name, data)| (renamed(name), data.clone()))
+            .collect(),
     }
 }
 
@@ -92,13 +102,20 @@ mod tests {
                 "blocks.2.11.second.norm.gamma",
                 "features.denseblock3.denselayer12.norm2.weight",
             ),
-            ("transitions.0.conv.weight", "features.transition1.conv.weight"),
+            (
+                "transitions.0.conv.weight",
+                "features.transition1.conv.weight",
+            ),
         ] {
             assert_eq!(densenet_name(path).as_deref(), Some(name));
             assert!(is_densenet_weight(name), "{name}");
         }
         assert_eq!(densenet_name("stages.0.0.conv"), None);
-        for other in ["features.0.weight", "classifier.weight", "layer1.0.conv1.weight"] {
+        for other in [
+            "features.0.weight",
+            "classifier.weight",
+            "layer1.0.conv1.weight",
+        ] {
             assert!(!is_densenet_weight(other), "{other}");
         }
     }

@@ -68,7 +68,9 @@ pub fn safetensors_texts(path: &Path) -> Result<HashMap<String, String>, ImportE
     if header > LARGEST_HEADER || header.saturating_add(8) > length {
         return Err(malformed(format!("its header claims {header} bytes")));
     }
-    file.take(header).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(header)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     let (_, metadata) =
         SafeTensors::read_metadata(&bytes).map_err(|error| malformed(error.to_string()))?;
     Ok(metadata.metadata().clone().unwrap_or_default())

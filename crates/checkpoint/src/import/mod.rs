@@ -1,8 +1,9 @@
-//! Weights from elsewhere: checkpoints of the official PyTorch code and torchvision's ResNets.
+//! Weights from elsewhere: checkpoints of the official PyTorch code, torchvision's ResNets and DenseNets,
+//! torchxrayvision's DenseNets.
 //!
 //! [`NamedTensors`] reads files of `torch.save` (zip and legacy) and safetensors without ever
 //! executing what a pickle asks for; [`official_name`] is the table of names; [`infer_official`] reads the
-//! sizes of a model off its tensors; [`load_official_state`] and [`load_torchvision`] put the tensors
+//! sizes of a model off its tensors; [`load_official_state`] and [`load_backbone`] put the tensors
 //! into modules and refuse files that do not fit; [`checkpoint_of_official`] and
 //! [`export_official`] convert whole files, there and back.
 

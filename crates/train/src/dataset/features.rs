@@ -140,7 +140,11 @@ impl<'a> Rows<'a> {
         let rows = values.chunks_exact(count * channels);
         self.ready.extend(rows.map(<[f32]>::to_vec));
         self.done += batch;
-        (self.watch)("computing features of the frozen backbone", self.done, self.total);
+        (self.watch)(
+            "computing features of the frozen backbone",
+            self.done,
+            self.total,
+        );
     }
 }
 

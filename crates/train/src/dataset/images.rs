@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ithn_data::{
-    CacheRequest, Exclusion, ExclusionReason, Exclusions, FeatureCache, ImageCache, ImageLoader, ImageTransform,
-    OnBadStudy, Split,
+    CacheRequest, Exclusion, ExclusionReason, Exclusions, FeatureCache, ImageCache, ImageLoader,
+    ImageTransform, OnBadStudy, Split,
 };
 
 use crate::dataset::Dataset;
@@ -212,7 +212,9 @@ mod tests {
         };
         let config = Preset::IuXray.config();
         let counts = |config: &ExperimentConfig| -> Vec<(PathBuf, usize)> {
-            let requests = dataset.cache_requests(&config.images, config.model.views).into_iter();
+            let requests = dataset
+                .cache_requests(&config.images, config.model.views)
+                .into_iter();
             requests.map(|it| (it.path, it.transforms.len())).collect()
         };
         let expected = [("a", 2), ("b", 2), ("c", 1), ("d", 1)];

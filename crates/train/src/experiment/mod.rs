@@ -15,9 +15,9 @@ use ithn_generator::TrainableGenerator;
 use ithn_metrics::evaluation::RankedStudy;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{RunImages, frozen_features};
 use crate::dataset::near_twins;
 use crate::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
+use crate::dataset::{RunImages, frozen_features};
 use crate::error::TrainError;
 use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
 use crate::evaluation::{RankingConfig, RankingScores, rank_split};
@@ -266,6 +266,12 @@ impl Run<'_> {
         let options = self.options;
         let starts_from_scratch =
             options.backbone_weights.is_none() && options.start_from.is_none() && !options.resume;
+        if starts_from_scratch && self.config.training.freeze_backbone {
+            self.observer.warning(
+                "the backbone is frozen at random weights: give the run backbone weights, such as a \
+                 pretrained classifier's",
+            );
+        }
         let is_custom = self.config.model.generator.backbone().is_none();
         if starts_from_scratch && !is_custom && self.config.preset.wants_pretrained_backbone() {
             self.observer.warning(

@@ -261,5 +261,9 @@ fn a_resumed_run_finds_its_features_again() {
     let mut resumed = Epochs::default();
     run_experiment(&config, &options, &mut resumed).expect("it goes on");
     assert_eq!(files.iter().map(changed).collect::<Vec<_>>(), before);
-    assert!(!resumed.worked.contains_key("computing features of the frozen backbone"));
+    assert!(
+        !resumed
+            .worked
+            .contains_key("computing features of the frozen backbone")
+    );
 }

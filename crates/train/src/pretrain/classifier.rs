@@ -31,7 +31,13 @@ impl FindingsClassifier {
     /// A classifier with random weights.
     pub fn init(config: &PretrainConfig, device: &Device) -> Self {
         let (views, classes) = (config.views, config.classes.len());
-        FindingsClassifier::of(&config.backbone, views, classes, config.dropout.get(), device)
+        FindingsClassifier::of(
+            &config.backbone,
+            views,
+            classes,
+            config.dropout.get(),
+            device,
+        )
     }
 
     fn of(
@@ -59,7 +65,11 @@ impl FindingsClassifier {
     /// If the studies have another number of views than the classifier.
     pub fn forward(&self, studies: StudyBatch) -> Tensor<2> {
         let [batch, views, channels, height, width] = studies.images.dims();
-        assert_eq!(views, self.views, "the classifier takes {} views", self.views);
+        assert_eq!(
+            views, self.views,
+            "the classifier takes {} views",
+            self.views
+        );
         let device = studies.images.device();
         let images = studies
             .images
@@ -121,8 +131,8 @@ pub(super) fn classification_loss(
 ) -> Tensor<1> {
     let present = targets.present.clone() * (1.0 - smoothing) + smoothing / 2.0;
     let weighted = present.clone() * weights.clone().unsqueeze();
-    let losses = weighted * log_sigmoid(logits.clone())
-        + (present.neg() + 1.0) * log_sigmoid(logits.neg());
+    let losses =
+        weighted * log_sigmoid(logits.clone()) + (present.neg() + 1.0) * log_sigmoid(logits.neg());
     let known = targets.known.clone();
     let count = known.clone().sum().clamp_min(1.0);
     (losses * known).sum().neg() / count
@@ -145,14 +155,16 @@ mod tests {
         let log_sigmoid = |x: f64| -(1.0 + (-x).exp()).ln();
         for smoothing in [0.0, 0.1] {
             let (high, low) = (1.0 - smoothing / 2.0, smoothing / 2.0);
-            let term = |x: f64, y: f64, w: f64| {
-                w * y * log_sigmoid(x) + (1.0 - y) * log_sigmoid(-x)
-            };
+            let term =
+                |x: f64, y: f64, w: f64| w * y * log_sigmoid(x) + (1.0 - y) * log_sigmoid(-x);
             let expected =
                 -(term(0.5, high, 3.0) + term(-1.0, low, 2.0) + term(0.25, high, 2.0)) / 3.0;
             let loss: f32 =
                 classification_loss(logits.clone(), &targets, &weights, smoothing).into_scalar();
-            assert!((f64::from(loss) - expected).abs() < 1e-5, "{loss} {expected}");
+            assert!(
+                (f64::from(loss) - expected).abs() < 1e-5,
+                "{loss} {expected}"
+            );
         }
     }
 

@@ -164,10 +164,15 @@ impl FromStr for PretrainPreset {
     type Err = ConfigError;
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
-        let known = PretrainPreset::NAMES.iter().find(|(known, _)| *known == name);
+        let known = PretrainPreset::NAMES
+            .iter()
+            .find(|(known, _)| *known == name);
         known.map(|(_, preset)| *preset).ok_or_else(|| {
             let names = PretrainPreset::NAMES.map(|(name, _)| name).join(", ");
-            ConfigError::new("preset", format!("unknown preset '{name}': use one of {names}"))
+            ConfigError::new(
+                "preset",
+                format!("unknown preset '{name}': use one of {names}"),
+            )
         })
     }
 }
@@ -287,12 +292,20 @@ mod tests {
         };
         for (pointer, wrong, part) in [
             ("/classes", serde_json::json!([]), "classes"),
-            ("/classes", serde_json::json!(["edema", "edema"]), "each once"),
+            (
+                "/classes",
+                serde_json::json!(["edema", "edema"]),
+                "each once",
+            ),
             ("/epochs", serde_json::json!(0), "epochs"),
             ("/dropout", serde_json::json!(1.0), "dropout"),
             ("/unheard_of", serde_json::json!(1), "unheard_of"),
             ("/class_weights/most", serde_json::json!(1), "most"),
-            ("/images/augmentation/rotation", serde_json::json!(200), "rotation"),
+            (
+                "/images/augmentation/rotation",
+                serde_json::json!(200),
+                "rotation",
+            ),
             ("/backbone/width", serde_json::json!(0), "backbone.width"),
         ] {
             let error = with(pointer, wrong);

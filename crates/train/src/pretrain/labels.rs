@@ -97,7 +97,11 @@ impl<'a> Labeller<'a> {
     /// # Errors
     ///
     /// If the table knows none of them.
-    pub(super) fn split(&self, dataset: &Dataset, split: Split) -> Result<LabelledSplit, TrainError> {
+    pub(super) fn split(
+        &self,
+        dataset: &Dataset,
+        split: Split,
+    ) -> Result<LabelledSplit, TrainError> {
         let (mut studies, mut truth, mut left_out) = (Vec::new(), Vec::new(), 0);
         for study in dataset.split(split) {
             let row = match &self.table {
@@ -232,10 +236,9 @@ mod tests {
             let source = LabelSource::Table(path.clone());
             labelled(&source, UncertainPolicy::Ignored)
         };
-        let [train, validation, _] = labelled_by(
-            "study_id,Edema,Pleural Effusion\n1,-1.0,0.0\n3,1.0,\n4,,\n",
-        )
-        .expect("a table");
+        let [train, validation, _] =
+            labelled_by("study_id,Edema,Pleural Effusion\n1,-1.0,0.0\n3,1.0,\n4,,\n")
+                .expect("a table");
         assert_eq!((train.studies.len(), train.left_out), (1, 1));
         assert_eq!(train.truth, [vec![None, Some(false)]]);
         assert_eq!(validation.truth, [vec![Some(true), Some(false)]]);
@@ -244,7 +247,10 @@ mod tests {
             ("study_id,Edema,Pleural Effusion\n1,1,0\n", "the val split"),
         ] {
             let error = labelled_by(text).expect_err(part).to_string();
-            assert!(error.contains(part) && error.contains("labels.csv"), "{error}");
+            assert!(
+                error.contains(part) && error.contains("labels.csv"),
+                "{error}"
+            );
         }
     }
 }

@@ -29,6 +29,6 @@ pub use config::{ClassWeights, PretrainConfig, PretrainPreset, UncertainPolicy};
 pub use labels::{LabelSource, LabelledSplit};
 pub use observer::{PretrainConsole, PretrainEpoch, PretrainObserver};
 pub use probabilities::{Classifying, probabilities};
-pub use run::{PretrainOptions, PretrainResults, pretrain};
+pub use run::{PretrainOptions, PretrainResults, pretrain, score_classifier};
 pub use scores::{ClassificationScores, NEVER, ScoredClass};
 pub use weights::ClassifierHeader;

@@ -104,7 +104,7 @@ pub fn pretrain(
     let began = Instant::now();
     config.validate()?;
     let (splits, images) = read(config, options, observer)?;
-    let [train, validation, test] = &splits;
+    let [train, validation, _] = &splits;
     if config.batch_size > train.studies.len() {
         return Err(TrainError::BatchTooLarge {
             batch_size: config.batch_size,
@@ -131,7 +131,9 @@ pub fn pretrain(
     let mut history = Vec::new();
     for epoch in 1..=config.epochs {
         if best.is_some_and(|(best, _)| epoch - 1 - best > config.patience) {
-            observer.note(&format!("stopped before epoch {epoch}: no better epoch for long"));
+            observer.note(&format!(
+                "stopped before epoch {epoch}: no better epoch for long"
+            ));
             break;
         }
         let began = Instant::now();
@@ -161,23 +163,65 @@ pub fn pretrain(
         observer.epoch_ends(&record);
     }
 
-    let (classifier, header) = FindingsClassifier::load(&best_path, &options.device)?;
-    let rows = probabilities(&classifier, &validation.studies, &how)?;
-    let scores = |split: &LabelledSplit, rows: &[Vec<f32>]| {
-        score(split, rows, &config.classes, &header.thresholds)
+    evaluate(&best_path, options, &splits, &images, &folder, began)
+}
+
+/// Scores a classifier that [`pretrain`] has saved, with its own configuration and thresholds, on the
+/// studies of `options`, and writes `metrics.json` and `probabilities.csv` to a new folder.
+///
+/// # Errors
+///
+/// As [`pretrain`]; [`TrainError::Import`] or [`TrainError::Config`] if `weights` are no classifier's.
+pub fn score_classifier(
+    weights: &Path,
+    options: &PretrainOptions,
+    observer: &mut dyn PretrainObserver,
+) -> Result<PretrainResults, TrainError> {
+    let began = Instant::now();
+    let (_, header) = FindingsClassifier::load(weights, &options.device)?;
+    let (splits, images) = read(&header.config, options, observer)?;
+    let folder = RunFolder::create(&options.out, &header.config)?;
+    evaluate(weights, options, &splits, &images, &folder, began)
+}
+
+/// Scores saved weights, which are read again, and leaves the scores in `folder`.
+fn evaluate(
+    weights: &Path,
+    options: &PretrainOptions,
+    splits: &[LabelledSplit; 3],
+    images: &RunImages,
+    folder: &RunFolder,
+    began: Instant,
+) -> Result<PretrainResults, TrainError> {
+    let [_, validation, test] = splits;
+    let (classifier, header) = FindingsClassifier::load(weights, &options.device)?;
+    let config = &header.config;
+    let how = Classifying {
+        images: images.evaluation.clone(),
+        batch_size: config.evaluation_batch_size,
+        threads: config.loader_threads,
+        device: &options.device,
     };
-    let mut written = vec![("val", validation, rows.as_slice())];
+    let rows = probabilities(&classifier, &validation.studies, &how)?;
     let test_rows = match options.score_test {
         true => Some(probabilities(&classifier, &test.studies, &how)?),
         false => None,
     };
+    let mut written = vec![("val", validation, rows.as_slice())];
     written.extend(test_rows.as_deref().map(|rows| ("test", test, rows)));
     let path = options.out.join("probabilities.csv");
     write_probabilities(&path, &config.classes, &written)?;
+    let scores = |split: &LabelledSplit, rows: &[Vec<f32>]| {
+        score(split, rows, &config.classes, &header.thresholds)
+    };
     let results = PretrainResults {
         best_epoch: header.epoch,
         labels: options.labels.name(),
-        test_labels: options.test_labels.as_ref().unwrap_or(&options.labels).name(),
+        test_labels: options
+            .test_labels
+            .as_ref()
+            .unwrap_or(&options.labels)
+            .name(),
         uncertain: config.uncertain,
         left_out: splits.each_ref().map(|split| split.left_out),
         validation: scores(validation, &rows)?,

@@ -112,10 +112,10 @@ pub(super) fn score(
         })
         .collect::<Result<Vec<_>, MetricsError>>()?;
     let all = || scored.iter().filter_map(|class| class.scores.as_ref());
-    let values = |of: fn(&ClassScores) -> Option<f64>| -> Vec<f64> { all().filter_map(of).collect() };
-    let macro_f1 = values(|scores| {
-        (scores.positives > 0).then(|| scores.f1.map_or(0.0, |f1| f1.value))
-    });
+    let values =
+        |of: fn(&ClassScores) -> Option<f64>| -> Vec<f64> { all().filter_map(of).collect() };
+    let macro_f1 =
+        values(|scores| (scores.positives > 0).then(|| scores.f1.map_or(0.0, |f1| f1.value)));
     Ok(ClassificationScores {
         studies: split.studies.len(),
         macro_auroc: mean(&values(|scores| scores.auroc.map(|it| it.value))),

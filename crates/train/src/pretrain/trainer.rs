@@ -112,9 +112,8 @@ impl<'a> PretrainTrainer<'a> {
             learning_rate = config.optimizer.learning_rates(point)[1];
             self.step += 1;
             if self.options.interrupt.is_raised() {
-                return Err(TrainError::Interrupted {
+                return Err(TrainError::PretrainingStopped {
                     epoch,
-                    step: self.step,
                     folder: self.options.out.clone(),
                 });
             }

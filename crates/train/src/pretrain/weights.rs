@@ -67,14 +67,15 @@ impl FindingsClassifier {
             ConfigError::new("", "it holds no classifier's configuration: pretrain one")
                 .in_file(path)
         })?;
-        let header: ClassifierHeader =
-            from_json(text).map_err(|error| error.in_file(path))?;
+        let header: ClassifierHeader = from_json(text).map_err(|error| error.in_file(path))?;
         let checked = header.config.validate();
         checked.map_err(|error| error.within("config").in_file(path))?;
         if header.thresholds.len() != header.config.classes.len() {
-            return Err(ConfigError::new("thresholds", "must have one value per class")
-                .in_file(path)
-                .into());
+            return Err(
+                ConfigError::new("thresholds", "must have one value per class")
+                    .in_file(path)
+                    .into(),
+            );
         }
         let tensors = NamedTensors::read(path)?;
         let mut model = FindingsClassifier::init(&header.config, device);
@@ -86,7 +87,11 @@ impl FindingsClassifier {
                 Some(data) if data.shape().to_vec() == shape => Ok(data.clone()),
                 other => Err(ImportError::Mismatch {
                     path: path.to_owned(),
-                    missing: other.is_none().then(|| name.to_owned()).into_iter().collect(),
+                    missing: other
+                        .is_none()
+                        .then(|| name.to_owned())
+                        .into_iter()
+                        .collect(),
                     misshapen: other
                         .map(|data| {
                             let found = data.shape().to_vec();

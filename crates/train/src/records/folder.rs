@@ -27,6 +27,7 @@ use ithn_data::write_atomically;
 /// | `retrieval.csv` | the scores that each test image gives its own report, random ones and its near-twin |
 /// | `similarities.json` | similarities of training studies under the best weights |
 /// | `report.html` | the run page, which shows all of it |
+/// | `features-….bin` | features of a frozen backbone, if the run has no cache |
 /// | `run.lock` | locked by the process that trains |
 #[derive(Debug, Clone)]
 pub struct RunFolder {

@@ -25,10 +25,10 @@ use crate::records::RunFolder;
 use crate::records::StepLog;
 use crate::records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses};
 use crate::watch::Observer;
+pub(crate) use epoch::batch_seed;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, MonitoredMetric, Precision};
 use ithn_checkpoint::{BestEpoch, Checkpoint, Exact, TrainingProgress};
 use ithn_plugin::Ithn;
-pub(crate) use epoch::batch_seed;
 use saving::fingerprint;
 pub(crate) use step::catch_out_of_memory;
 
