@@ -98,6 +98,14 @@ pub struct PretrainArguments {
     #[arg(short, long)]
     quiet: bool,
 
+    /// Continue the run in --out after its last whole epoch, with its own configuration
+    #[arg(
+        long,
+        requires = "out",
+        conflicts_with_all = ["preset", "config", "set", "seed", "backbone_weights", "score"]
+    )]
+    resume: bool,
+
     /// Folder of the run [default: the first free runs/pretrain-N]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -117,6 +125,7 @@ impl PretrainArguments {
         options.test_labels = table(&self.test_labels);
         options.backbone_weights = self.backbone_weights.clone();
         options.limit = self.limit;
+        options.resume = self.resume;
         options.interrupt = Interrupt::on_signals().map_err(TrainError::Signals)?;
         options.cache = self.cache.clone();
         options.on_bad_study = self.on_bad_study;
@@ -152,7 +161,9 @@ impl PretrainArguments {
 
     fn config(&self) -> Result<PretrainConfig, Box<dyn Error>> {
         let has_data = self.data.is_some() || self.annotation.is_some();
-        let mut config = match (&self.config, self.preset) {
+        let of_run = self.out.as_ref().filter(|_| self.resume);
+        let of_run = of_run.map(|out| RunFolder::view(out).config());
+        let mut config = match (self.config.as_ref().or(of_run.as_ref()), self.preset) {
             (Some(path), _) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|error| format!("{}: {error}", path.display()))?;

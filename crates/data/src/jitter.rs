@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn contrast_keeps_the_mean_and_limits_out_of_range_are_found() {
         let jitter = Jitter {
-            contrast: 0.5,
+            contrast: 0.3,
             ..STILL
         };
         let mean = |image: &DecodedImage| {

@@ -3,7 +3,7 @@
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use ithn_backbone::{
-    Backbone, BackboneConfig, BatchNorm, DenseNetConfig, ImageEncoder, ResNetConfig,
+    Backbone, BackboneConfig, BatchNorm, DenseNetConfig, ImageEncoder, PixelScale, ResNetConfig,
 };
 use ithn_decoder::TransformerConfig;
 use ithn_generator::laws::{Laws, check};
@@ -23,7 +23,9 @@ const VOCABULARY: usize = 9;
 fn models(views: usize) -> Vec<ModelConfig> {
     let backbones: [BackboneConfig; 2] = [
         ResNetConfig::narrow(4, vec![1, 1]).into(),
-        DenseNetConfig::narrow(4, vec![1, 1]).into(),
+        DenseNetConfig::narrow(4, vec![1, 1])
+            .with_pixels(PixelScale::ImageNet)
+            .into(),
     ];
     let models = backbones.iter().map(|backbone| models_on(backbone, views));
     models.flatten().collect()

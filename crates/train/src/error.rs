@@ -62,8 +62,10 @@ pub enum TrainError {
         /// Studies that a class needs.
         least: usize,
     },
-    /// Pretraining stopped on request. It begins anew; the best weights so far stay.
-    #[error("stopped in epoch {epoch}; the best weights before it, if any, are in {folder}")]
+    /// Pretraining stopped on request.
+    #[error(
+        "stopped in epoch {epoch}; the run in {folder} can be resumed after its last whole epoch, if it has one"
+    )]
     PretrainingStopped {
         /// Epoch, counted from 1.
         epoch: usize,

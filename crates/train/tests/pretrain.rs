@@ -11,8 +11,8 @@ use ithn_generator::config::Probability;
 use ithn_metrics::FindingClass;
 use ithn_search::SearchConfig;
 use ithn_train::pretrain::{
-    FindingsClassifier, LabelSource, PretrainConfig, PretrainConsole, PretrainOptions,
-    PretrainPreset, PretrainResults, pretrain, score_classifier,
+    FindingsClassifier, LabelSource, PretrainConfig, PretrainConsole, PretrainEpoch,
+    PretrainObserver, PretrainOptions, PretrainPreset, PretrainResults, pretrain, score_classifier,
 };
 use ithn_train::{
     Console, DataSource, ExperimentOptions, Interrupt, TrainError, Verbosity, run_experiment,
@@ -134,6 +134,48 @@ fn the_same_seed_gives_the_same_scores_and_another_run_is_not_overwritten() {
         (first.best_epoch, first.validation),
         (second.best_epoch, second.validation)
     );
+}
+
+/// One epoch, a stop, and the rest give the scores of a run that was never stopped.
+#[test]
+fn a_stopped_run_goes_on_as_if_it_had_not_been() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config();
+    config.epochs = 3;
+    let mut options = options(folder.path(), "whole");
+    let whole = run(&config, &options).expect("it runs");
+
+    options.out = folder.path().join("stopped");
+    let mut stopping = Stopping(Interrupt::default());
+    options.interrupt = stopping.0.clone();
+    let error = pretrain(&config, &options, &mut stopping).expect_err("stopped");
+    assert!(
+        matches!(error, TrainError::PretrainingStopped { epoch: 2, .. }),
+        "{error}"
+    );
+    options.interrupt = Interrupt::default();
+    options.resume = true;
+    let mut other = config.clone();
+    other.seed += 1;
+    let error = run(&other, &options).expect_err("another configuration");
+    assert!(error.to_string().contains("config.json"), "{error}");
+    let resumed = run(&config, &options).expect("it goes on");
+    assert_eq!(
+        (whole.best_epoch, whole.validation, whole.test),
+        (resumed.best_epoch, resumed.validation, resumed.test)
+    );
+}
+
+/// Raises an interrupt at the end of the first epoch.
+struct Stopping(Interrupt);
+
+impl PretrainObserver for Stopping {
+    fn note(&mut self, _: &str) {}
+
+    fn epoch_ends(&mut self, _: &PretrainEpoch) {
+        self.0.raise();
+    }
 }
 
 #[test]

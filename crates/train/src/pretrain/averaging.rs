@@ -23,6 +23,15 @@ impl<M: Module> WeightAverage<M> {
         }
     }
 
+    /// An average of so many steps.
+    pub(super) fn resumed(average: M, steps: usize, decay: f64) -> Self {
+        WeightAverage {
+            decay,
+            steps,
+            average,
+        }
+    }
+
     /// Takes in the weights after a step.
     pub(super) fn update(self, model: &M) -> Self {
         let steps = self.steps as f64;

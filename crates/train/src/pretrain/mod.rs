@@ -10,6 +10,7 @@
 //! | `config.json` | the configuration, saved before training |
 //! | `epochs.jsonl` | loss and validation AUROC by epoch |
 //! | `best.safetensors` | weights of the best epoch under torchvision's names, configuration and thresholds |
+//! | `last.json`, `epoch-….*` | state after the last epoch, from which a run resumes |
 //! | `metrics.json` | [`PretrainResults`] |
 //! | `probabilities.csv` | split, id and a probability per class |
 
@@ -19,6 +20,7 @@ mod config;
 mod labels;
 mod observer;
 mod probabilities;
+mod resume;
 mod run;
 mod scores;
 mod trainer;

@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use burn::tensor::Device;
+use ithn_checkpoint::config::ConfigError;
+use ithn_checkpoint::{BestEpoch, Exact};
 use ithn_data::{OnBadStudy, Split};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,7 @@ use super::config::{PretrainConfig, UncertainPolicy};
 use super::labels::{LabelSource, LabelledSplit, Labeller};
 use super::observer::PretrainObserver;
 use super::probabilities::{Classifying, probabilities, write_probabilities};
+use super::resume::{LAST, Progress};
 use super::scores::{ClassificationScores, best_thresholds, mean_auroc, score};
 use super::trainer::PretrainTrainer;
 use super::weights::ClassifierHeader;
@@ -40,8 +43,10 @@ pub struct PretrainOptions {
     pub backbone_weights: Option<PathBuf>,
     /// Keep only the first studies of every split.
     pub limit: Option<usize>,
-    /// Stops the run after its current step when raised; the best epoch before stays.
+    /// Stops the run after its current step when raised; the state after the epoch before stays.
     pub interrupt: Interrupt,
+    /// Continue the run in `out` after its last whole epoch.
+    pub resume: bool,
     /// Folder of decoded images, completed if it lacks some and shared by runs.
     pub cache: Option<PathBuf>,
     /// What happens when a study's files are broken.
@@ -62,6 +67,7 @@ impl PretrainOptions {
             backbone_weights: None,
             limit: None,
             interrupt: Interrupt::default(),
+            resume: false,
             cache: None,
             on_bad_study: OnBadStudy::Stop,
             score_test: true,
@@ -111,13 +117,31 @@ pub fn pretrain(
             studies: train.studies.len(),
         });
     }
+    let least = config.least_positives;
+    let counts = |class: usize| validation.counts(class).iter().all(|&count| count >= least);
+    if !(0..config.classes.len()).any(counts) {
+        return Err(TrainError::NoPositives {
+            split: "val",
+            least,
+        });
+    }
     let device = options.device.clone().autodiff();
     device.seed(config.seed);
     let mut model = FindingsClassifier::init(config, &device);
     if let Some(path) = &options.backbone_weights {
         model.backbone = pretrained(model.backbone, &config.backbone, path, &device)?;
     }
-    let folder = RunFolder::create(&options.out, config)?;
+    let (folder, mut progress) = match options.resume {
+        true => {
+            let folder = RunFolder::open_holding(&options.out, &["config.json", LAST])?;
+            let progress = Progress::read(&folder, config, train)?;
+            (folder, progress)
+        }
+        false => (
+            RunFolder::create(&options.out, config)?,
+            Progress::start(train),
+        ),
+    };
     let best_path = best_weights(&options.out);
     let how = Classifying {
         images: images.evaluation.clone(),
@@ -127,10 +151,15 @@ pub fn pretrain(
     };
 
     let mut trainer = PretrainTrainer::new(config, options, train, &images, model);
-    let mut best: Option<(usize, f64)> = None;
-    let mut history = Vec::new();
-    for epoch in 1..=config.epochs {
-        if best.is_some_and(|(best, _)| epoch - 1 - best > config.patience) {
+    if progress.epoch > 0 {
+        trainer = trainer.resume(&progress)?;
+        observer.note(&format!("goes on after epoch {}", progress.epoch));
+    }
+    for epoch in progress.epoch + 1..=config.epochs {
+        if progress
+            .best
+            .is_some_and(|best| epoch - 1 - best.epoch > config.patience)
+        {
             observer.note(&format!(
                 "stopped before epoch {epoch}: no better epoch for long"
             ));
@@ -143,12 +172,15 @@ pub fn pretrain(
         let auroc = mean_auroc(validation, &rows, config.least_positives)?;
         let auroc = auroc.ok_or(TrainError::NoPositives {
             split: "val",
-            least: config.least_positives,
+            least,
         })?;
         record.validation_auroc = auroc;
-        record.is_best = best.is_none_or(|(_, score)| auroc >= score);
+        record.is_best = progress.best.is_none_or(|best| best.gives_way_to(auroc));
         if record.is_best {
-            best = Some((epoch, auroc));
+            progress.best = Some(BestEpoch {
+                score: Exact(auroc),
+                epoch,
+            });
             let header = ClassifierHeader {
                 config: config.clone(),
                 epoch,
@@ -157,12 +189,14 @@ pub fn pretrain(
             scored.save(&best_path, &header)?;
         }
         record.seconds = began.elapsed().as_secs_f64();
-        let line = serde_json::to_string(&record);
-        history.push(line.map_err(ithn_checkpoint::config::ConfigError::at("epochs"))?);
-        folder.write_epochs(&history)?;
+        let line = serde_json::to_string(&record).map_err(ConfigError::at("epochs"))?;
+        progress.history.push(line);
+        progress.epoch = epoch;
+        progress.step = trainer.step();
+        trainer.save(&folder, &progress)?;
+        folder.write_epochs(&progress.history)?;
         observer.epoch_ends(&record);
     }
-
     evaluate(&best_path, options, &splits, &images, &folder, began)
 }
 

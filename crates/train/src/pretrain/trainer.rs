@@ -15,10 +15,12 @@ use super::classifier::{FindingsClassifier, Targets, classification_loss};
 use super::config::PretrainConfig;
 use super::labels::LabelledSplit;
 use super::observer::PretrainEpoch;
+use super::resume::{Progress, load_module, load_optimizer, save_state};
 use super::run::PretrainOptions;
 use crate::dataset::RunImages;
 use crate::error::TrainError;
 use crate::optimizer::{clip_gradients, gradient_norm, init_optimizer, two_rates};
+use crate::records::RunFolder;
 use crate::trainer::{batch_seed, catch_out_of_memory};
 
 /// Invariant: `model` is `None` only while a step runs.
@@ -66,6 +68,42 @@ impl<'a> PretrainTrainer<'a> {
             images,
             step: 0,
         }
+    }
+
+    /// Goes on from the state after an epoch.
+    ///
+    /// # Errors
+    ///
+    /// If a file of it cannot be read or does not fit.
+    pub(super) fn resume(mut self, progress: &Progress) -> Result<Self, TrainError> {
+        let (folder, epoch) = (&self.options.out, progress.epoch);
+        let model = self.model.take().expect(BETWEEN_STEPS);
+        let model = load_module(folder, epoch, "model", model)?;
+        if let Some(decay) = self.config.weight_averaging {
+            let average = load_module(folder, epoch, "average", model.valid())?;
+            let average = WeightAverage::resumed(average, progress.step, decay.get());
+            self.average = Some(average);
+        }
+        self.model = Some(model);
+        self.optimizer = load_optimizer(folder, epoch, self.optimizer)?;
+        self.step = progress.step;
+        Ok(self)
+    }
+
+    /// Saves the state after an epoch.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub(super) fn save(&self, folder: &RunFolder, progress: &Progress) -> Result<(), TrainError> {
+        let model = self.model.as_ref().expect(BETWEEN_STEPS);
+        let average = self.average.as_ref().map(WeightAverage::model);
+        save_state(folder, progress, model, average.as_ref(), &self.optimizer)
+    }
+
+    /// Optimiser steps taken.
+    pub(super) fn step(&self) -> usize {
+        self.step
     }
 
     /// The weights to be scored, without autodiff.

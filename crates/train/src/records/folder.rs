@@ -68,12 +68,14 @@ impl RunFolder {
     /// [`TrainError::NothingToResume`] if it has no configuration or no checkpoint,
     /// [`TrainError::OutputBusy`] if another process is training in it.
     pub fn open(root: &Path) -> Result<Self, TrainError> {
+        RunFolder::open_holding(root, &["config.json", "last.ithn"])
+    }
+
+    /// [`open`](Self::open) for a folder that must hold these files.
+    pub(crate) fn open_holding(root: &Path, names: &[&'static str]) -> Result<Self, TrainError> {
         let mut folder = RunFolder::view(root);
-        for (path, name) in [
-            (folder.config(), "config.json"),
-            (folder.last_checkpoint(), "last.ithn"),
-        ] {
-            if !path.is_file() {
+        for name in names {
+            if !root.join(name).is_file() {
                 return Err(TrainError::NothingToResume(root.to_owned(), name));
             }
         }
