@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ithn::backbone::BackboneConfig;
 use ithn::checkpoint::card::{CardData, Clock, DataKind};
 use ithn::config::{ExperimentConfig, Preset};
 use ithn::import::{
@@ -97,16 +98,25 @@ fn import(arguments: &Arguments) -> Result<String, Failure> {
     let words = checkpoint.header.tokenizer.words().len();
     let views = checkpoint.header.config.model.views;
     let model = checkpoint.header.config.model.r2gen_cmn()?;
+    let backbone = match &model.backbone {
+        BackboneConfig::ResNet(config) => {
+            format!("blocks {:?} of width {}", config.depths, config.width)
+        }
+        BackboneConfig::DenseNet(config) => {
+            format!(
+                "dense blocks {:?} of growth {}",
+                config.depths, config.growth
+            )
+        }
+    };
     Ok(format!(
-        "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {words} words, {} view(s)",
+        "{}: {} {backbone}, memory {} × {}, {} layers, {words} words, {} view(s)",
         arguments.out.display(),
         if is_backbone {
             "untrained but for its backbone,"
         } else {
             "ResNet"
         },
-        model.backbone.depths,
-        model.backbone.width,
         model.memory.rows,
         model.memory.d_model,
         model.transformer.layers,

@@ -21,6 +21,7 @@ mod mine;
 mod output;
 pub mod parity;
 mod prepare;
+mod pretrain;
 mod report;
 mod tensorboard;
 mod train;
@@ -51,6 +52,7 @@ struct Program {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::Arguments>),
+    Pretrain(Box<pretrain::Arguments>),
     Generate(generate::Arguments),
     Floors(floors::Arguments),
     Evaluate(evaluate::Arguments),
@@ -94,6 +96,7 @@ impl Command {
     fn run(&self, talk: Talk) -> Result<(), Failure> {
         match self {
             Command::Train(arguments) => arguments.run(talk),
+            Command::Pretrain(arguments) => arguments.run(talk),
             Command::Generate(arguments) => arguments.run(talk),
             Command::Evaluate(arguments) => arguments.run(talk),
             Command::Floors(arguments) => arguments.run(talk),

@@ -9,11 +9,15 @@ use crate::BOUNDARY_TOKEN;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StudyBatch {
-    /// `[batch, views, 3, height, width]`, normalised as the backbone expects. Pixels of a missing
-    /// view are arbitrary, possibly NaN.
+    /// `[batch, views, 3, height, width]`, less ImageNet's mean, over its standard deviation; a backbone
+    /// that was trained on other pixels converts them. Pixels of a missing view are arbitrary,
+    /// possibly NaN.
     pub images: Tensor<5>,
     /// Mask of the views that are there; `None` if all are.
     pub present: Option<ViewMask>,
+    /// Features that the backbone has made of the images before, `[batch, views, patches, channels]`;
+    /// they stand for the images, which then hold no pixels. Values of a missing view are zero.
+    pub features: Option<Tensor<4>>,
 }
 
 impl StudyBatch {
@@ -22,7 +26,23 @@ impl StudyBatch {
         StudyBatch {
             images,
             present: None,
+            features: None,
         }
+    }
+
+    /// Studies with all their views, by features of their images, `[batch, views, patches, channels]`.
+    pub fn of_features(features: Tensor<4>) -> Self {
+        let [batch, views, ..] = features.dims();
+        StudyBatch {
+            images: Tensor::zeros([batch, views, 3, 1, 1], &features.device()),
+            present: None,
+            features: Some(features),
+        }
+    }
+
+    /// Views per study, missing ones included.
+    pub fn views(&self) -> usize {
+        self.images.dims()[1]
     }
 
     /// Adds a mask of views. A mask without a missing view is dropped.

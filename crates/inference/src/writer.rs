@@ -342,6 +342,7 @@ impl ReportWriter {
         Ok(ImageBlock {
             dims,
             pixels,
+            features: None,
             present,
         })
     }

@@ -43,6 +43,48 @@ pub enum TrainError {
     /// Reports that cannot be scored.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// A table of findings that does not label the studies.
+    #[error("{path}: {reason}; check that it is the table of this dataset")]
+    NoLabels {
+        /// The table.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// A split without a study that has, and one that lacks, any of the findings.
+    #[error(
+        "no class has {least} studies with and {least} without it in the {split} split: take more \
+         studies, other classes, or ask for fewer"
+    )]
+    NoPositives {
+        /// Which split.
+        split: &'static str,
+        /// Studies that a class needs.
+        least: usize,
+    },
+    /// Pretraining stopped on request.
+    #[error(
+        "stopped in epoch {epoch}; the run in {folder} can be resumed after its last whole epoch, if it has one"
+    )]
+    PretrainingStopped {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// The run.
+        folder: PathBuf,
+    },
+    /// A classification loss that is not finite.
+    #[error(
+        "the classification loss became {value} in epoch {epoch}; the best weights before it, if any, \
+         are in {folder}: lower the learning rate or clip gradients"
+    )]
+    Diverged {
+        /// What it became.
+        value: f32,
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// The run.
+        folder: PathBuf,
+    },
     /// More studies a step than there are.
     #[error(
         "a batch of {batch_size} is larger than the training split of {studies} studies: use \

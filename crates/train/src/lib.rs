@@ -13,6 +13,7 @@
 //! | `records` | files of a run's folder |
 //! | `watch` | observers: console, progress |
 //! | `start` | weights that a run starts from |
+//! | [`pretrain`] | a backbone that learns to see: classification of the findings that reports state |
 //! | `experiment` | all of it, in order |
 //! | [`ablation`] | arms and seeds of experiments, compared |
 //! | `arguments` | a job's command line (feature `clap`) |
@@ -29,6 +30,7 @@ mod evaluation;
 mod experiment;
 mod interrupt;
 mod optimizer;
+pub mod pretrain;
 mod records;
 mod start;
 mod trainer;

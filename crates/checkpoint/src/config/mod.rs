@@ -12,8 +12,8 @@ mod validate;
 use std::fs;
 use std::path::Path;
 
-use ithn_data::{Cleaning, Tokenizer};
-use ithn_generator::config::no_options;
+use ithn_data::{Cleaning, ImageTransform, Jitter, Tokenizer};
+use ithn_generator::config::{Fraction, NonNegative, Probability, no_options};
 use ithn_negatives::HardnessSchedule;
 use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,11 @@ pub struct TrainingConfig {
     /// Checkpoints and logs that a run writes during training.
     #[serde(default)]
     pub records: Records,
+    /// Whether the backbone keeps its first weights and normalises by its running statistics, as in
+    /// evaluation. Without augmentation every image then has the same features throughout, which
+    /// are computed once and kept on disk.
+    #[serde(default)]
+    pub freeze_backbone: bool,
 }
 
 fn one() -> usize {
@@ -236,6 +241,59 @@ pub enum Augmentation {
         /// left and right: for reproduction only.
         horizontal_flip: bool,
     },
+    /// Resized as in evaluation, then rotated, scaled, shifted and changed in contrast and brightness
+    /// at random. Left and right stay where they are. Keys as in [`ithn_data::Jitter`].
+    Jitter {
+        /// Largest rotation in degrees, in `[0, 180]`.
+        rotation: NonNegative,
+        /// Largest distance of the scale from 1, in `[0, 1)`.
+        scale: Probability,
+        /// Largest shift along each axis, as a share of the side.
+        shift: Fraction,
+        /// Largest distance of the contrast from 1.
+        contrast: Fraction,
+        /// Largest change of brightness, as a share of the range.
+        brightness: Fraction,
+    },
+}
+
+impl ImageConfig {
+    /// The transform of training.
+    pub fn training_transform(&self) -> ImageTransform {
+        let size = self.size;
+        match self.augmentation {
+            Augmentation::None => self.evaluation_transform(),
+            Augmentation::RandomCrop {
+                shorter_side,
+                horizontal_flip,
+            } => ImageTransform::RandomCrop {
+                shorter_side,
+                size,
+                horizontal_flip,
+            },
+            Augmentation::Jitter {
+                rotation,
+                scale,
+                shift,
+                contrast,
+                brightness,
+            } => ImageTransform::Jitter {
+                size,
+                limits: Jitter {
+                    rotation: rotation.get(),
+                    scale: scale.get(),
+                    shift: shift.get(),
+                    contrast: contrast.get(),
+                    brightness: brightness.get(),
+                },
+            },
+        }
+    }
+
+    /// The transform of evaluation: the whole image in a square, ignoring the aspect ratio.
+    pub fn evaluation_transform(&self) -> ImageTransform {
+        ImageTransform::Resize { size: self.size }
+    }
 }
 
 impl ExperimentConfig {

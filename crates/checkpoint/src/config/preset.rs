@@ -131,6 +131,7 @@ fn phantom() -> ExperimentConfig {
             repeats_at_most: 1,
             guards: Guards::default(),
             records: Records::default(),
+            freeze_backbone: false,
         },
         text: TextConfig {
             cleaning: Cleaning::MimicCxr,
@@ -189,6 +190,7 @@ fn published(preset: Preset) -> ExperimentConfig {
             repeats_at_most: 1,
             guards: Guards::default(),
             records: Records::default(),
+            freeze_backbone: false,
         },
         text: TextConfig {
             cleaning: Cleaning::IuXray,

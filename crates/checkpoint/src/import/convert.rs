@@ -3,11 +3,12 @@ use std::path::Path;
 use burn::module::Module;
 use burn::optim::AdamConfig;
 use burn::tensor::Device;
+use ithn_backbone::BackboneConfig;
 use ithn_data::{Tokenizer, write_atomically};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::apply::{collect_official_state, load_official_state, load_torchvision};
+use super::apply::{collect_official_state, load_backbone, load_official_state};
 use super::infer::{UntraceableSizes, infer_official, infer_torchvision};
 use super::tensors::{ImportError, NamedTensors};
 use crate::card::Card;
@@ -66,10 +67,10 @@ pub fn checkpoint_of_backbone(
     let mut config = base;
     let sizes = infer_torchvision(tensors)?;
     if let Some(backbone) = config.model.generator.backbone_mut() {
-        *backbone = sizes;
+        *backbone = sizes.into();
     }
     let mut model = untrained(&config, tokenizer.vocabulary())?;
-    model.generator.backbone = load_torchvision(model.generator.backbone, tensors)?;
+    model.generator.backbone = load_backbone(model.generator.backbone, tensors)?;
     let origin = format!(
         "random weights but for the backbone of {}",
         file_name(&tensors.path)
@@ -129,6 +130,13 @@ fn collect(
 /// configuration, or the file cannot be written.
 pub fn export_official(checkpoint: &Checkpoint, path: &Path) -> Result<usize, ImportError> {
     let header = &checkpoint.header;
+    if let Some(BackboneConfig::DenseNet(_)) = header.config.model.generator.backbone() {
+        return Err(ConfigError::new(
+            "model.generator.backbone.kind",
+            "is densenet, but the official model has a resnet",
+        )
+        .into());
+    }
     let model = untrained(&header.config, header.tokenizer.vocabulary())?;
     let tensors = collect_official_state(&checkpoint.restore_model(model)?.valid());
     let io_error = |source| CheckpointError::Io {

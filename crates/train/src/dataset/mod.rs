@@ -3,6 +3,7 @@
 mod balance;
 mod batch;
 mod drawn;
+mod features;
 mod first_negatives;
 mod images;
 mod near_twins;
@@ -28,6 +29,7 @@ pub(crate) use balance::distinct_batches;
 pub use batch::training_batch;
 use drawn::DRAWN_MARK;
 pub use drawn::{draw_annotation, stated_findings};
+pub(crate) use features::frozen_features;
 pub use images::RunImages;
 pub use near_twins::near_twins;
 pub use uids::UidParity;

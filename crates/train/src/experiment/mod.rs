@@ -13,14 +13,15 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use ithn_backbone::Backbone;
 use ithn_data::{ImageLoader, OnBadStudy, Split};
 use ithn_generator::TrainableGenerator;
 use ithn_metrics::evaluation::RankedStudy;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::RunImages;
 use crate::dataset::near_twins;
 use crate::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
+use crate::dataset::{RunImages, frozen_features};
 use crate::error::TrainError;
 use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
 use crate::evaluation::{RankingConfig, RankingScores, rank_split};
@@ -155,7 +156,7 @@ pub fn run_experiment_with<G: TrainableGenerator>(
     }
     let run = Run::prepare(config, options, observer)?;
     let generator = build(run.data.tokenizer.vocabulary(), &run.device());
-    run.train_and_evaluate(generator)
+    run.train_and_evaluate(generator, None)
 }
 
 /// A run whose data is in memory and whose generator is still to come.
@@ -171,6 +172,9 @@ struct Run<'a> {
     images: RunImages,
 }
 
+/// A generator's backbone, which computes its features alone if it is frozen.
+type BackboneOf<G> = fn(&G) -> &Backbone;
+
 impl Run<'_> {
     /// The device to train on.
     fn device(&self) -> Device {
@@ -180,6 +184,7 @@ impl Run<'_> {
     fn train_and_evaluate<G: TrainableGenerator>(
         mut self,
         generator: G,
+        backbone: Option<BackboneOf<G>>,
     ) -> Result<ExperimentResults, TrainError> {
         let (config, options) = (self.config, self.options);
         let mut model = config.ithn.init(generator, &self.device()).materialize();
@@ -196,6 +201,10 @@ impl Run<'_> {
         };
         self.describe(model.num_params());
 
+        let films = Arc::clone(&self.images.evaluation);
+        if let Some(backbone) = backbone {
+            self.precompute(&model, backbone)?;
+        }
         let images = Arc::clone(&self.images.evaluation);
         let trainer = Trainer::new(
             config,
@@ -229,7 +238,7 @@ impl Run<'_> {
             results,
             predictions,
             ranked,
-        } = self.evaluate(&model, &images, best.header.progress.epoch)?;
+        } = self.evaluate(&model, [&images, &films], best.header.progress.epoch)?;
         folder.write_predictions("predictions.csv", &predictions)?;
         if !ranked.is_empty() {
             folder.write_retrieval(&ranked)?;
@@ -242,7 +251,7 @@ impl Run<'_> {
                 model: &model,
                 config,
                 data: &self.data,
-                images: &images,
+                images: &films,
                 device: &options.device,
                 best_epoch: results.best_epoch,
                 results: Some(&results),
@@ -272,6 +281,12 @@ impl Run<'_> {
         let options = self.options;
         let starts_from_scratch =
             options.backbone_weights.is_none() && options.start_from.is_none() && !options.resume;
+        if starts_from_scratch && self.config.training.freeze_backbone {
+            self.observer.warning(
+                "the backbone is frozen at random weights: give the run backbone weights, such as a \
+                 pretrained classifier's",
+            );
+        }
         let is_custom = self.config.model.generator.backbone().is_none();
         if starts_from_scratch && !is_custom && self.config.preset.wants_pretrained_backbone() {
             self.observer.warning(
@@ -281,11 +296,41 @@ impl Run<'_> {
         }
     }
 
-    /// Scores a trained model.
+    /// Replaces images by their features if the backbone is frozen and every image always looks the
+    /// same.
+    fn precompute<G: TrainableGenerator>(
+        &mut self,
+        model: &Ithn<G>,
+        backbone: BackboneOf<G>,
+    ) -> Result<(), TrainError> {
+        let (config, options) = (self.config, self.options);
+        if !config.training.freeze_backbone || !self.images.training.is_deterministic() {
+            return Ok(());
+        }
+        let model = match &self.checkpoint {
+            Some(checkpoint) => checkpoint.restore_model(model.valid())?,
+            None => model.valid(),
+        };
+        let folder = options.cache.as_ref().unwrap_or(&options.out);
+        let observer = Mutex::new(&mut *self.observer);
+        let features = frozen_features(
+            &self.data,
+            config,
+            backbone(&model.generator),
+            &self.images.evaluation,
+            &options.device,
+            folder,
+            &watch(&observer),
+        )?;
+        self.images = self.images.of_features(features);
+        Ok(())
+    }
+
+    /// Scores a trained model, given loaders of what it takes and of the films themselves.
     fn evaluate<G: TrainableGenerator>(
         &mut self,
         model: &Ithn<G>,
-        images: &Arc<ImageLoader>,
+        [images, films]: [&Arc<ImageLoader>; 2],
         best_epoch: usize,
     ) -> Result<Evaluated, TrainError> {
         let (config, data, device) = (self.config, &self.data, &self.options.device);
@@ -321,7 +366,7 @@ impl Run<'_> {
             },
         )?;
         let observer = Mutex::new(&mut *self.observer);
-        let floors = Floors::of(data, images, &watch(&observer))?;
+        let floors = Floors::of(data, films, &watch(&observer))?;
         let results = ExperimentResults {
             best_epoch,
             validation,
@@ -358,7 +403,7 @@ impl GeneratorTask for Run<'_> {
             let backbone = generator.backbone_mut();
             *backbone = pretrained(backbone.clone(), config, path, &self.device())?;
         }
-        self.train_and_evaluate(generator)
+        self.train_and_evaluate(generator, Some(G::backbone))
     }
 }
 

@@ -31,7 +31,7 @@ impl Observer for Silent {
 fn config(kind: GeneratorKind) -> ExperimentConfig {
     let mut config = Preset::Phantom.config().with_generator(kind);
     if let Some(backbone) = config.model.generator.backbone_mut() {
-        *backbone = ResNetConfig::narrow(4, vec![1, 1]);
+        *backbone = ResNetConfig::narrow(4, vec![1, 1]).into();
     }
     config.training.epochs = 1;
     config.training.batch_size = 4;
@@ -202,4 +202,100 @@ fn whoever_watches_a_resumed_run_learns_what_was_before() {
     };
     assert_eq!(place(&second.before), place(&first.heard));
     assert_eq!(second.heard.len(), 1);
+}
+
+/// The files of features in a folder.
+fn feature_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "bin"))
+        .collect()
+}
+
+/// Backbone weights and running statistics of a checkpoint.
+fn backbone_state(config: &ExperimentConfig, checkpoint: &Path) -> BTreeMap<String, Vec<f32>> {
+    struct State<'a>(&'a Checkpoint);
+    impl GeneratorTask for State<'_> {
+        type Output = BTreeMap<String, Vec<f32>>;
+
+        fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output {
+            let device = Device::default();
+            let model = self.0.header.config.ithn.init(generator, &device);
+            let model = self.0.restore_model(model).expect("it fits");
+            ithn_checkpoint::import::collect_backbone_state(model.generator.backbone())
+                .into_iter()
+                .map(|(name, data)| (name, data.iter::<f32>().collect()))
+                .collect()
+        }
+    }
+    let checkpoint = Checkpoint::load(checkpoint).expect("readable");
+    let vocabulary = checkpoint.header.tokenizer.vocabulary();
+    let task = State(&checkpoint);
+    config
+        .model
+        .build(vocabulary, &Device::default(), task)
+        .expect("a generator of this library")
+}
+
+/// Features that are kept give the losses of features that are computed each time; jitter within limits
+/// of 0 changes no pixel, but keeps features from being kept.
+#[test]
+fn a_frozen_backbone_stays_and_kept_features_give_the_same_losses_and_reports() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config(GeneratorKind::R2GenCmn);
+    config.training.freeze_backbone = true;
+    config.training.epochs = 2;
+    let kept = options(folder.path(), "kept");
+    let mut of_kept = Epochs::default();
+    run_experiment(&config, &kept, &mut of_kept).expect("it runs");
+    assert_eq!(feature_files(&kept.out).len(), 1);
+    let (done, total) = of_kept.worked["computing features of the frozen backbone"];
+    assert!(done == total && total == 14, "{done} of {total}");
+
+    let nothing = serde_json::json!({
+        "kind": "jitter", "rotation": 0.0, "scale": 0.0, "shift": 0.0, "contrast": 0.0,
+        "brightness": 0.0,
+    });
+    let mut each_time = config.clone();
+    each_time.images.augmentation = serde_json::from_value(nothing).expect("readable");
+    let computed = options(folder.path(), "computed");
+    let mut of_computed = Epochs::default();
+    run_experiment(&each_time, &computed, &mut of_computed).expect("it runs");
+    assert!(feature_files(&computed.out).is_empty());
+    for (kept, computed) in of_kept.heard.iter().zip(&of_computed.heard) {
+        let difference = (kept.losses.total - computed.losses.total).abs();
+        assert!(difference < 1e-4, "{kept:?} {computed:?}");
+    }
+    assert_eq!(first_prediction(&kept), first_prediction(&computed));
+
+    let state = |epoch: usize| {
+        let name = format!("epoch-{epoch:05}.ithn");
+        backbone_state(&config, &kept.out.join(name))
+    };
+    assert_eq!(state(1), state(2));
+}
+
+#[test]
+fn a_resumed_run_finds_its_features_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config(GeneratorKind::CnnLstm);
+    config.training.freeze_backbone = true;
+    let mut options = options(folder.path(), "frozen");
+    options.cache = Some(folder.path().join("cache"));
+    run_experiment(&config, &options, &mut Silent).expect("it runs");
+    let files = feature_files(&folder.path().join("cache"));
+    let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|it| it.modified()).ok();
+    let before: Vec<_> = files.iter().map(changed).collect();
+    assert_eq!(before.len(), 1);
+    config.training.epochs = 2;
+    options.resume = true;
+    let mut resumed = Epochs::default();
+    run_experiment(&config, &options, &mut resumed).expect("it goes on");
+    assert_eq!(files.iter().map(changed).collect::<Vec<_>>(), before);
+    assert!(
+        !resumed
+            .worked
+            .contains_key("computing features of the frozen backbone")
+    );
 }

@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::error::TrainError;
 use crate::evaluation::Prediction;
 use ithn_checkpoint::CheckpointHeader;
-use ithn_checkpoint::config::ExperimentConfig;
 use ithn_data::write_atomically;
 
 /// The folder of a run.
@@ -29,6 +28,7 @@ use ithn_data::write_atomically;
 /// | `retrieval.csv` | the scores that each test image gives its own report, random ones and its near-twin |
 /// | `similarities.json` | similarities of training studies under the best weights |
 /// | `report.html` | the run page, which shows all of it |
+/// | `features-….bin` | features of a frozen backbone, if the run has no cache |
 /// | `run.lock` | locked by the process that trains |
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -43,7 +43,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`TrainError::OutputInUse`] if a run is there already; I/O errors name the file.
-    pub fn create(root: &Path, config: &ExperimentConfig) -> Result<Self, TrainError> {
+    pub fn create(root: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
         fs::create_dir_all(root).map_err(output_error(root))?;
         RunFolder::check_free(root)?;
         let mut folder = RunFolder::view(root);
@@ -96,12 +96,14 @@ impl RunFolder {
     /// [`TrainError::NothingToResume`] if it has no configuration or no checkpoint,
     /// [`TrainError::OutputBusy`] if another process is training in it.
     pub fn open(root: &Path) -> Result<Self, TrainError> {
+        RunFolder::open_holding(root, &["config.json", "last.ithn"])
+    }
+
+    /// [`open`](Self::open) for a folder that must hold these files.
+    pub(crate) fn open_holding(root: &Path, names: &[&'static str]) -> Result<Self, TrainError> {
         let mut folder = RunFolder::view(root);
-        for (path, name) in [
-            (folder.config(), "config.json"),
-            (folder.last_checkpoint(), "last.ithn"),
-        ] {
-            if !path.is_file() {
+        for name in names {
+            if !root.join(name).is_file() {
                 return Err(TrainError::NothingToResume(root.to_owned(), name));
             }
         }

@@ -183,7 +183,7 @@ struct Learnt {
 }
 
 /// Seed of all random numbers of a batch's training step (SplitMix64 of seed, epoch and batch).
-fn batch_seed(seed: u64, epoch: usize, batch: usize) -> u64 {
+pub(crate) fn batch_seed(seed: u64, epoch: usize, batch: usize) -> u64 {
     let mix = |value: u64| {
         let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

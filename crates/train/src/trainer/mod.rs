@@ -8,6 +8,7 @@ mod step;
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::module::{Module, ParamGroup};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{DType, Device};
 use ithn_data::ImageLoader;
@@ -24,11 +25,13 @@ use crate::records::RunFolder;
 use crate::records::StepLog;
 use crate::records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, card_score};
 use crate::watch::Observer;
+pub(crate) use epoch::batch_seed;
 use ithn_checkpoint::card::{Card, Clock};
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, MonitoredMetric, Precision};
 use ithn_checkpoint::{BestEpoch, Checkpoint, Exact, TrainingProgress};
 use ithn_plugin::Ithn;
 use saving::fingerprint;
+pub(crate) use step::catch_out_of_memory;
 
 /// Invariant: `model` is `None` only while a step runs.
 const BETWEEN_STEPS: &str = "a step puts the model back";
@@ -71,7 +74,8 @@ pub(crate) fn check_precision(precision: Precision, device: &Device) -> Result<(
 }
 
 impl<'a, G: TrainableGenerator> Trainer<'a, G> {
-    /// Prepares a run of `model` (on any device) on `device`, from its beginning.
+    /// Prepares a run of `model` (on any device) on `device`, from its beginning. A backbone that the
+    /// configuration freezes is everything below the generator's field `backbone`.
     pub fn new(
         config: &'a ExperimentConfig,
         data: &'a PreparedData,
@@ -82,7 +86,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     ) -> Self {
         Trainer {
             optimizer: init_optimizer(&config.training.optimizer),
-            model: Some(model),
+            model: Some(frozen(model, config)),
             config,
             data,
             folder,
@@ -127,7 +131,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             return Err(TrainError::OtherData(self.folder.root().to_owned()));
         }
         let model = self.model.take().expect(BETWEEN_STEPS);
-        self.model = Some(checkpoint.restore_model(model)?);
+        self.model = Some(frozen(checkpoint.restore_model(model)?, self.config));
         self.optimizer = checkpoint.restore_optimizer(self.optimizer)?;
         self.progress = TrainingProgress {
             data: self.progress.data,
@@ -301,6 +305,14 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             threads: self.config.training.loader_threads,
             device,
         }
+    }
+}
+
+/// The model, its backbone frozen if the configuration says so.
+fn frozen<G: TrainableGenerator>(model: Ithn<G>, config: &ExperimentConfig) -> Ithn<G> {
+    match config.training.freeze_backbone {
+        true => model.freeze_group(ParamGroup::from_predicate("generator.backbone.")),
+        false => model,
     }
 }
 

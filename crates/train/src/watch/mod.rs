@@ -8,3 +8,4 @@ mod printing;
 pub use console::{Console, Verbosity};
 pub use observer::{EpochPlan, Observer};
 pub use pace::Pace;
+pub(crate) use printing::print;

@@ -7,7 +7,7 @@ static SAID: AtomicBool = AtomicBool::new(false);
 
 /// Prints a line on standard output. Training goes on if nobody reads it (a closed pipe, as behind `head`) or if it
 /// cannot be written; the latter is said once, on standard error.
-pub(super) fn print(text: impl Display) {
+pub(crate) fn print(text: impl Display) {
     let Err(error) = writeln!(io::stdout().lock(), "{text}") else {
         return;
     };
