@@ -197,8 +197,8 @@ fn print_results(results: &PretrainResults) {
 fn print_scores(split: &str, scores: &ClassificationScores) {
     println!("\n{split}: {} studies", scores.studies);
     println!(
-        "{:<28}{:>5}  {:<20}{:<20}{:<20}{}",
-        "class", "+", "AUROC", "AP", "F1", "F1 always"
+        "{:<28}{:>5}  {:<20}{:<20}{:<20}F1 always",
+        "class", "+", "AUROC", "AP", "F1"
     );
     for class in &scores.classes {
         let Some(of_class) = &class.scores else {
