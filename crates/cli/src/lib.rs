@@ -18,6 +18,7 @@ mod output;
 pub mod parity;
 mod prepare;
 mod report;
+pub mod serve;
 mod train;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ enum Command {
     Parity(parity::Arguments),
     Report(report::Arguments),
     Ablation(ablation::Arguments),
+    Serve(serve::Arguments),
     Completions(manual::Completions),
     Manual(manual::Manual),
 }
@@ -97,6 +99,7 @@ impl Command {
             Command::Parity(arguments) => arguments.run(talk),
             Command::Report(arguments) => arguments.run(talk),
             Command::Ablation(arguments) => arguments.run(talk),
+            Command::Serve(arguments) => arguments.run(talk),
             Command::Completions(arguments) => arguments.run(command()),
             Command::Manual(arguments) => arguments.run(command(), talk),
         }

@@ -98,7 +98,9 @@ pub use cache::{CacheReport, CacheRequest, ImageCache};
 pub use cleaning::Cleaning;
 pub use error::DataError;
 pub use exclusion::{Exclusion, ExclusionReason, Exclusions, OnBadStudy};
-pub use image::{DecodedImage, FileKind, decode_image, decode_image_bytes, inspect_image};
+pub use image::{
+    DecodedImage, FileKind, decode_image, decode_image_bytes, inspect_image, inspect_image_bytes,
+};
 pub use image_loader::{ImageBlock, ImageLoader};
 pub use labels::{CHEXPERT_LABELS, Label, Labels};
 pub use loader::{BatchLoader, BatchMember, LoadedBatch, TokenBlock, pad_tokens};

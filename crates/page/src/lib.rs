@@ -2,8 +2,12 @@
 //!
 //! [`ReportPage`] holds what the page shows; a [`StudySheet`] is one of its studies: image, reference,
 //! prediction with agreeing and contradicting statements marked, and the cross-attention and memory
-//! rows of every word. The page's script and style are written by hand, in `page.js` and
-//! `page.css`.
+//! rows of every word. [`ServedPage`] is the page of a server that writes reports, with the same
+//! viewer of studies. Scripts and styles are written by hand, in the files beside this one.
+
+mod served;
+
+pub use served::ServedPage;
 
 use std::io;
 use std::path::Path;
@@ -15,7 +19,7 @@ use serde_json::Value;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = concat!(include_str!("viewer.js"), include_str!("page.js"));
 
 /// Content of a run page. Sections without data are left out.
 #[derive(Debug, Clone, Serialize)]
@@ -65,24 +69,10 @@ impl ReportPage {
         let parts = [
             ("/*STYLE*/", STYLE),
             ("/*SCRIPT*/", SCRIPT),
-            ("<!--TITLE-->", &title),
-            ("/*DATA*/", &data),
+            ("<!--TITLE-->", title.as_str()),
+            ("/*DATA*/", data.as_str()),
         ];
-        // Each marker stands once in the template, and only there: what is filled in is not searched.
-        let mut html =
-            String::with_capacity(TEMPLATE.len() + STYLE.len() + SCRIPT.len() + data.len());
-        let mut rest = TEMPLATE;
-        while let Some((at, marker, text)) = parts
-            .iter()
-            .filter_map(|(marker, text)| rest.find(marker).map(|at| (at, *marker, *text)))
-            .min_by_key(|(at, ..)| *at)
-        {
-            html.push_str(&rest[..at]);
-            html.push_str(text);
-            rest = &rest[at + marker.len()..];
-        }
-        html.push_str(rest);
-        Ok(html)
+        Ok(fill(TEMPLATE, &parts))
     }
 
     /// Writes the page, whole or not at all.
@@ -93,6 +83,24 @@ impl ReportPage {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         write_atomically(path, self.to_html()?.as_bytes())
     }
+}
+
+/// A template with texts in place of its markers. What is filled in is not searched for markers.
+fn fill(template: &str, parts: &[(&str, &str)]) -> String {
+    let length = parts.iter().map(|(_, text)| text.len()).sum::<usize>();
+    let mut html = String::with_capacity(template.len() + length);
+    let mut rest = template;
+    while let Some((at, marker, text)) = parts
+        .iter()
+        .filter_map(|(marker, text)| rest.find(marker).map(|at| (at, *marker, *text)))
+        .min_by_key(|(at, ..)| *at)
+    {
+        html.push_str(&rest[..at]);
+        html.push_str(text);
+        rest = &rest[at + marker.len()..];
+    }
+    html.push_str(rest);
+    html
 }
 
 fn escape(text: &str) -> String {
