@@ -75,6 +75,17 @@ async function checkRun() {
   check(await evaluate('run.studies.length === document.querySelectorAll(".list button").length'), 'every study is listed');
   check(await evaluate('[...document.images].every((image) => image.complete && image.naturalWidth > 0)'), 'images decode');
   check(await shoot('light.png') > 10_000, 'light screenshot');
+  check(await evaluate('run.studies.some((s) => s.marks) === document.getElementById("page").textContent.includes("agrees with the reference")'), 'marks are explained where there are any');
+  check(await evaluate('run.studies.every((s) => !s.attention) || /^[0-9.]+ %$/.test(document.getElementById("most").textContent)'), 'the heat-map has a scale');
+  for (const width of [1300, 1100, 900]) {
+    await tab('Emulation.setDeviceMetricsOverride', { width, height: 1600, deviceScaleFactor: 1, mobile: false });
+    check(await evaluate('[...document.querySelectorAll(".scores")].every((t) => t.scrollWidth <= t.parentElement.clientWidth)'), `the scores fit into ${width} pixels`);
+    check(await evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth'), `nothing overflows at ${width} pixels`);
+  }
+  await tab('Emulation.setDeviceMetricsOverride', { width: 420, height: 1600, deviceScaleFactor: 1, mobile: false });
+  check(await evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth'), 'nothing overflows at 420 pixels');
+  await shoot('narrow.png');
+  await tab('Emulation.clearDeviceMetricsOverride');
 
   const first = await evaluate(canvases);
   await evaluate('document.querySelectorAll(".text button")[3].click()');

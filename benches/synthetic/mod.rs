@@ -12,7 +12,7 @@ use ithn::models::{ImageFeature, R2GenCmn, R2GenCmnConfig};
 use ithn::negatives::TrainingPoint;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, NegativeBatch, TrainingBatch};
 use ithn::train::{init_optimizer, learning_rate_policy};
-use ithn_backbone::{ResNet, ResNetConfig};
+use ithn_backbone::{ImageEncoder, ResNet, ResNetConfig};
 use ithn_decoder::TransformerConfig;
 use ithn_generator::StepDecoder;
 use ithn_kernels::on_worker;

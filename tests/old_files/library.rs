@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use ithn::alignment::TemperatureTraining;
-use ithn::backbone::ResNetConfig;
+use ithn::backbone::BackboneConfig;
 use ithn::checkpoint::CheckpointHeader;
 use ithn::config::{
     Augmentation, ExperimentConfig, GeneratorConfig, LearningRateSchedule, NonFinite, Precision,
@@ -251,7 +251,10 @@ fn generator(config: &GeneratorConfig, set: &mut impl FnMut(&str, Value)) {
     }
 }
 
-fn network(config: &ResNetConfig, set: &mut impl FnMut(&str, Value)) {
+fn network(config: &BackboneConfig, set: &mut impl FnMut(&str, Value)) {
+    let BackboneConfig::ResNet(config) = config else {
+        panic!("older files have a resnet, not {config:?}");
+    };
     set("generator.backbone.block", word(&config.block));
     set("generator.backbone.depths", json!(config.depths));
     set("generator.backbone.width", json!(config.width));

@@ -125,7 +125,7 @@ impl Alignment {
     /// Hardens the negatives and computes all loss terms of a batch.
     ///
     /// `equal` masks pairs of equal reports: they enter neither softmax, and neither does a hard
-    /// negative whose first negative is the study's own report word for word. With `None`, every other
+    /// negative whose first negative equals the study's own report. With `None`, every other
     /// study of the batch counts as a negative. `lambda` lies in `[0, 1]`; 1 keeps the first negatives.
     ///
     /// # Panics
@@ -218,6 +218,7 @@ impl Alignment {
     /// - [`Candidate`](HardNegativePlacement::Candidate): `e^{τ1} Z Uᵀ`
     /// - [`Pair`](HardNegativePlacement::Pair): the same, but its loss does not use it
     /// - [`Absent`](HardNegativePlacement::Absent): `(e^{τ1} Z Uᵀ + e^{τ1} Z⁻ U⁻ᵀ) / 2`
+    /// - [`InBatch`](HardNegativePlacement::InBatch): `e^{τ1} Z Uᵀ`, and nothing more enters the loss
     ///
     /// Masked by `equal`, −∞: off-diagonal pairs of equal reports, and where the placement compares
     /// the negatives' images also those of equal negative reports, since `S_ij` mixes both.

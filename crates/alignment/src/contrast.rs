@@ -18,6 +18,9 @@ pub enum HardNegativePlacement {
     Pair,
     /// Nowhere: plain contrastive learning on the studies and on their negatives.
     Absent,
+    /// Nowhere, and the negatives do not enter either: plain contrastive learning on the studies of the batch, as in
+    /// CLIP. The control for what mined negatives add.
+    InBatch,
 }
 
 impl HardNegativePlacement {
@@ -57,7 +60,7 @@ impl Embeddings {
     }
 }
 
-/// Which reports of a batch are equal word for word: their pairs are not negatives.
+/// Which reports of a batch count as equal, word for word or by what they state: their pairs are not negatives.
 #[derive(Debug, Clone)]
 pub struct EqualReports {
     /// Among the studies' reports, `[batch, batch]`.
@@ -103,9 +106,9 @@ impl Contrast<'_> {
                     .mask_fill(off_diagonal(batch, &positive), 0.0);
                 self.without_equal((positive + negative() - penalty) * (1.0 / 3.0))
             }
-            HardNegativePlacement::Candidate | HardNegativePlacement::Pair => {
-                self.without_equal(positive)
-            }
+            HardNegativePlacement::Candidate
+            | HardNegativePlacement::Pair
+            | HardNegativePlacement::InBatch => self.without_equal(positive),
             HardNegativePlacement::Absent => self.without_equal((positive + negative()) / 2.0),
         }
     }
@@ -125,6 +128,7 @@ impl Contrast<'_> {
             }
             HardNegativePlacement::DiagonalPenalty
             | HardNegativePlacement::Absent
+            | HardNegativePlacement::InBatch
             | HardNegativePlacement::Pair => scores.clone(),
         };
         (diagonal_cross_entropy(candidates) + diagonal_cross_entropy(scores.transpose())) / 2.0

@@ -8,6 +8,7 @@ use ithn_kernels::{Activation, MaxPool};
 use serde::{Deserialize, Serialize};
 
 use crate::block::{BlockKind, Layout, NormedConvolution, ResidualBlock};
+use crate::features::{ImageEncoder, ImageFeatures, layout_of, together};
 
 /// The stem's pooling, of channels-last maps.
 const STEM_POOL: MaxPool = MaxPool {
@@ -41,16 +42,6 @@ pub struct ResNet {
     pool: MaxPool2d,
     /// Residual blocks by stage.
     pub stages: Vec<Vec<ResidualBlock>>,
-}
-
-/// Features of a batch of images.
-#[derive(Debug, Clone)]
-pub struct ImageFeatures {
-    /// Patch features, one per cell of the last feature map, row by row:
-    /// `[batch, patches, channels]`.
-    pub patches: Tensor<3>,
-    /// Their mean, `[batch, channels]`.
-    pub pooled: Tensor<2>,
 }
 
 impl ResNetConfig {
@@ -180,62 +171,13 @@ impl ResNetConfig {
 }
 
 impl ResNet {
-    /// Features of a batch of images.
-    ///
-    /// # Shapes
-    ///
-    /// - images: `[batch, 3, height, width]`, normalised as the weights expect
-    /// - patches: `[batch, h · w, channels]`, with `h × w` the last map
-    pub fn forward(&self, images: Tensor<4>) -> ImageFeatures {
-        self.forward_batches(images, 1)
-    }
-
-    /// Features of several batches of images, as by [`forward`](Self::forward) for each in turn: in
-    /// training each is normalised by its own statistics, which enter the running ones in this order.
-    ///
-    /// Batches of one shape go through the filters together, which costs less than one by one; in
-    /// training on a device where maps are laid out channels-first they do not.
-    ///
-    /// # Shapes
-    ///
-    /// As for [`forward`](Self::forward), batch by batch.
-    pub fn forward_each(&self, batches: Vec<Tensor<4>>) -> Vec<ImageFeatures> {
-        let Some(first) = batches.first() else {
-            return Vec::new();
-        };
-        let alike = batches.iter().all(|batch| batch.dims() == first.dims());
-        let separate_statistics =
-            first.is_autodiff() && !ithn_kernels::prefers_channels_last(first);
-        if batches.len() == 1 || !alike || separate_statistics {
-            return batches.into_iter().map(|it| self.forward(it)).collect();
-        }
-        let ([size, ..], count) = (first.dims(), batches.len());
-        let all = self.forward_batches(Tensor::cat(batches, 0), count);
-        (0..count)
-            .map(|index| ImageFeatures {
-                patches: all.patches.clone().narrow(0, index * size, size),
-                pooled: all.pooled.clone().narrow(0, index * size, size),
-            })
-            .collect()
-    }
-
     /// Features of as many batches of one size, one after the other in `images`.
     fn forward_batches(&self, images: Tensor<4>, batches: usize) -> ImageFeatures {
-        let layout = match ithn_kernels::prefers_channels_last(&images) {
-            true => Layout::ChannelsLast { batches },
-            false => Layout::ChannelsFirst,
-        };
+        let layout = layout_of(&images, batches);
         let stem = self.stem_in(images, layout);
         let blocks = self.stages.iter().flatten();
         let map = blocks.fold(stem, |map, block| block.forward_in(map, layout));
-        let patches = match layout {
-            Layout::ChannelsLast { .. } => map.flatten(1, 2),
-            Layout::ChannelsFirst => map.flatten::<3>(2, 3).swap_dims(1, 2),
-        };
-        ImageFeatures {
-            pooled: patches.clone().mean_dim(1).squeeze_dim(1),
-            patches,
-        }
+        ImageFeatures::of_map(map, layout)
     }
 
     /// Input of the first stage: the images after convolution, batch norm, ReLU and 3×3 max
@@ -259,6 +201,12 @@ impl ResNet {
         let images = images.permute([0, 2, 3, 1]);
         let map = self.stem.forward(images, None, Activation::Relu, layout);
         STEM_POOL.forward(map)
+    }
+}
+
+impl ImageEncoder for ResNet {
+    fn forward_each(&self, batches: Vec<Tensor<4>>) -> Vec<ImageFeatures> {
+        together(batches, |images, count| self.forward_batches(images, count))
     }
 }
 

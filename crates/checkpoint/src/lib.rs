@@ -1,6 +1,10 @@
 //! Configurations and presets ([`config`]), checkpoints (one file for weights, optimizer state,
-//! vocabulary and position), and weights from PyTorch files and back ([`import`]).
+//! vocabulary and position) and their [`card`]s, and weights from PyTorch files and back ([`import`]).
+//!
+//! The features `flex` (default, the CPU), `cuda`, `wgpu` and `ndarray` choose Burn's backends; without any, tensor
+//! operations panic.
 
+pub mod card;
 pub mod config;
 mod file;
 pub mod import;

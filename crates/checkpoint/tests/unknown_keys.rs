@@ -59,6 +59,10 @@ fn variants() -> Vec<(&'static str, Value)> {
             "/training/optimizer/schedule",
             json!({ "kind": "cosine", "floor": 0.0 }),
         ),
+        (
+            "/training/optimizer/schedule",
+            json!({ "kind": "one_cycle", "rise": 0.3, "start": 0.04, "end": 0.0 }),
+        ),
         ("/training/guards/non_finite", json!({ "kind": "stop" })),
         (
             "/training/guards/non_finite",
@@ -68,6 +72,20 @@ fn variants() -> Vec<(&'static str, Value)> {
         (
             "/images/augmentation",
             json!({ "kind": "random_crop", "shorter_side": 64, "horizontal_flip": false }),
+        ),
+        (
+            "/images/augmentation",
+            json!({
+                "kind": "jitter", "rotation": 10.0, "scale": 0.1, "shift": 0.1, "contrast": 0.1,
+                "brightness": 0.1,
+            }),
+        ),
+        (
+            "/model/generator/backbone",
+            json!({
+                "kind": "densenet", "growth": 4, "depths": [1], "width": 8, "bottleneck": 4,
+                "pixels": "radiograph",
+            }),
         ),
         (
             "/model/generator",

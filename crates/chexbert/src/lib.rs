@@ -29,6 +29,9 @@
 //! | [`CheXbert`] | encoder and heads; [`CheXbert::label`], [`CheXbert::embed`], [`CheXbert::read`] |
 //! | [`write_labels`] | the CSV file of CheXbert's label script |
 //! | [`parity`] | a folder of golden numbers against this crate |
+//!
+//! The features `flex` (default, the CPU), `cuda`, `wgpu` and `ndarray` choose Burn's backends; without any, tensor
+//! operations panic.
 
 mod batches;
 mod checkpoint;

@@ -11,7 +11,7 @@ use ithn::train::TrainError;
 use crate::failure::Failure;
 use crate::output::{OutputFile, Talk, check_all};
 
-/// Compares ways to train on phantom studies: no negatives, fixed ones, the official ITHN, ours, and
+/// Compares ways to train on phantom studies: no negatives, those of the batch alone, fixed ones, the official ITHN, ours, and
 /// ours by gradient ascent.
 ///
 /// Cells that are done are kept in --out: an interrupted run goes on where it stopped.
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     generators: Vec<GeneratorKind>,
 
-    /// none, fixed, official, ours, ascent [default: all]
+    /// none, in-batch, fixed, official, ours, ascent [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     arms: Vec<Arm>,
 

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use ithn::train::TrainError;
 use ithn::train::arguments;
 
+use crate::output::say;
+
 /// Why a subcommand did not end well.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -31,7 +33,7 @@ impl Failure {
             Failure::Train(error) => arguments::failed(error),
             Failure::Closed => ExitCode::SUCCESS,
             Failure::Said(text) => {
-                eprintln!("error: {text}");
+                say(format_args!("error: {text}"));
                 ExitCode::from(2)
             }
         }
@@ -80,6 +82,7 @@ said!(
     ithn::import::ImportError,
     ithn::device::DeviceError,
     ithn::inference::InferenceError,
+    ithn::metrics::MeteorDataError,
     ithn::metrics::MetricsError,
     ithn::metrics::evaluation::EvaluationError,
     ithn::mining::AnnotationMiningError,

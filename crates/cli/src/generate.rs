@@ -14,9 +14,10 @@ use ithn::inference::{FilmStudy, InferenceError, ReportWriter, WrittenReport, fi
 use ithn::page::ReportPage;
 use ithn::search::Strategy;
 
+use crate::card::checkpoint_of;
 use crate::failure::Failure;
 use crate::hub;
-use crate::output::{OutputFile, Talk, check_all};
+use crate::output::{OutputFile, Talk, check_all, say};
 
 /// Writes reports of radiographs from a checkpoint.
 #[derive(Debug, Args)]
@@ -27,8 +28,8 @@ use crate::output::{OutputFile, Talk, check_all};
   ithn generate --checkpoint best.ithn --on-bad-study skip images/
   ithn generate --checkpoint best.ithn --rexrank input.json --image-root images --out prediction.json")]
 pub(crate) struct Arguments {
-    /// Checkpoint of a run, such as runs/phantom-1/best.ithn
-    #[arg(long, value_name = "FILE")]
+    /// Checkpoint, such as runs/phantom-1/best.ithn, or a run's folder, whose best.ithn is taken
+    #[arg(long, value_name = "FILE|RUN")]
     checkpoint: PathBuf,
 
     /// cpu, cuda:N, wgpu or ndarray
@@ -43,6 +44,16 @@ pub(crate) struct Arguments {
     /// {"method":"sampling","temperature":0.8,"top_p":0.9,"seed":1} [default: as the run was evaluated]
     #[arg(long, value_name = "JSON", conflicts_with = "beam", value_parser = strategy)]
     strategy: Option<Strategy>,
+
+    /// Never write <unk> [default: as the run was evaluated]
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    forbid_unknown: Option<bool>,
 
     /// Reports per study, best first, with their scores
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -114,6 +125,9 @@ fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     };
     let found = find_studies(&arguments.images, at_bad_study)?;
     let writer = writer(arguments, &hub::local_path(&arguments.checkpoint)?, &device)?;
+    if let Some(caution) = writer.card().caution() {
+        say(format_args!("warning: {caution}"));
+    }
     let mut lines = arguments.json.as_ref().map(OutputFile::open).transpose()?;
     let mut written = Vec::new();
     let mut failed: Vec<InferenceError> = Vec::new();
@@ -132,6 +146,9 @@ fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
             }
         }
         written.append(&mut batch);
+        if !talk.is_heard() && arguments.explain.is_none() {
+            return Err(Failure::Closed);
+        }
     }
     let seconds = began.elapsed().as_secs_f64();
     let count = written.len();
@@ -152,11 +169,11 @@ fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         file.write(html.as_bytes())?;
         talk.note(format_args!("open {file} to see where each word looked"));
     }
-    found.notes.iter().for_each(|note| eprintln!("{note}"));
+    found.notes.iter().for_each(say);
     say_dropped_views(&written, writer.views());
     say_left_out(&found.left_out);
     for error in &failed {
-        eprintln!("skipped: {error}");
+        say(format_args!("skipped: {error}"));
     }
     match (failed.len(), count) {
         (0, _) => Ok(()),
@@ -173,7 +190,10 @@ fn writer(
     checkpoint: &Path,
     device: &Device,
 ) -> Result<ReportWriter, InferenceError> {
-    let writer = ReportWriter::from_checkpoint(checkpoint, device)?;
+    let mut writer = ReportWriter::from_checkpoint(checkpoint_of(checkpoint), device)?;
+    if let Some(forbid) = arguments.forbid_unknown {
+        writer = writer.with_unknown_forbidden(forbid);
+    }
     match &arguments.strategy {
         None => writer.with_beams(arguments.beam, arguments.n_best),
         Some(strategy) => {
@@ -218,12 +238,12 @@ fn write_batch(
 fn say_dropped_views(studies: &[Vec<PathBuf>], views: usize) {
     let mut larger = studies.iter().filter(|images| images.len() > views);
     if let Some(first) = larger.next() {
-        eprintln!(
+        say(format_args!(
             "{} studies have more films than the {views} that the checkpoint takes of each; the \
              first film left unread is {}",
             1 + larger.count(),
             first[views].display()
-        );
+        ));
     }
 }
 
@@ -236,10 +256,13 @@ fn say_left_out(left_out: &[(PathBuf, String)]) {
     }
     for (reason, paths) in by_reason {
         for path in paths.iter().take(SHOWN) {
-            eprintln!("left out: {}: {reason}", path.display());
+            say(format_args!("left out: {}: {reason}", path.display()));
         }
         if paths.len() > SHOWN {
-            eprintln!("left out: {} more: {reason}", paths.len() - SHOWN);
+            say(format_args!(
+                "left out: {} more: {reason}",
+                paths.len() - SHOWN
+            ));
         }
     }
 }

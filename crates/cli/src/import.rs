@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ithn::backbone::BackboneConfig;
+use ithn::checkpoint::card::{CardData, Clock, DataKind};
 use ithn::config::{ExperimentConfig, Preset};
 use ithn::import::{
     NamedTensors, UntraceableSizes, checkpoint_of_backbone, checkpoint_of_official, infer_official,
@@ -78,30 +80,54 @@ fn import(arguments: &Arguments) -> Result<String, Failure> {
             Tokenizer::numbered(sizes.vocabulary, base.text.cleaning)
         }
     };
-    let checkpoint = if is_backbone {
+    let mut checkpoint = if is_backbone {
         checkpoint_of_backbone(&tensors, base, tokenizer)?
     } else {
         checkpoint_of_official(&tensors, untraceable, base, tokenizer)?
     };
+    if let (Some(card), Some(file), false) = (
+        &mut checkpoint.header.card,
+        &arguments.annotation,
+        is_backbone,
+    ) {
+        card.data = Some(data_of(&Annotation::read(file)?));
+    }
+    let card = checkpoint.header.card.take().unwrap_or_default();
+    checkpoint.header.card = Some(card.dated(Clock::System));
     checkpoint.save_as(&arguments.out)?;
     let words = checkpoint.header.tokenizer.words().len();
     let views = checkpoint.header.config.model.views;
     let model = checkpoint.header.config.model.r2gen_cmn()?;
+    let backbone = match &model.backbone {
+        BackboneConfig::ResNet(config) => {
+            format!("blocks {:?} of width {}", config.depths, config.width)
+        }
+        BackboneConfig::DenseNet(config) => {
+            format!(
+                "dense blocks {:?} of growth {}",
+                config.depths, config.growth
+            )
+        }
+    };
     Ok(format!(
-        "{}: {} blocks {:?} of width {}, memory {} × {}, {} layers, {words} words, {} view(s)",
+        "{}: {} {backbone}, memory {} × {}, {} layers, {words} words, {} view(s)",
         arguments.out.display(),
         if is_backbone {
             "untrained but for its backbone,"
         } else {
             "ResNet"
         },
-        model.backbone.depths,
-        model.backbone.width,
         model.memory.rows,
         model.memory.d_model,
         model.transformer.layers,
         views,
     ))
+}
+
+/// The studies of an annotation, on which the weights were trained as far as whoever names it knows.
+fn data_of(annotation: &Annotation) -> CardData {
+    let counts = [&annotation.train, &annotation.val, &annotation.test].map(Vec::len);
+    CardData::new(DataKind::Annotation, counts)
 }
 
 /// The vocabulary of the training reports, as the official tokenizer counts it.

@@ -4,12 +4,14 @@
 //! standard error; a failure is one line. Exit codes: 0, 2 for a failure, 130 for an interruption.
 
 mod ablation;
+mod card;
 mod chexbert;
 pub mod dashboard;
 mod draw;
 mod evaluate;
 mod export;
 mod failure;
+mod floors;
 mod generate;
 mod hub;
 mod import;
@@ -19,9 +21,11 @@ mod mine;
 mod output;
 pub mod parity;
 mod prepare;
+mod pretrain;
 mod report;
 mod tensorboard;
 mod train;
+mod version;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -36,7 +40,7 @@ use output::Talk;
 /// Radiology report generation trained against increasingly hard negatives. Research software: not for clinical
 /// use.
 #[derive(Debug, Parser)]
-#[command(name = "ithn", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "ithn", version, long_version = version::long(), propagate_version = true, max_term_width = 110)]
 struct Program {
     #[command(subcommand)]
     command: Command,
@@ -48,7 +52,9 @@ struct Program {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::Arguments>),
+    Pretrain(Box<pretrain::Arguments>),
     Generate(generate::Arguments),
+    Floors(floors::Arguments),
     Evaluate(evaluate::Arguments),
     Label(label::Arguments),
     #[command(subcommand)]
@@ -58,6 +64,7 @@ enum Command {
     Draw(draw::Command),
     Import(import::Arguments),
     Export(export::Arguments),
+    Card(card::Arguments),
     Parity(parity::Arguments),
     Report(report::Arguments),
     Ablation(ablation::Arguments),
@@ -89,14 +96,17 @@ impl Command {
     fn run(&self, talk: Talk) -> Result<(), Failure> {
         match self {
             Command::Train(arguments) => arguments.run(talk),
+            Command::Pretrain(arguments) => arguments.run(talk),
             Command::Generate(arguments) => arguments.run(talk),
             Command::Evaluate(arguments) => arguments.run(talk),
+            Command::Floors(arguments) => arguments.run(talk),
             Command::Label(arguments) => arguments.run(talk),
             Command::Prepare(command) => command.run(talk),
             Command::Mine(arguments) => arguments.run(talk),
             Command::Draw(command) => command.run(talk),
             Command::Import(arguments) => arguments.run(talk),
             Command::Export(arguments) => arguments.run(talk),
+            Command::Card(arguments) => arguments.run(talk),
             Command::Parity(arguments) => arguments.run(talk),
             Command::Report(arguments) => arguments.run(talk),
             Command::Ablation(arguments) => arguments.run(talk),

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ithn::data::write_atomically;
@@ -42,21 +43,41 @@ impl Talk {
         self
     }
 
-    /// A result, on a line of standard output.
+    /// A result, on a line of standard output. If nobody reads it any more, that is no failure: files are still to be
+    /// written.
     pub(crate) fn result(self, text: impl Display) -> Result<(), Failure> {
         if self.carries_file {
-            eprintln!("{text}");
+            say(text);
             return Ok(());
         }
-        Ok(writeln!(io::stdout().lock(), "{text}")?)
+        match writeln!(io::stdout().lock(), "{text}") {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                CLOSED.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            written => Ok(written?),
+        }
+    }
+
+    /// Whether results are read, as far as is known: `head` closes standard output when it has enough.
+    pub(crate) fn is_heard(self) -> bool {
+        !CLOSED.load(Ordering::Relaxed)
     }
 
     /// Progress or a remark, on a line of standard error, unless less is to be said.
     pub(crate) fn note(self, text: impl Display) {
         if self.verbosity != Verbosity::Quiet {
-            eprintln!("{text}");
+            say(text);
         }
     }
+}
+
+/// Whether standard output was closed by its reader.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// A warning or an error, on a line of standard error. If that is closed, nobody is there to be told.
+pub(crate) fn say(text: impl Display) {
+    drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
 /// A file to write; `-` is standard output.

@@ -55,6 +55,17 @@ pub enum ExclusionReason {
 }
 
 impl ExclusionReason {
+    /// Whether the study's files are broken or missing; otherwise a rule of the user's excludes it.
+    pub fn is_broken(self) -> bool {
+        !matches!(
+            self,
+            ExclusionReason::NoSection
+                | ExclusionReason::TooFewImages
+                | ExclusionReason::NotInSplit
+                | ExclusionReason::NotInData
+        )
+    }
+
     /// Name in tables, such as `no_section`.
     pub fn name(self) -> &'static str {
         match self {
@@ -154,8 +165,22 @@ impl Exclusions {
 
     /// One line per reason: the number of studies and the first of them.
     pub fn notes(&self) -> Vec<String> {
+        self.notes_where(|_| true)
+    }
+
+    /// The [`notes`](Self::notes) of studies whose files are broken.
+    pub fn notes_of_broken(&self) -> Vec<String> {
+        self.notes_where(ExclusionReason::is_broken)
+    }
+
+    /// The [`notes`](Self::notes) of studies that a rule excludes.
+    pub fn notes_by_rule(&self) -> Vec<String> {
+        self.notes_where(|reason| !reason.is_broken())
+    }
+
+    fn notes_where(&self, wanted: impl Fn(ExclusionReason) -> bool) -> Vec<String> {
         let mut by_reason: BTreeMap<ExclusionReason, (usize, &Exclusion)> = BTreeMap::new();
-        for exclusion in &self.list {
+        for exclusion in self.list.iter().filter(|it| wanted(it.reason)) {
             by_reason
                 .entry(exclusion.reason)
                 .or_insert((0, exclusion))
@@ -198,6 +223,8 @@ mod tests {
         let notes = skip.notes();
         assert_eq!(notes[0], "left out, no_section: 1, the first s3");
         assert!(notes[1].starts_with("left out, bad_image: 2, the first s1 (study s1 has"));
+        assert_eq!(skip.notes_by_rule(), notes[..1]);
+        assert_eq!(skip.notes_of_broken(), notes[1..]);
     }
 
     #[test]

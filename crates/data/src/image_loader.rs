@@ -6,18 +6,21 @@ use rayon::prelude::*;
 
 use crate::cache::ImageCache;
 use crate::error::DataError;
+use crate::feature_cache::{FeatureBlock, FeatureCache};
 use crate::image::decode_image;
 use crate::pixels::DecodedImage;
 use crate::study::TokenizedStudy;
 use crate::transform::{ImageTransform, TransformError};
 
-/// Images of a batch as three planes each, values 0 to 255.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Images of a batch as three planes each, values 0 to 255, or what a network has made of them.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ImageBlock {
     /// Batch, views, channels, height, width.
     pub dims: [usize; 5],
-    /// Values in that order; 0 where a view is missing.
+    /// Values in that order; 0 where a view is missing. None if there are features.
     pub pixels: Vec<u8>,
+    /// Patch features that stand for the pixels.
+    pub features: Option<FeatureBlock>,
     /// Whether each study has each view, `[batch, views]` in that order. Every study has the first.
     pub present: Vec<bool>,
 }
@@ -32,6 +35,7 @@ pub struct ImageLoader {
     budget: usize,
     remembered: RwLock<Remembered>,
     cache: Option<Arc<ImageCache>>,
+    features: Option<Arc<FeatureCache>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +56,33 @@ impl ImageLoader {
             budget,
             remembered: RwLock::default(),
             cache: None,
+            features: None,
         }
+    }
+
+    /// A loader of the same views that loads their features instead of pixels.
+    pub fn of_features(&self, features: Arc<FeatureCache>) -> Self {
+        let loader = ImageLoader::new(self.transform, self.views, self.seed, 0);
+        ImageLoader {
+            features: Some(features),
+            ..loader
+        }
+    }
+
+    /// A loader of the first view alone, which keeps nothing in memory.
+    pub fn of_single_views(&self) -> Self {
+        let loader = ImageLoader::new(self.transform, 1, self.seed, 0);
+        loader.with_cache(self.cache.clone())
+    }
+
+    /// Whether the same image always gives the same pixels.
+    pub fn is_deterministic(&self) -> bool {
+        self.transform.is_deterministic()
+    }
+
+    /// The transform of the images.
+    pub fn transform(&self) -> ImageTransform {
+        self.transform
     }
 
     /// Uses `cache` where possible; cached images are left to the page cache.
@@ -72,8 +102,11 @@ impl ImageLoader {
     ///
     /// # Errors
     ///
-    /// If a study has no image, or an image cannot be opened or decoded; it is named.
+    /// If a study has no image, or an image cannot be opened or decoded, or has no features; it is named.
     pub fn load(&self, studies: &[&TokenizedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
+        if let Some(features) = &self.features {
+            return self.load_features(features, studies);
+        }
         let size = self.transform.size();
         let dims = [studies.len(), self.views, 3, size, size];
         let mut pixels = Vec::with_capacity(dims.iter().product());
@@ -98,6 +131,38 @@ impl ImageLoader {
         Ok(ImageBlock {
             dims,
             pixels,
+            features: None,
+            present,
+        })
+    }
+
+    fn load_features(
+        &self,
+        cache: &FeatureCache,
+        studies: &[&TokenizedStudy],
+    ) -> Result<ImageBlock, DataError> {
+        let [patches, channels] = cache.dims();
+        let mut values = Vec::with_capacity(studies.len() * self.views * patches * channels);
+        let mut present = Vec::with_capacity(studies.len() * self.views);
+        for (index, study) in studies.iter().enumerate() {
+            if study.images.is_empty() {
+                return Err(DataError::NoImage {
+                    study: study.id.clone(),
+                });
+            }
+            for path in study.images.iter().take(self.views) {
+                values.extend(cache.get(path)?);
+            }
+            present.extend((0..self.views).map(|view| view < study.images.len()));
+            values.resize((index + 1) * self.views * patches * channels, 0.0);
+        }
+        Ok(ImageBlock {
+            dims: [studies.len(), self.views, 3, 0, 0],
+            pixels: Vec::new(),
+            features: Some(FeatureBlock {
+                dims: [patches, channels],
+                values,
+            }),
             present,
         })
     }

@@ -30,7 +30,7 @@ pub struct TokenBlock {
 }
 
 /// A batch in host memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LoadedBatch {
     /// Which studies.
     pub members: Vec<BatchMember>,

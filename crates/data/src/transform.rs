@@ -1,12 +1,12 @@
 use std::fmt;
 
-use fast_image_resize::images::{Image as Canvas, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::geometry::{centre, crop, mirrored, planes, resize, resize_shorter};
+use crate::jitter::Jitter;
 use crate::pixels::{DecodedImage, MAX_SIDE};
 
 /// Mean of ImageNet's channels, for values in `[0, 1]`.
@@ -25,7 +25,7 @@ pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// assert_eq!(square, vec![7; 3 * 8 * 8]);
 /// # Ok::<(), ithn_data::TransformError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum ImageTransform {
@@ -49,6 +49,13 @@ pub enum ImageTransform {
         size: usize,
         /// Flips half of the images horizontally, which swaps left and right against the report.
         horizontal_flip: bool,
+    },
+    /// Resizes to the square, then changes geometry and brightness at random (training).
+    Jitter {
+        /// Side of the square, in pixels.
+        size: usize,
+        /// Limits of the change.
+        limits: Jitter,
     },
 }
 
@@ -75,7 +82,7 @@ impl fmt::Display for Preparation {
 }
 
 /// Why an image cannot be transformed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum TransformError {
     /// Sides, channels and the number of values disagree, or the image is empty.
@@ -109,6 +116,12 @@ pub enum TransformError {
         /// Height in pixels.
         height: usize,
     },
+    /// Limits of a random change that are out of range.
+    #[error(
+        "random changes must keep to 0 to 180 degrees of rotation, a scale in [0, 1), and shift, \
+         contrast and brightness in [0, 1]; got {0:?}"
+    )]
+    Jitter(Jitter),
     /// The resizer failed.
     #[error("cannot resize: {0}")]
     Resize(String),
@@ -135,14 +148,17 @@ impl ImageTransform {
         match *self {
             ImageTransform::Resize { size }
             | ImageTransform::CenterCrop { size, .. }
-            | ImageTransform::RandomCrop { size, .. } => size,
+            | ImageTransform::RandomCrop { size, .. }
+            | ImageTransform::Jitter { size, .. } => size,
         }
     }
 
     /// The deterministic part, the same in every epoch.
     pub(crate) fn preparation(&self) -> Preparation {
         match *self {
-            ImageTransform::Resize { size } => Preparation::Square { size },
+            ImageTransform::Resize { size } | ImageTransform::Jitter { size, .. } => {
+                Preparation::Square { size }
+            }
             ImageTransform::CenterCrop { shorter_side, size } => Preparation::Centre {
                 side: shorter_side,
                 size,
@@ -155,7 +171,10 @@ impl ImageTransform {
 
     /// Whether the same image always gives the same square.
     pub fn is_deterministic(&self) -> bool {
-        !matches!(self, ImageTransform::RandomCrop { .. })
+        matches!(
+            self,
+            ImageTransform::Resize { .. } | ImageTransform::CenterCrop { .. }
+        )
     }
 
     /// Returns the square as three planes, `[3, size, size]`, values 0 to 255; `seed` seeds the crop
@@ -177,7 +196,7 @@ impl ImageTransform {
     pub fn prepare(&self, image: &DecodedImage) -> Result<DecodedImage, TransformError> {
         check_shape(image)?;
         match *self {
-            ImageTransform::Resize { size } => {
+            ImageTransform::Resize { size } | ImageTransform::Jitter { size, .. } => {
                 check_crop(size, size)?;
                 resize(image, size, size)
             }
@@ -194,23 +213,33 @@ impl ImageTransform {
         }
     }
 
-    /// The cheap part of [`apply`](Self::apply): crops and flips a [`prepare`](Self::prepare)d image
-    /// and splits it into planes.
+    /// The cheap part of [`apply`](Self::apply): crops and flips, or jitters, a
+    /// [`prepare`](Self::prepare)d image and splits it into planes.
     ///
     /// # Errors
     ///
-    /// If the image was prepared by another transform and is smaller than the square.
+    /// If the image was prepared by another transform and is smaller than the square, or a limit is
+    /// out of range.
     pub fn finish(&self, prepared: &DecodedImage, seed: u64) -> Result<Vec<u8>, TransformError> {
         check_shape(prepared)?;
         let size = self.size();
         check_crop(size, prepared.width.min(prepared.height))?;
-        let ImageTransform::RandomCrop {
-            horizontal_flip, ..
-        } = *self
-        else {
-            return Ok(planes(&crop(prepared, (0, 0), size)));
-        };
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let horizontal_flip = match *self {
+            ImageTransform::RandomCrop {
+                horizontal_flip, ..
+            } => horizontal_flip,
+            ImageTransform::Jitter { limits, .. } => {
+                if !limits.is_valid() {
+                    return Err(TransformError::Jitter(limits));
+                }
+                let square = crop(prepared, (0, 0), size);
+                return Ok(planes(&limits.apply(&square, &mut rng)));
+            }
+            ImageTransform::Resize { .. } | ImageTransform::CenterCrop { .. } => {
+                return Ok(planes(&crop(prepared, (0, 0), size)));
+            }
+        };
         let corner = (
             rng.random_range(0..=prepared.width - size),
             rng.random_range(0..=prepared.height - size),
@@ -261,91 +290,6 @@ fn check_crop(size: usize, shorter_side: usize) -> Result<(), TransformError> {
     } else {
         Err(TransformError::Crop { size, shorter_side })
     }
-}
-
-/// Resizes with Pillow's antialiased bilinear filter, to within one level.
-fn resize(
-    image: &DecodedImage,
-    width: usize,
-    height: usize,
-) -> Result<DecodedImage, TransformError> {
-    if (image.width, image.height) == (width, height) {
-        return Ok(image.clone());
-    }
-    if width.max(height) > MAX_SIDE as usize {
-        return Err(TransformError::TooLong { width, height });
-    }
-    let kind = if image.channels == 1 {
-        PixelType::U8
-    } else {
-        PixelType::U8x3
-    };
-    let source = ImageRef::new(image.width as u32, image.height as u32, &image.pixels, kind)
-        .map_err(|error| TransformError::Resize(error.to_string()))?;
-    let mut canvas = Canvas::new(width as u32, height as u32, kind);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new()
-        .resize(&source, &mut canvas, &options)
-        .map_err(|error| TransformError::Resize(error.to_string()))?;
-    Ok(DecodedImage {
-        width,
-        height,
-        channels: image.channels,
-        pixels: canvas.into_vec(),
-    })
-}
-
-/// Resizes the shorter side to `side`, the longer in proportion, rounded down.
-fn resize_shorter(image: &DecodedImage, side: usize) -> Result<DecodedImage, TransformError> {
-    if image.width <= image.height {
-        resize(image, side, side * image.height / image.width)
-    } else {
-        resize(image, side * image.width / image.height, side)
-    }
-}
-
-/// Crops the centre; an odd margin is rounded half to even, as in torchvision.
-fn centre(image: &DecodedImage, size: usize) -> DecodedImage {
-    let offset = |side: usize| ((side - size) as f64 / 2.0).round_ties_even() as usize;
-    crop(image, (offset(image.width), offset(image.height)), size)
-}
-
-fn crop(image: &DecodedImage, (left, top): (usize, usize), size: usize) -> DecodedImage {
-    let row = image.width * image.channels;
-    let start = left * image.channels;
-    let mut pixels = Vec::with_capacity(size * size * image.channels);
-    for y in top..top + size {
-        let from = y * row + start;
-        pixels.extend_from_slice(&image.pixels[from..from + size * image.channels]);
-    }
-    DecodedImage {
-        width: size,
-        height: size,
-        channels: image.channels,
-        pixels,
-    }
-}
-
-fn mirrored(image: DecodedImage) -> DecodedImage {
-    let pixels = image
-        .pixels
-        .chunks_exact(image.width * image.channels)
-        .flat_map(|row| row.chunks_exact(image.channels).rev().flatten())
-        .copied()
-        .collect();
-    DecodedImage { pixels, ..image }
-}
-
-/// Splits interleaved pixels into three planes; gray is repeated.
-fn planes(image: &DecodedImage) -> Vec<u8> {
-    if image.channels == 1 {
-        return image.pixels.repeat(3);
-    }
-    let mut planes = Vec::with_capacity(image.pixels.len());
-    for channel in 0..3 {
-        planes.extend(image.pixels.iter().skip(channel).step_by(3));
-    }
-    planes
 }
 
 #[cfg(test)]

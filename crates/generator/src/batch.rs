@@ -9,11 +9,15 @@ use crate::BOUNDARY_TOKEN;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StudyBatch {
-    /// `[batch, views, 3, height, width]`, normalised as the backbone expects. Pixels of a missing
-    /// view are arbitrary, possibly NaN.
+    /// `[batch, views, 3, height, width]`, less ImageNet's mean, over its standard deviation; a backbone
+    /// that was trained on other pixels converts them. Pixels of a missing view are arbitrary,
+    /// possibly NaN.
     pub images: Tensor<5>,
     /// Mask of the views that are there; `None` if all are.
     pub present: Option<ViewMask>,
+    /// Features that the backbone has made of the images before, `[batch, views, patches, channels]`;
+    /// they stand for the images, which then hold no pixels. Values of a missing view are zero.
+    pub features: Option<Tensor<4>>,
 }
 
 impl StudyBatch {
@@ -22,7 +26,23 @@ impl StudyBatch {
         StudyBatch {
             images,
             present: None,
+            features: None,
         }
+    }
+
+    /// Studies with all their views, by features of their images, `[batch, views, patches, channels]`.
+    pub fn of_features(features: Tensor<4>) -> Self {
+        let [batch, views, ..] = features.dims();
+        StudyBatch {
+            images: Tensor::zeros([batch, views, 3, 1, 1], &features.device()),
+            present: None,
+            features: Some(features),
+        }
+    }
+
+    /// Views per study, missing ones included.
+    pub fn views(&self) -> usize {
+        self.images.dims()[1]
     }
 
     /// Adds a mask of views. A mask without a missing view is dropped.
@@ -136,6 +156,7 @@ pub struct TokenBatch {
     inputs: Tensor<2, Int>,
     targets: Tensor<2, Int>,
     mask: Tensor<2>,
+    label_sets: Option<Tensor<1, Int>>,
 }
 
 impl TokenBatch {
@@ -157,7 +178,21 @@ impl TokenBatch {
             inputs: tokens.clone().narrow(1, 0, length - 1),
             targets: tokens.narrow(1, 1, length - 1),
             mask: mask.narrow(1, 1, length - 1),
+            label_sets: None,
         }
+    }
+
+    /// Adds the set of findings that each report states, by number: equal numbers are equal sets.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one for each report.
+    pub fn with_label_sets(mut self, numbers: &[i64]) -> Self {
+        let [batch, _] = self.dims();
+        assert_eq!(numbers.len(), batch, "a report has one set of labels");
+        let data = TensorData::new(numbers.to_vec(), [batch]);
+        self.label_sets = Some(Tensor::from_data(data, &self.inputs.device()));
+        self
     }
 
     /// Reports as token ids, each with BOS and, unless it was truncated, EOS; shorter ones are padded.
@@ -225,6 +260,28 @@ impl TokenBatch {
         own.not_equal(other).any_dim(1).bool_not()
     }
 
+    /// Which reports of the batch state the same findings, `[batch, batch]`, if their sets of labels
+    /// [were added](Self::with_label_sets).
+    pub fn same_labels(&self) -> Option<Tensor<2, Bool>> {
+        let sets = self.label_sets.clone()?;
+        let [batch, _] = self.dims();
+        let rows: Tensor<2, Int> = sets.clone().unsqueeze_dim(1);
+        let columns: Tensor<2, Int> = sets.unsqueeze_dim(0);
+        let dims = [batch, batch];
+        Some(rows.expand(dims).equal(columns.expand(dims)))
+    }
+
+    /// Which rows state the same findings as those of `other`, `[batch, 1]`, if both batches have sets of labels.
+    ///
+    /// # Panics
+    ///
+    /// If the batches differ in size.
+    pub fn same_labels_as(&self, other: &TokenBatch) -> Option<Tensor<2, Bool>> {
+        let (own, other) = (self.label_sets.clone()?, other.label_sets.clone()?);
+        assert_eq!(own.dims(), other.dims(), "reports are compared row by row");
+        Some(own.equal(other).unsqueeze_dim(1))
+    }
+
     /// The reports of both batches, those of `other` last, padded to the longer of the two.
     pub fn concat(&self, other: &TokenBatch) -> TokenBatch {
         let [[_, first], [_, second]] = [self.dims(), other.dims()];
@@ -238,6 +295,10 @@ impl TokenBatch {
             inputs: ids(TokenBatch::inputs),
             targets: ids(TokenBatch::targets),
             mask: Tensor::cat(masks.into(), 0),
+            label_sets: match (&self.label_sets, &other.label_sets) {
+                (Some(own), Some(other)) => Some(Tensor::cat(vec![own.clone(), other.clone()], 0)),
+                _ => None,
+            },
         }
     }
 }
@@ -334,6 +395,31 @@ mod tests {
             same.into_data()
                 .assert_eq(&[[true], [false], [false], [true]].into(), false);
         }
+    }
+
+    #[test]
+    fn equal_sets_of_labels_are_found_if_they_were_added() {
+        let device = Device::default();
+        let reports = [vec![0, 5, 0], vec![0, 6, 0], vec![0, 7, 0]];
+        let plain = TokenBatch::from_ids(&reports, &device);
+        assert!(plain.same_labels().is_none());
+        let batch = plain.clone().with_label_sets(&[3, 0, 3]);
+        assert!(batch.same_labels_as(&plain).is_none());
+        let expected = [
+            [true, false, true],
+            [false, true, false],
+            [true, false, true],
+        ];
+        let found = batch.same_labels().expect("added").into_data();
+        found.assert_eq(&expected.into(), false);
+        let other = plain.clone().with_label_sets(&[3, 1, 2]);
+        let found = batch.same_labels_as(&other).expect("added").into_data();
+        found.assert_eq(&[[true], [false], [false]].into(), false);
+        assert_eq!(
+            batch.concat(&other).same_labels().expect("both").dims(),
+            [6, 6]
+        );
+        assert!(batch.concat(&plain).same_labels().is_none());
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! [`ReportWriter`] loads a checkpoint and writes reports of image files; [`device`] chooses the
 //! device. A [`StudySheet`] shows one study: its images, its report, and the cross-attention of
 //! every word.
+//!
+//! The features `flex` (default, the CPU), `cuda`, `wgpu` and `ndarray` choose Burn's backends; without any, tensor
+//! operations panic. `dicom` reads DICOM films.
 
 pub mod device;
 mod error;
@@ -15,7 +18,7 @@ mod writer;
 
 pub use error::InferenceError;
 pub use film::Film;
-pub use findings::{FindingsReader, FindingsScores};
+pub use findings::{ClassCounts, ClassScores, FindingsReader, FindingsScores};
 pub use marks::{Mark, MarkedReport, mark_report};
 pub use sheet::{AttentionMaps, SheetMaker, StudySheet};
 pub use tensors::{study_batch, token_batch};

@@ -128,10 +128,7 @@ fn is_present(status: Status) -> bool {
 
 /// A phantom finding in words, such as `small left pleural effusion`.
 fn name(finding: PhantomFinding) -> String {
-    let kind = serde_json::to_value(finding.kind())
-        .ok()
-        .and_then(|kind| kind.as_str().map(spaced))
-        .unwrap_or_default();
+    let kind = kind_words(finding.kind());
     let attributes = [
         finding.size().map(|size| size.word()),
         finding.side().map(|side| side.word()),
@@ -143,6 +140,14 @@ fn name(finding: PhantomFinding) -> String {
         .chain([kind.as_str()])
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// A kind in words, such as `endotracheal tube`.
+pub(crate) fn kind_words(kind: FindingKind) -> String {
+    serde_json::to_value(kind)
+        .ok()
+        .and_then(|kind| kind.as_str().map(spaced))
+        .unwrap_or_default()
 }
 
 fn spaced(name: &str) -> String {

@@ -224,6 +224,7 @@ mod tests {
         ImageBlock {
             dims: [1, views, 3, 32, 32],
             pixels: (0..views * 3 * 32 * 32).map(pixel).collect(),
+            features: None,
             present: (0..views).map(|view| view < 2).collect(),
         }
     }

@@ -1,22 +1,28 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use ithn_data::{IMAGENET_MEAN, IMAGENET_STD, ImageBlock, TokenBlock};
+use ithn_data::{FeatureBlock, IMAGENET_MEAN, IMAGENET_STD, ImageBlock, TokenBlock};
 use ithn_generator::{StudyBatch, TokenBatch, ViewMask};
 
-/// Loaded images on `device`, normalised there, with a mask if a view is missing. Pixels are
-/// transferred as bytes if the device supports them (WebGPU does not).
+/// Loaded images on `device`, normalised there, or their features, with a mask if a view is missing.
+/// Pixels are transferred as bytes if the device supports them (WebGPU does not).
 ///
 /// # Panics
 ///
 /// If the block has no study, or one without any view; [`ImageLoader`](ithn_data::ImageLoader) loads
 /// no such block for a batch with a study.
-pub fn study_batch(block: ImageBlock, device: &Device) -> StudyBatch {
-    let [_, views, ..] = block.dims;
+pub fn study_batch(mut block: ImageBlock, device: &Device) -> StudyBatch {
+    let [batch, views, ..] = block.dims;
     let is_complete = block.present.iter().all(|&present| present);
     let mask = (!is_complete).then(|| {
         let rows: Vec<Vec<bool>> = block.present.chunks(views).map(<[bool]>::to_vec).collect();
         ViewMask::new(&rows)
     });
-    let studies = StudyBatch::new(image_tensor(block, device));
+    let studies = match block.features.take() {
+        Some(FeatureBlock { dims, values }) => {
+            let data = TensorData::new(values, [batch, views, dims[0], dims[1]]);
+            StudyBatch::of_features(Tensor::from_data(data, device))
+        }
+        None => StudyBatch::new(image_tensor(block, device)),
+    };
     match mask {
         Some(mask) => studies.with_views(mask),
         None => studies,
@@ -75,6 +81,7 @@ mod tests {
         let block = ImageBlock {
             dims: [1, 1, 3, 1, 1],
             pixels: vec![0, 255, 128],
+            features: None,
             present: vec![true],
         };
         let expected: Vec<f32> = [0.0, 1.0, 128.0 / 255.0]
@@ -94,6 +101,7 @@ mod tests {
         let block = ImageBlock {
             dims: [1, 2, 3, 1, 2],
             pixels: (0..12).map(|value| value * 23).collect(),
+            features: None,
             present: vec![true; 2],
         };
         let expected: Vec<f32> = block.pixels.iter().copied().map(f32::from).collect();
@@ -111,12 +119,35 @@ mod tests {
         let block = |present: [bool; 4]| ImageBlock {
             dims: [2, 2, 3, 1, 1],
             pixels: vec![0; 12],
+            features: None,
             present: present.to_vec(),
         };
         let mask = |present| study_batch(block(present), &device).present;
         assert_eq!(mask([true; 4]), None);
         let missing = ViewMask::new(&[vec![true, true], vec![true, false]]);
         assert_eq!(mask([true, true, true, false]), Some(missing));
+    }
+
+    #[test]
+    fn features_take_the_place_of_pixels() {
+        let device = Device::default();
+        let block = ImageBlock {
+            dims: [1, 2, 3, 0, 0],
+            pixels: Vec::new(),
+            features: Some(FeatureBlock {
+                dims: [1, 2],
+                values: vec![1.0, 2.0, 0.0, 0.0],
+            }),
+            present: vec![true, false],
+        };
+        let studies = study_batch(block, &device);
+        assert_eq!((studies.len(), studies.views()), (1, 2));
+        let features = studies.features.expect("the block has some").into_data();
+        features.assert_eq(
+            &TensorData::new(vec![1.0f32, 2.0, 0.0, 0.0], [1, 2, 1, 2]),
+            true,
+        );
+        assert!(studies.present.is_some());
     }
 
     #[test]

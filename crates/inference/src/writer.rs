@@ -9,6 +9,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use ithn_checkpoint::SavedModel;
+use ithn_checkpoint::card::ModelCard;
 use ithn_checkpoint::config::GeneratorTask;
 use ithn_data::{ImageBlock, ImageTransform, Tokenizer};
 use ithn_generator::{StudyBatch, TrainableGenerator};
@@ -40,6 +41,7 @@ pub struct ReportWriter {
     search: SearchConfig,
     transform: ImageTransform,
     views: usize,
+    card: ModelCard,
     device: Device,
 }
 
@@ -144,11 +146,13 @@ impl Loading<'_> {
     ) -> Result<ReportWriter, InferenceError> {
         let header = &self.saved.header;
         let (tokenizer, config) = (header.tokenizer.clone(), header.config.clone());
+        let card = ModelCard::of(header);
         let generator = self.saved.restore_generator(generator)?;
         Ok(ReportWriter {
             generator: Box::new(generator.valid()),
+            search: config.search(&tokenizer),
             tokenizer,
-            search: config.decoding,
+            card,
             transform: ImageTransform::evaluation(config.images.size),
             views: config.model.views,
             device: self.device.clone(),
@@ -200,6 +204,21 @@ impl ReportWriter {
     /// Films per study that the model reads.
     pub fn views(&self) -> usize {
         self.views
+    }
+
+    /// What the checkpoint says about itself, for people and programs.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// Whether `<unk>` may be written: never, or as any other word.
+    pub fn with_unknown_forbidden(mut self, forbid: bool) -> Self {
+        let unknown = self.tokenizer.unknown();
+        self.search.forbidden.retain(|&token| token != unknown);
+        if forbid {
+            self.search.forbidden.push(unknown);
+        }
+        self
     }
 
     /// Search options: those of the run's evaluation unless changed.
@@ -323,6 +342,7 @@ impl ReportWriter {
         Ok(ImageBlock {
             dims,
             pixels,
+            features: None,
             present,
         })
     }

@@ -15,6 +15,9 @@
 //! let enriched = patches.clone() + memory.respond(patches, &key_values);
 //! assert_eq!(enriched.dims(), [2, 9, 32]);
 //! ```
+//!
+//! The features `flex` (default, the CPU), `cuda`, `wgpu` and `ndarray` choose Burn's backends; without any, tensor
+//! operations panic.
 
 mod memory;
 

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use crate::corpus::{Corpus, MAX_ORDER, Ngram, Report, Study, join};
 
 /// Width of the Gaussian penalty on the difference in length.
-const SIGMA: f64 = 6.0;
+pub(crate) const SIGMA: f64 = 6.0;
 /// Scale of the published numbers.
-const SCALE: f64 = 10.0;
+pub(crate) const SCALE: f64 = 10.0;
 
 /// CIDEr of a corpus and of each of its studies.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -192,7 +192,11 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Counts sorted by n-gram; `scratch` saves its allocation from call to call.
-fn count_ngrams(words: &[u32], order: usize, scratch: &mut Vec<Ngram>) -> Vec<(Ngram, u32)> {
+pub(crate) fn count_ngrams(
+    words: &[u32],
+    order: usize,
+    scratch: &mut Vec<Ngram>,
+) -> Vec<(Ngram, u32)> {
     scratch.clear();
     scratch.extend(words.windows(order).map(|window| {
         window

@@ -48,6 +48,14 @@ pub enum MetricsError {
         /// How many are supported.
         max: usize,
     },
+    /// A study's id does not say which study of the Open-i collection it is.
+    #[error(
+        "study '{id}' has no Open-i uid: an id is the number, or begins with CXR and the number, as CXR2384_IM-0942 does"
+    )]
+    UnknownStudy {
+        /// The id.
+        id: String,
+    },
     /// A score is NaN or infinite.
     #[error("{what} holds a value that is not finite at position {index}")]
     NotFinite {

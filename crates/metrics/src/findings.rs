@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod seeds;
+
+pub use seeds::{SeedComparison, compare_seeds};
+
 use crate::{
     error::{MetricsError, check_paired},
     significance::{Interval, bootstrap_interval},
@@ -214,6 +218,55 @@ impl FindingCounts {
         bootstrap_interval(self.studies.len(), f1, draws, seed)
     }
 
+    /// 95 % bootstrap interval of the micro F1 over studies.
+    ///
+    /// # Errors
+    /// [`MetricsError::Empty`] for an empty subset, without studies or draws; [`MetricsError::UnknownClass`].
+    pub fn micro_f1_interval(
+        &self,
+        subset: &[usize],
+        draws: usize,
+        seed: u64,
+    ) -> Result<Interval, MetricsError> {
+        let mask = self.mask(subset)?;
+        let f1 = |positions: &[usize]| {
+            let mut counts = Confusion::default();
+            for &position in positions {
+                counts.count(self.studies[position], mask);
+            }
+            counts.prf().f1
+        };
+        bootstrap_interval(self.studies.len(), f1, draws, seed)
+    }
+
+    /// 95 % bootstrap interval of the macro F1 over studies.
+    ///
+    /// # Errors
+    /// [`MetricsError::Empty`] for an empty subset, without studies or draws; [`MetricsError::UnknownClass`].
+    pub fn macro_f1_interval(
+        &self,
+        subset: &[usize],
+        undefined: Undefined,
+        draws: usize,
+        seed: u64,
+    ) -> Result<Interval, MetricsError> {
+        let mask = self.mask(subset)?;
+        let classes: Vec<usize> = (0..self.classes.len())
+            .filter(|class| mask >> class & 1 == 1)
+            .collect();
+        let f1 = |positions: &[usize]| {
+            let mut counts = vec![Confusion::default(); classes.len()];
+            for &position in positions {
+                let (truth, predicted) = self.studies[position];
+                for (counts, class) in counts.iter_mut().zip(&classes) {
+                    counts.add(truth >> class & 1 == 1, predicted >> class & 1 == 1);
+                }
+            }
+            average(counts.iter().map(Confusion::prf), undefined).f1
+        };
+        bootstrap_interval(self.studies.len(), f1, draws, seed)
+    }
+
     fn mask(&self, subset: &[usize]) -> Result<u64, MetricsError> {
         if subset.is_empty() {
             return Err(MetricsError::Empty {
@@ -314,98 +367,4 @@ fn bits(flags: &[bool]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Three studies over three classes; the third is never true nor predicted.
-    fn table() -> FindingCounts {
-        let mut counts = FindingCounts::new(["a", "b", "c"]).unwrap();
-        counts
-            .add(&[true, true, false], &[true, false, false])
-            .unwrap();
-        counts
-            .add(&[true, false, false], &[true, true, false])
-            .unwrap();
-        counts
-            .add(&[false, false, false], &[false, false, false])
-            .unwrap();
-        counts
-    }
-
-    #[test]
-    fn counts_by_hand() {
-        let [a, b, c] = table().per_class()[..] else {
-            panic!("three classes")
-        };
-        let confusion =
-            |true_positives, false_positives, false_negatives, true_negatives| Confusion {
-                true_positives,
-                false_positives,
-                false_negatives,
-                true_negatives,
-            };
-        assert_eq!(a, confusion(2, 0, 0, 1));
-        assert_eq!(b, confusion(0, 1, 1, 1));
-        assert_eq!(c, confusion(0, 0, 0, 3));
-        assert_eq!(b.support(), 1);
-    }
-
-    #[test]
-    fn averages_by_hand() {
-        let table = table();
-        assert_eq!(table.micro(&[0, 1, 2]).unwrap().f1, 2.0 / 3.0);
-        let macro_f1 = |undefined| table.macro_average(&[0, 1, 2], undefined).unwrap().f1;
-        assert_eq!(macro_f1(Undefined::Zero), 1.0 / 3.0);
-        assert_eq!(macro_f1(Undefined::One), 2.0 / 3.0);
-        assert_eq!(macro_f1(Undefined::Skip), 0.5);
-        // Within studies: F1 2/3, 2/3 and undefined; precision 1, 1/2; recall 1/2, 1.
-        let example = table.example_based(&[0, 1, 2], Undefined::Skip).unwrap();
-        assert_eq!(
-            (example.precision, example.recall, example.f1),
-            (0.75, 0.75, 2.0 / 3.0)
-        );
-    }
-
-    #[test]
-    fn subsets_ignore_the_rest() {
-        let table = table();
-        assert_eq!(table.micro(&[0]).unwrap().f1, 1.0);
-        assert_eq!(table.micro(&[0, 0]), table.micro(&[0]));
-        assert_eq!(
-            table.micro(&[3]).unwrap_err(),
-            MetricsError::UnknownClass {
-                index: 3,
-                classes: 3
-            }
-        );
-        assert!(table.micro(&[]).is_err());
-    }
-
-    #[test]
-    fn interval_holds_the_estimate() {
-        let mut counts = FindingCounts::new(["a"]).unwrap();
-        for study in 0..60 {
-            counts.add(&[study % 3 == 0], &[study % 4 == 0]).unwrap();
-        }
-        let f1 = counts.class(0).unwrap().prf().f1;
-        let interval = counts.f1_interval(0, 1000, 5).unwrap();
-        assert!(interval.low < f1 && f1 < interval.high);
-        assert_eq!(counts.f1_interval(0, 1000, 5).unwrap(), interval);
-    }
-
-    #[test]
-    fn survives_json() {
-        let json = serde_json::to_string(&table()).unwrap();
-        assert_eq!(
-            serde_json::from_str::<FindingCounts>(&json).unwrap(),
-            table()
-        );
-    }
-
-    #[test]
-    fn rows_must_match_the_classes() {
-        assert!(table().add(&[true], &[true, false, true]).is_err());
-        assert!(FindingCounts::new(vec!["x"; 65]).is_err());
-        assert!(FindingCounts::new(vec!["x"; 64]).is_ok());
-    }
-}
+mod tests;

@@ -6,11 +6,13 @@
 //! | … counting synonyms, paraphrases and word order? | [`Meteor`]: METEOR 1.5 without Java |
 //! | What does a report claim? | [`label`]: the 14 CheXpert classes by the rules named [`LABELER`], or an older [`LabelerVersion`], with side, size, lobe |
 //! | Are the claims true? | [`FindingCounts`]: per class, micro, macro and example-based, over any subset of classes |
+//! | Does a classifier rank the positive studies first? | [`classification`]: AUROC, average precision, F1 at a threshold, with intervals |
+//! | What would a constant score? | [`floors`]: composed reports, constant labels |
 //! | Does the model write more than one report? | [`diversity()`] |
 //! | Does an image find its own report? | [`retrieval()`], [`near_twin_accuracy`] |
 //! | What would other tools say? RadGraph F1, RadCliQ, CheXbert F1 by policy, temporal F1 | [`clinical`] |
 //! | All of it, from files | [`evaluation`] |
-//! | Is B better than A? | [`sign_flip`] over seeds, [`compare_studies`] over studies |
+//! | Is B better than A? | [`sign_flip`] over seeds, [`compare_studies`] over studies, [`compare_seeds`] over both against a floor |
 //!
 //! The crate depends on neither tensors nor models: reports, labels and scores come in, numbers go out.
 //!
@@ -31,12 +33,14 @@
 
 mod bleu;
 mod cider;
+pub mod classification;
 pub mod clinical;
 mod corpus;
 mod diversity;
 mod error;
 pub mod evaluation;
 mod findings;
+pub mod floors;
 mod labeler;
 mod meteor;
 mod overlap;
@@ -50,7 +54,9 @@ pub use cider::{Cider, cider};
 pub use corpus::{Corpus, MAX_ORDER, Pair};
 pub use diversity::{Diversity, diversity};
 pub use error::MetricsError;
-pub use findings::{Confusion, FindingCounts, MAX_CLASSES, Prf, Undefined};
+pub use findings::{
+    Confusion, FindingCounts, MAX_CLASSES, Prf, SeedComparison, Undefined, compare_seeds,
+};
 pub use labeler::{
     FindingClass, LABELER, LabelerVersion, Lobe, Mention, ReportLabels, Side, Size, Status,
     Uncertain, UnknownLabelerVersion, label,

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::corpus::{Corpus, Report, Study};
+use crate::corpus::{Corpus, Study};
 
 /// Weight of recall against precision, pycocoevalcap's.
 const BETA: f64 = 1.2;
@@ -42,10 +42,19 @@ fn score_study(
 ) -> f64 {
     let (mut precision, mut recall) = (0.0f64, 0.0f64);
     for reference in references {
-        let common = f64::from(longest_common_subsequence(hypothesis, reference, row));
+        let common = f64::from(longest_common_subsequence(
+            &hypothesis.spaced,
+            &reference.spaced,
+            row,
+        ));
         precision = precision.max(common / hypothesis.spaced.len() as f64);
         recall = recall.max(common / reference.spaced.len() as f64);
     }
+    f_score(precision, recall)
+}
+
+/// (1 + β²) p r / (r + β² p); 0 if either is 0.
+pub(crate) fn f_score(precision: f64, recall: f64) -> f64 {
     if precision == 0.0 || recall == 0.0 {
         return 0.0;
     }
@@ -54,12 +63,12 @@ fn score_study(
 }
 
 /// Dynamic programme over one row; the buffer is reused between calls.
-fn longest_common_subsequence(left: &Report, right: &Report, row: &mut Vec<u32>) -> u32 {
+pub(crate) fn longest_common_subsequence(left: &[u32], right: &[u32], row: &mut Vec<u32>) -> u32 {
     row.clear();
-    row.resize(right.spaced.len() + 1, 0);
-    for word in &left.spaced {
+    row.resize(right.len() + 1, 0);
+    for word in left {
         let mut diagonal = 0;
-        for (column, other) in right.spaced.iter().enumerate() {
+        for (column, other) in right.iter().enumerate() {
             let above = row[column + 1];
             row[column + 1] = if word == other {
                 diagonal + 1
@@ -69,7 +78,7 @@ fn longest_common_subsequence(left: &Report, right: &Report, row: &mut Vec<u32>)
             diagonal = above;
         }
     }
-    row[right.spaced.len()]
+    row[right.len()]
 }
 
 #[cfg(test)]

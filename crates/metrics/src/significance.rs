@@ -248,7 +248,7 @@ pub fn compare_studies<T>(
 }
 
 /// Quantile of sorted values, interpolated between neighbours (numpy's default).
-fn quantile(sorted: &[f64], probability: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], probability: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
     };

@@ -28,7 +28,17 @@ pub struct TfIdfConfig {
 }
 
 impl TfIdfConfig {
-    /// Counts in how many of `reports`, those of the training set, every word occurs.
+    /// Counts in how many of `reports`, those of the training set, every word occurs. Strings of any kind will do:
+    ///
+    /// ```
+    /// use ithn_mining::TfIdfConfig;
+    ///
+    /// let reports: Vec<String> = vec!["no effusion .".to_owned(), "small effusion .".to_owned()];
+    /// let config = TfIdfConfig::default();
+    /// assert_eq!(config.fit(&reports).vocabulary_size(), 3); // a borrowed vector,
+    /// assert_eq!(config.fit(&reports[..]).vocabulary_size(), 3); // a slice,
+    /// assert_eq!(config.fit(["no effusion .", "small effusion ."]).vocabulary_size(), 3); // or words as they stand
+    /// ```
     pub fn fit(self, reports: impl IntoIterator<Item = impl AsRef<str>>) -> TfIdf {
         let mut document_frequencies: HashMap<String, u32> = HashMap::new();
         let mut documents = 0;

@@ -23,7 +23,7 @@ mod views;
 
 pub mod config;
 
-use ithn_backbone::ResNet;
+use ithn_backbone::Backbone;
 use ithn_generator::TrainableGenerator;
 
 pub use cnn_lstm::{
@@ -40,5 +40,8 @@ pub use views::StudyFeatures;
 /// A generator of this library, whose backbone can be loaded with other weights.
 pub trait LibraryGenerator: TrainableGenerator + 'static {
     /// Its backbone.
-    fn backbone_mut(&mut self) -> &mut ResNet;
+    fn backbone(&self) -> &Backbone;
+
+    /// Its backbone, to be changed.
+    fn backbone_mut(&mut self) -> &mut Backbone;
 }

@@ -4,7 +4,7 @@ use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Int, Tensor};
-use ithn_backbone::{ResNet, ResNetConfig};
+use ithn_backbone::{Backbone, BackboneConfig};
 use ithn_decoder::{
     Decoder, DecoderCache, Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding,
     TransformerConfig, teacher_forcing_mask,
@@ -28,7 +28,7 @@ use crate::views::{StudyFeatures, join_views};
 #[non_exhaustive]
 pub struct R2GenCmnConfig {
     /// Image backbone.
-    pub backbone: ResNetConfig,
+    pub backbone: BackboneConfig,
     /// Cross-modal memory; its width must equal the Transformer's.
     pub memory: CrossModalMemoryConfig,
     /// Encoder and decoder.
@@ -67,7 +67,7 @@ impl ImageFeature {
 #[derive(Module, Debug)]
 pub struct R2GenCmn {
     /// Images to patch features.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// Patch features to `d_model`.
     pub visual_embedding: Linear,
     visual_dropout: Dropout,
@@ -108,12 +108,12 @@ pub struct R2GenCmnState {
 impl R2GenCmnConfig {
     /// These parts, with visual dropout 0.5 and the encoder's image feature.
     pub fn new(
-        backbone: ResNetConfig,
+        backbone: impl Into<BackboneConfig>,
         memory: CrossModalMemoryConfig,
         transformer: TransformerConfig,
     ) -> Self {
         R2GenCmnConfig {
-            backbone,
+            backbone: backbone.into(),
             memory,
             transformer,
             visual_dropout: Probability::literal(0.5),
@@ -176,11 +176,11 @@ impl R2GenCmnConfig {
 impl LibraryConfig for R2GenCmnConfig {
     type Generator = R2GenCmn;
 
-    fn backbone(&self) -> &ResNetConfig {
+    fn backbone(&self) -> &BackboneConfig {
         &self.backbone
     }
 
-    fn backbone_mut(&mut self) -> &mut ResNetConfig {
+    fn backbone_mut(&mut self) -> &mut BackboneConfig {
         &mut self.backbone
     }
 
@@ -200,7 +200,11 @@ impl LibraryConfig for R2GenCmnConfig {
 }
 
 impl LibraryGenerator for R2GenCmn {
-    fn backbone_mut(&mut self) -> &mut ResNet {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    fn backbone_mut(&mut self) -> &mut Backbone {
         &mut self.backbone
     }
 }
@@ -372,7 +376,7 @@ mod tests {
     fn evidence_has_a_row_per_word_and_two_views_join_patches_and_channels() {
         let device = Device::default();
         let config = R2GenCmnConfig::new(
-            ResNetConfig::narrow(4, vec![1, 1]),
+            ithn_backbone::ResNetConfig::narrow(4, vec![1, 1]),
             CrossModalMemoryConfig::new(12, 8, 2, 3),
             TransformerConfig::new(8, 12, 2, 2),
         );

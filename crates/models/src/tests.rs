@@ -1,7 +1,10 @@
 //! Laws that every generator keeps, and what a missing view leaves behind in training.
 
+use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
-use ithn_backbone::{ResNet, ResNetConfig};
+use ithn_backbone::{
+    Backbone, BackboneConfig, BatchNorm, DenseNetConfig, ImageEncoder, PixelScale, ResNetConfig,
+};
 use ithn_decoder::TransformerConfig;
 use ithn_generator::laws::{Laws, check};
 use ithn_generator::{StudyBatch, TokenBatch, ViewMask};
@@ -18,7 +21,19 @@ const VOCABULARY: usize = 9;
 
 /// A small configuration of every generator, without dropout.
 fn models(views: usize) -> Vec<ModelConfig> {
-    let backbone = || ResNetConfig::narrow(4, vec![1, 1]);
+    let backbones: [BackboneConfig; 2] = [
+        ResNetConfig::narrow(4, vec![1, 1]).into(),
+        DenseNetConfig::narrow(4, vec![1, 1])
+            .with_pixels(PixelScale::ImageNet)
+            .into(),
+    ];
+    let models = backbones.iter().map(|backbone| models_on(backbone, views));
+    models.flatten().collect()
+}
+
+/// The same on one backbone.
+fn models_on(backbone: &BackboneConfig, views: usize) -> Vec<ModelConfig> {
+    let backbone = || backbone.clone();
     let transformer = || {
         TransformerConfig::new(8, 12, 2, 2)
             .with_dropout(0.0)
@@ -69,14 +84,40 @@ fn seeded_generator<G: LibraryGenerator>(generator: &G) -> G {
     generator
 }
 
+/// Every batch norm, the stem's first and the one nearest to the features last.
+fn norms(backbone: &Backbone) -> Vec<&BatchNorm> {
+    match backbone {
+        Backbone::ResNet(network) => {
+            let blocks = network.stages.iter().flatten();
+            let convolutions =
+                blocks.flat_map(|block| block.downsample.iter().chain(&block.convolutions));
+            let all = std::iter::once(&network.stem).chain(convolutions);
+            all.map(|convolution| &convolution.norm).collect()
+        }
+        Backbone::DenseNet(network) => {
+            let layers = network.blocks.iter().flatten();
+            let layers = layers.flat_map(|layer| [&layer.first, &layer.second]);
+            let inner = layers.chain(&network.transitions).map(|part| &part.norm);
+            std::iter::once(&network.stem_norm)
+                .chain(inner)
+                .chain([&network.norm])
+                .collect()
+        }
+    }
+}
+
+/// Filters of the stem.
+fn stem(backbone: &Backbone) -> &Param<Tensor<4>> {
+    match backbone {
+        Backbone::ResNet(network) => &network.stem.conv.weight,
+        Backbone::DenseNet(network) => &network.stem.weight,
+    }
+}
+
 /// Running statistics as at the start: clones of a module share them, and seeding makes variances
 /// negative.
-fn reset_statistics(backbone: &mut ResNet) {
-    let blocks = backbone.stages.iter_mut().flatten();
-    let convolutions =
-        blocks.flat_map(|block| block.convolutions.iter_mut().chain(&mut block.downsample));
-    for convolution in std::iter::once(&mut backbone.stem).chain(convolutions) {
-        let norm = &mut convolution.norm;
+fn reset_statistics(backbone: &Backbone) {
+    for norm in norms(backbone) {
         let [channels] = norm.gamma.dims();
         let device = norm.gamma.device();
         norm.running_mean.update(Tensor::zeros([channels], &device));
@@ -152,14 +193,11 @@ fn reports(device: &Device) -> TokenBatch {
     TokenBatch::from_ids(&reports, device)
 }
 
-/// Running statistics of the stem and of the last block.
-fn running_statistics(backbone: &ResNet) -> Vec<TensorData> {
-    let last = backbone.stages.last().and_then(|stage| stage.last());
-    let last = last.expect("the backbone has a block").convolutions.last();
-    let norms = [&backbone.stem.norm, &last.expect("the block has one").norm];
-    norms
-        .iter()
-        .flat_map(|norm| [&norm.running_mean, &norm.running_var])
+/// Running statistics of the stem and of the last norm.
+fn running_statistics(backbone: &Backbone) -> Vec<TensorData> {
+    let norms = norms(backbone);
+    let ends = [norms.first(), norms.last()].into_iter().flatten();
+    ends.flat_map(|norm| [&norm.running_mean, &norm.running_var])
         .map(|state| state.value_sync().into_data())
         .collect()
 }
@@ -189,7 +227,7 @@ impl GeneratorTask for MissingViewsDoNotTrain {
                 loss = loss + penalty;
             }
             let gradients = loss.backward();
-            let stem = generator.backbone_mut().stem.conv.weight.grad(&gradients);
+            let stem = stem(generator.backbone_mut()).grad(&gradients);
             let mut results = running_statistics(generator.backbone_mut());
             results.push(loss.to_data());
             results.push(encoded.pooled.into_data());
@@ -214,8 +252,9 @@ fn missing_views_change_no_gradient_and_no_running_statistics() {
 fn only_present_views_enter_the_running_statistics() {
     let device = Device::default().autodiff();
     let backbone = || {
-        let mut backbone = seeded(ResNetConfig::narrow(4, vec![1, 1]).init(&device), 1);
-        reset_statistics(&mut backbone);
+        let config = BackboneConfig::from(ResNetConfig::narrow(4, vec![1, 1]));
+        let backbone = seeded(config.init(&device), 1);
+        reset_statistics(&backbone);
         backbone
     };
     let (joined, expected) = (backbone(), backbone());
@@ -312,4 +351,43 @@ fn a_study_of_one_view_is_encoded_as_by_a_generator_of_one_view() {
             close(found, &expected);
         }
     }
+}
+
+#[derive(Clone)]
+struct TakesFeatures(Device);
+
+impl GeneratorTask for TakesFeatures {
+    type Output = ();
+
+    /// Features of the images stand for the images, missing views included.
+    fn run<G: LibraryGenerator>(self, generator: G) {
+        let device = self.0;
+        let generator = seeded_generator(&generator);
+        let films = incomplete_studies(Some(0.0), &device);
+        let mask = films.present.clone().expect("a view is missing");
+        let views = films.images.clone().split(1, 1).into_iter().enumerate();
+        let patches = views.map(|(view, images)| {
+            let patches = generator.backbone().forward(images.squeeze_dim(1)).patches;
+            let there: Vec<f32> = (0..mask.batch())
+                .map(|study| f32::from(mask.has(study, view)))
+                .collect();
+            let there = Tensor::from_data(TensorData::new(there, [mask.batch(), 1, 1]), &device);
+            patches * there
+        });
+        let known = StudyBatch::of_features(Tensor::stack(patches.collect(), 1)).with_views(mask);
+        let states = |studies: StudyBatch| {
+            let encoded = generator.encode(studies);
+            let hidden = generator.hidden_states(&encoded.context, &reports(&device));
+            [encoded.pooled.into_data(), hidden.into_data()]
+        };
+        for (found, expected) in states(known).into_iter().zip(states(films)) {
+            close(found, &expected);
+        }
+    }
+}
+
+#[test]
+fn features_stand_for_images_in_every_generator() {
+    let device = Device::default();
+    for_every(2, &device, &TakesFeatures(device.clone()));
 }

@@ -1,5 +1,5 @@
 use burn::tensor::{Tensor, assert_shape};
-use ithn_backbone::{ImageFeatures, ResNet};
+use ithn_backbone::{Backbone, ImageEncoder, ImageFeatures};
 use ithn_decoder::PatchFeatures;
 use ithn_generator::{StudyBatch, ViewMask, row_indices};
 
@@ -14,7 +14,8 @@ pub struct StudyFeatures {
 }
 
 /// Features of some batches of studies from one pass of the backbone, which normalises each view of
-/// each batch by its own statistics. It gets only the views that are there.
+/// each batch by its own statistics. It gets only the views that are there, and no batch that brings
+/// its features along.
 ///
 /// # Shapes
 ///
@@ -24,13 +25,16 @@ pub struct StudyFeatures {
 ///
 /// If a batch has another number of views.
 pub(super) fn join_views<const BATCHES: usize>(
-    backbone: &ResNet,
+    backbone: &Backbone,
     studies: [StudyBatch; BATCHES],
     views: usize,
 ) -> [StudyFeatures; BATCHES] {
     let mut images = Vec::with_capacity(BATCHES * views);
     for batch in &studies {
         assert_shape!(batch.images, [_, views, 3, _, _]);
+        if batch.features.is_some() {
+            continue;
+        }
         let all = batch.images.clone().split(1, 1).into_iter();
         let all = all.map(|view| view.squeeze_dim::<4>(1));
         match &batch.present {
@@ -42,9 +46,14 @@ pub(super) fn join_views<const BATCHES: usize>(
         }
     }
     let mut features = backbone.forward_each(images).into_iter();
-    studies.map(|batch| match &batch.present {
-        None => join(features.by_ref().take(views), None),
-        Some(mask) => join_present(&mut features, mask),
+    studies.map(|batch| match (batch.features, &batch.present) {
+        (Some(known), mask) => {
+            let views = known.split(1, 1).into_iter();
+            let views = views.map(|view| ImageFeatures::of_patches(view.squeeze_dim(1)));
+            join(views, mask.as_ref())
+        }
+        (None, None) => join(features.by_ref().take(views), None),
+        (None, Some(mask)) => join_present(&mut features, mask),
     })
 }
 

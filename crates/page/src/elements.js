@@ -24,3 +24,13 @@ const short = (value) => value === null || value === undefined ? '–'
   : Math.abs(value) >= 1000 || (value !== 0 && Math.abs(value) < 0.001) ? value.toExponential(1)
   : String(Number(value.toPrecision(4)));
 
+/** Writes the numbers of a column with equally many digits after the point. */
+function aligned(values) {
+  const numbers = values.filter((value) => Number.isFinite(value) && value !== 0).map(Math.abs);
+  const most = Math.max(...numbers, 0);
+  const isWhole = values.every((value) => !Number.isFinite(value) || Number.isInteger(value));
+  const write = isWhole ? String
+    : most < 0.01 || most >= 100000 ? (value) => value.toExponential(2)
+    : (value) => value.toFixed(most < 10 ? 4 : most < 100 ? 3 : 2);
+  return (value) => Number.isFinite(value) ? write(value) : '–';
+}

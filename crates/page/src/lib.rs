@@ -40,6 +40,10 @@ pub struct ReportPage {
     pub epochs: Vec<Value>,
     /// Rows of the final table, baselines included: a name, and scores as in `metrics.json`.
     pub table: Vec<(String, Value)>,
+    /// Lines on constant labels, below the table.
+    pub label_floors: Vec<String>,
+    /// Floors that the run does not beat.
+    pub warnings: Vec<String>,
     /// Epoch whose weights produced the table and the studies.
     pub best_epoch: Option<usize>,
     /// Similarities of training studies under those weights, `similarities.json`.
@@ -57,6 +61,8 @@ impl ReportPage {
             config: None,
             epochs: Vec::new(),
             table: Vec::new(),
+            label_floors: Vec::new(),
+            warnings: Vec::new(),
             best_epoch: None,
             similarities: None,
             studies,

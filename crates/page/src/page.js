@@ -19,25 +19,36 @@ function configuration() {
 
 /* Final table. */
 
+/** Whether findings were read by a labeler; a phantom's are exact. */
+const real = (s) => s.findings_reader !== 'phantom';
+/** Findings F1 to go by: exact on phantoms, else over the 13 abnormal classes, which files of earlier versions lack. */
+function headline(s) { return real(s) ? s.findings_by_class?.f1_13_micro : s.findings_f1_micro; }
+
 const columns = [
   ['BLEU-1', (s) => s.bleu_1], ['BLEU-2', (s) => s.bleu_2], ['BLEU-3', (s) => s.bleu_3],
   ['BLEU-4', (s) => s.bleu_4], ['ROUGE-L', (s) => s.rouge_l], ['CIDEr', (s) => s.cider],
-  ['BLEU-4 full', (s) => s.bleu_4_full], ['findings F1', (s) => s.findings_f1_micro],
+  ['BLEU-4 full', (s) => s.bleu_4_full], ['findings F1', headline],
+  ['F1 macro', (s) => s.findings_by_class?.f1_13_macro], ['F1, 14 classes', (s) => real(s) ? s.findings_f1_micro : null],
+  ['F1, 5 classes', (s) => s.findings_by_class?.f1_5_micro],
   ['wrong side', (s) => s.laterality_errors], ['distinct', (s) => s.diversity.distinct],
-  ['studies', (s) => s.studies],
+  ['same report', (s) => s.diversity.most_frequent_share], ['studies', (s) => s.studies],
 ];
 
 function scores() {
   if (run.table.length === 0) return;
+  const cells = columns.map(([, read]) => [read, aligned(run.table.map(([, s]) => read(s)))]);
   const row = ([name, s]) => make('tr', { class: name === 'test' ? 'own' : null }, make('td', {}, name),
-    ...columns.map(([, read]) => make('td', {}, Number.isInteger(read(s)) ? String(read(s)) : short(read(s)))));
+    ...cells.map(([read, write]) => make('td', {}, write(read(s)))));
   page.append(make('h2', {}, 'Scores beside the floors'),
-    make('p', { class: 'faint' }, `Protocol r2gen unless “full”; findings read by ${run.table[0][1].findings_reader}. `
-      + 'A floor needs no generator: what does not beat it has learnt nothing.'),
-    make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Scores' }, make('table', {},
+    make('p', { class: 'faint' }, `Protocol r2gen unless “full”; findings read by ${run.table[0][1].findings_reader}`
+      + `${real(run.table[0][1]) ? '; findings F1 over the 13 abnormal classes, micro and macro' : ''}. `
+      + '“Same report” is the share of the most frequent one. A floor needs no generator: what does not beat it has learnt nothing.'),
+    ...run.warnings.map((line) => make('p', { class: 'warning' }, `Warning: ${line}.`)),
+    make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Scores' }, make('table', { class: 'scores' },
       make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, ''),
-        ...columns.map(([name]) => make('th', { scope: 'col' }, name)))),
-      make('tbody', {}, ...run.table.map(row)))));
+        ...columns.map(([name]) => make('th', { scope: 'col' }, name.replaceAll('-', '\u2011'))))),
+      make('tbody', {}, ...run.table.map(row)))),
+    ...run.label_floors.map((line) => make('p', { class: 'faint' }, line)));
 }
 
 /* Charts: one value per epoch and line. */
@@ -51,7 +62,7 @@ const plots = [
   ['Hardness 1 − λ', [['1 − λ', (e) => e.alignment ? 1 - e.lambda : undefined]]],
   ['Log inverse temperatures', [['τ1, pairs', (e) => e.alignment?.tau_1], ['τ3, hardened', (e) => e.alignment?.tau_3]]],
   ['Validation', [['BLEU-4', (e) => e.validation.bleu_4], ['ROUGE-L', (e) => e.validation.rouge_l],
-    ['findings F1', (e) => e.validation.findings_f1_micro]]],
+    ['findings F1', (e) => headline(e.validation)], ['same report', (e) => e.validation.diversity.most_frequent_share]]],
   ['Validation CIDEr', [['CIDEr', (e) => e.validation.cider]]],
   ['Gradient norm', [['mean', (e) => e.gradient_norm.mean], ['largest', (e) => e.gradient_norm.largest]]],
   ['Learning rate', [['backbone', (e) => e.learning_rates[0]], ['the rest', (e) => e.learning_rates[1]]]],
@@ -71,9 +82,12 @@ function chart(title, lines) {
   const x = (index) => left + (right - left) * (run.epochs[index].epoch - first) / span;
   const y = (value) => bottom - (bottom - top) * (value - low) / (high - low);
   const svg = draw('svg', { viewBox: '0 0 334 150', role: 'img', 'aria-label': `${title} by epoch` });
-  for (const value of [low, (low + high) / 2, high]) {
+  const ticks = [low, (low + high) / 2, high];
+  const digits = Math.min(Math.max(1 - Math.floor(Math.log10(high - low)), 0), 4);
+  const tick = Math.abs(high) < 0.01 || high >= 10000 ? (value) => value.toExponential(1) : (value) => value.toFixed(digits);
+  for (const value of ticks) {
     svg.append(draw('line', { class: 'axis', x1: left, x2: right, y1: y(value), y2: y(value) }),
-      draw('text', { x: left - 4, y: y(value) + 3, 'text-anchor': 'end' }, short(value)));
+      draw('text', { x: left - 4, y: y(value) + 3, 'text-anchor': 'end' }, tick(value)));
   }
   const best = run.epochs.findIndex((e) => e.epoch === run.best_epoch);
   if (best >= 0) svg.append(draw('line', { class: 'best', x1: x(best), x2: x(best), y1: top, y2: bottom }));
@@ -138,13 +152,13 @@ function training() {
   page.append(make('h2', {}, 'Training'),
     make('p', { class: 'faint' }, 'By epoch; the dotted line is the best one, the numbers are those of the last.'),
     make('div', { class: 'charts' }, ...[...plots.map(([title, lines]) => chart(title, lines)), spread()].filter(Boolean)));
-  const lines = plots.flatMap(([title, list]) => list.map(([name, read]) => [`${title}: ${name}`, read]));
+  const lines = plots.flatMap(([title, list]) => list.map(([name, read]) => [`${title}: ${name}`, read, aligned(run.epochs.map(read))]));
   page.append(make('details', {}, make('summary', {}, 'The same as a table'),
     make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Epochs' }, make('table', {},
       make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, 'epoch'),
         ...lines.map(([name]) => make('th', { scope: 'col' }, name)))),
       make('tbody', {}, ...run.epochs.map((e) => make('tr', {}, make('td', {}, String(e.epoch)),
-        ...lines.map(([, read]) => make('td', {}, short(read(e)))))))))));
+        ...lines.map(([, read, write]) => make('td', {}, write(read(e)))))))))));
 }
 
 /* Studies. */
@@ -176,9 +190,21 @@ function colour(share) {
   return [255, Math.round(235 * Math.max(0, share * 1.6 - 0.6)), 40, Math.round(215 * share ** 1.3)];
 }
 
-/** Paints the heat-maps of the chosen word; how strong they are in numbers, since colours are relative. */
+/** A bar of the heat-map's colours, from no attention to the strongest patch. */
+function scale() {
+  const stops = [...Array(11).keys()].map((tenth) => {
+    const [red, green, blue, alpha] = colour(tenth / 10);
+    return `rgb(${red} ${green} ${blue} / ${(alpha / 255).toFixed(2)})`;
+  });
+  const most = make('span', { id: 'most' });
+  const bar = make('i');
+  bar.style.backgroundImage = `linear-gradient(to right, ${stops.join(', ')})`;
+  return { most, scale: make('span', { class: 'scale faint' }, '0 %', bar, most) };
+}
+
+/** Paints the heat-maps of the chosen word; the share of the strongest patch and in words how strong it is. */
 function paint(sheet, canvases) {
-  if (!sheet.attention || sheet.words.length === 0) return '';
+  if (!sheet.attention || sheet.words.length === 0) return ['', ''];
   const { rows, columns } = sheet.attention;
   const maps = canvases.map((_, view) => map(sheet, state.word, view));
   const peak = Math.max(...maps.flatMap((values) => [...values]), 1e-9);
@@ -195,7 +221,8 @@ function paint(sheet, canvases) {
     canvas.setAttribute('aria-label', `Attention of “${sheet.words[state.word]}”, view ${view + 1}`);
   });
   const even = 1 / (rows * columns * canvases.length);
-  return `“${sheet.words[state.word]}”: strongest patch ${(100 * peak).toFixed(1)} %, even attention ${(100 * even).toFixed(1)} %`;
+  return [`${(100 * peak).toFixed(1)} %`,
+    `of the attention of “${sheet.words[state.word]}” to one patch; spread evenly: ${(100 * even).toFixed(1)} %`];
 }
 
 function memoryRows(sheet) {
@@ -237,8 +264,9 @@ function detail(sheet) {
   const canvases = sheet.images.map(() => make('canvas', { width: 336, height: 336, role: 'img', 'aria-label': 'No attention' }));
   const rows = make('div', { id: 'memory', 'aria-live': 'polite' });
   const strength = make('span', { class: 'faint' });
+  const { most, scale: legend } = scale();
   const repaint = () => {
-    strength.textContent = paint(sheet, canvases);
+    [most.textContent, strength.textContent] = paint(sheet, canvases);
     for (const canvas of canvases) canvas.hidden = !state.shown;
   };
   const choose = (word) => {
@@ -267,7 +295,7 @@ function detail(sheet) {
       image.src = source;
       return make('div', { class: 'view' }, image, canvases[view]);
     })),
-    sheet.attention ? make('p', { class: 'controls' }, layers, toggle, strength)
+    sheet.attention ? make('p', { class: 'controls' }, layers, toggle, legend, strength)
       : make('p', { class: 'faint' }, 'This generator shows no attention.'),
     make('h3', {}, 'Prediction'),
     sheet.words.length === 0 ? make('p', { class: 'faint' }, 'It wrote nothing.') : text,
@@ -306,11 +334,12 @@ function studies() {
     open((state.study + move + buttons.length) % buttons.length);
     buttons[state.study].focus();
   });
+  const legend = run.studies.every((sheet) => !sheet.marks) ? [] : [' Sentences: ',
+    ...Object.entries(names).flatMap(([mark, name]) => [make('span', { class: mark }, ` ${name} `), ' ']),
+    'as far as the findings reader can tell.'];
   page.append(make('h2', { id: 'studies' }, 'Studies'),
     make('p', { class: 'faint' }, 'Choose a word to see where it looked. ', make('kbd', {}, '←'), ' ', make('kbd', {}, '→'),
-      ' move between words, ', make('kbd', {}, '↑'), ' ', make('kbd', {}, '↓'), ' in the list between studies. Sentences: ',
-      ...Object.entries(names).flatMap(([mark, name]) => [make('span', { class: mark }, ` ${name} `), ' ']),
-      'as far as the findings reader can tell.'),
+      ' move between words, ', make('kbd', {}, '↑'), ' ', make('kbd', {}, '↓'), ' in the list between studies.', ...legend),
     make('div', { class: 'browser' }, list, place));
   open(0);
 }

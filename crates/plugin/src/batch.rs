@@ -21,11 +21,35 @@ pub struct NegativeBatch {
     pub reports: TokenBatch,
 }
 
-/// Compares all reports of a batch and of its negatives word for word.
+/// Compares all reports of a batch and of its negatives, word for word.
 pub(crate) fn equal_reports(reports: &TokenBatch, negatives: &TokenBatch) -> EqualReports {
     EqualReports {
         studies: reports.same_report(),
         negatives: negatives.same_report(),
         own_negative: reports.same_report_as(negatives),
+    }
+}
+
+/// Compares them by the findings that they state.
+///
+/// # Panics
+///
+/// If a batch has no sets of labels.
+pub(crate) fn equal_labels(reports: &TokenBatch, negatives: &TokenBatch) -> EqualReports {
+    const MISSING: &str =
+        "masking equal labels needs TokenBatch::with_label_sets on reports and negatives";
+    EqualReports {
+        studies: reports.same_labels().expect(MISSING),
+        negatives: negatives.same_labels().expect(MISSING),
+        own_negative: reports.same_labels_as(negatives).expect(MISSING),
+    }
+}
+
+/// Equal by either.
+pub(crate) fn equal_by_either(one: EqualReports, other: EqualReports) -> EqualReports {
+    EqualReports {
+        studies: one.studies.bool_or(other.studies),
+        negatives: one.negatives.bool_or(other.negatives),
+        own_negative: one.own_negative.bool_or(other.own_negative),
     }
 }

@@ -103,6 +103,11 @@ pub struct IthnConfig {
     /// were trained without the mask. A new configuration starts with `true`.
     #[serde(default)]
     pub mask_equal_reports: bool,
+    /// Whether pairs of studies whose reports state the same findings are left out of the contrast, and hard negatives
+    /// whose first negative states the study's own findings. On real data most reports state none, so that most pairs
+    /// are no negatives. Off by default and where a file does not have it.
+    #[serde(default)]
+    pub mask_equal_labels: bool,
     /// Initial values and training of the temperatures.
     pub temperatures: TemperatureConfig,
     /// Weights of the loss terms.
@@ -119,6 +124,7 @@ impl Default for IthnConfig {
             hardening: Hardening::default(),
             placement: HardNegativePlacement::Candidate,
             mask_equal_reports: true,
+            mask_equal_labels: false,
             temperatures: TemperatureConfig::default(),
             weights: LossWeights::default(),
         }
@@ -188,6 +194,13 @@ impl IthnConfig {
     #[must_use]
     pub fn with_mask_equal_reports(mut self, mask_equal_reports: bool) -> Self {
         self.mask_equal_reports = mask_equal_reports;
+        self
+    }
+
+    /// Sets [`mask_equal_labels`](Self::mask_equal_labels).
+    #[must_use]
+    pub fn with_mask_equal_labels(mut self, mask_equal_labels: bool) -> Self {
+        self.mask_equal_labels = mask_equal_labels;
         self
     }
 

@@ -2,7 +2,7 @@ use burn::tensor::{Device, Tensor};
 use ithn_alignment::{Alignment, AlignmentTerms, Embeddings};
 use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
 
-use crate::batch::{NegativeBatch, TrainingBatch, equal_reports};
+use crate::batch::{NegativeBatch, TrainingBatch, equal_by_either, equal_labels, equal_reports};
 use crate::config::{IthnConfig, LossWeights, TextPath};
 use crate::language::{language_loss, target_log_probs};
 
@@ -33,6 +33,7 @@ pub struct Ithn<G> {
     pub(crate) text_path: TextPath,
     pub(crate) hold_report_states: bool,
     pub(crate) mask_equal_reports: bool,
+    pub(crate) mask_equal_labels: bool,
     pub(crate) weights: LossWeights,
 }
 
@@ -55,6 +56,7 @@ impl IthnConfig {
             text_path: self.text_path,
             hold_report_states: self.hold_report_states,
             mask_equal_reports: self.mask_equal_reports,
+            mask_equal_labels: self.mask_equal_labels,
             weights: self.weights,
         }
     }
@@ -65,7 +67,8 @@ impl<G: ReportGenerator> Ithn<G> {
     ///
     /// # Panics
     ///
-    /// If `lambda` lies outside `[0, 1]`.
+    /// If `lambda` lies outside `[0, 1]`, or equal labels are masked and the batch has no
+    /// [sets of labels](TokenBatch::with_label_sets).
     pub fn losses(&self, batch: TrainingBatch, lambda: f64) -> LossTerms {
         let (encoded, negative) = self.encode(batch.studies, batch.negatives.as_ref());
         let forced = self.generator.force(&encoded.context, &batch.reports);
@@ -79,9 +82,16 @@ impl<G: ReportGenerator> Ithn<G> {
 
         let mut total = learnt * self.weights.language.get();
         let alignment = batch.negatives.map(|negatives| {
-            let equal = self
+            let by_words = self
                 .mask_equal_reports
                 .then(|| equal_reports(&batch.reports, &negatives.reports));
+            let by_labels = self
+                .mask_equal_labels
+                .then(|| equal_labels(&batch.reports, &negatives.reports));
+            let equal = match (by_words, by_labels) {
+                (Some(words), Some(labels)) => Some(equal_by_either(words, labels)),
+                (words, labels) => words.or(labels),
+            };
             let masks = [&batch.reports, &negatives.reports].map(|tokens| tokens.mask().clone());
             let features = self.features(encoded, negative, hidden, &batch.reports, negatives);
             let embeddings = self.embed(features, masks);

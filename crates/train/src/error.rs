@@ -43,6 +43,48 @@ pub enum TrainError {
     /// Reports that cannot be scored.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// A table of findings that does not label the studies.
+    #[error("{path}: {reason}; check that it is the table of this dataset")]
+    NoLabels {
+        /// The table.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// A split without a study that has, and one that lacks, any of the findings.
+    #[error(
+        "no class has {least} studies with and {least} without it in the {split} split: take more \
+         studies, other classes, or ask for fewer"
+    )]
+    NoPositives {
+        /// Which split.
+        split: &'static str,
+        /// Studies that a class needs.
+        least: usize,
+    },
+    /// Pretraining stopped on request.
+    #[error(
+        "stopped in epoch {epoch}; the run in {folder} can be resumed after its last whole epoch, if it has one"
+    )]
+    PretrainingStopped {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// The run.
+        folder: PathBuf,
+    },
+    /// A classification loss that is not finite.
+    #[error(
+        "the classification loss became {value} in epoch {epoch}; the best weights before it, if any, \
+         are in {folder}: lower the learning rate or clip gradients"
+    )]
+    Diverged {
+        /// What it became.
+        value: f32,
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// The run.
+        folder: PathBuf,
+    },
     /// More studies a step than there are.
     #[error(
         "a batch of {batch_size} is larger than the training split of {studies} studies: use \
@@ -114,6 +156,36 @@ pub enum TrainError {
     /// Nothing to resume.
     #[error("{0} holds no run to resume: it has no {1}; start it anew in an empty folder")]
     NothingToResume(PathBuf, &'static str),
+    /// A run that does not say where its data is.
+    #[error(
+        "{0} does not say where its data is (earlier versions wrote no run.json): name the data, and the limit on \
+         studies if it had one"
+    )]
+    UnknownData(PathBuf),
+    /// Data that is not where the run found it.
+    #[error("the data of {run} is no longer at {}: say where it is now", .data.display())]
+    DataGone {
+        /// The run.
+        run: PathBuf,
+        /// Where it was.
+        data: PathBuf,
+    },
+    /// A `run.json` that cannot be read, or a run that it cannot describe.
+    #[error("{path}: {reason}")]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A folder or file that cannot be the run's.
+    #[error("cannot write to {path}: {reason}; choose another folder")]
+    Unwritable {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
     /// A file of the run that cannot be written or read.
     #[error("{path}: {source}")]
     Output {

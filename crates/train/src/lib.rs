@@ -13,9 +13,13 @@
 //! | `records` | files of a run's folder |
 //! | `watch` | observers: console, progress |
 //! | `start` | weights that a run starts from |
+//! | [`pretrain`] | a backbone that learns to see: classification of the findings that reports state |
 //! | `experiment` | all of it, in order |
 //! | [`ablation`] | arms and seeds of experiments, compared |
 //! | `arguments` | a job's command line (feature `clap`) |
+//!
+//! The features `flex` (default, the CPU), `cuda`, `wgpu` and `ndarray` choose Burn's backends; without any, tensor
+//! operations panic.
 
 pub mod ablation;
 #[cfg(feature = "clap")]
@@ -26,24 +30,26 @@ mod evaluation;
 mod experiment;
 mod interrupt;
 mod optimizer;
+pub mod pretrain;
 mod records;
 mod start;
 mod trainer;
 mod watch;
 
 pub use dataset::{
-    DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, Watch, draw_annotation,
-    near_twins, stated_findings, training_batch,
+    DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, UidParity, Watch,
+    draw_annotation, near_twins, stated_findings, training_batch,
 };
 pub use error::TrainError;
 pub use evaluation::{
     NearTwinScores, Prediction, RankingConfig, RankingScores, RetrievalScores, SimilaritySample,
-    SplitScores, Writing, most_frequent_report, nearest_image_report, rank_split,
+    SplitScores, Writing, annotation_floors, composed_reports, constant_labels,
+    most_frequent_report, nearest_film_floor, nearest_image_report, rank_split,
     sample_similarities, score_split, write_reports,
 };
 pub use experiment::{
-    ExperimentOptions, ExperimentResults, Floors, RunData, page_of_run, run_experiment,
-    run_experiment_with, write_run_page,
+    ComposedFloor, ExperimentOptions, ExperimentResults, Floors, RunData, RunDescription,
+    page_of_run, run_experiment, run_experiment_with, write_run_page,
 };
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use optimizer::{clip_gradients, gradient_norm, init_optimizer, learning_rate_policy};

@@ -197,3 +197,97 @@ fn ascent_in_a_ball_moves_the_negative_along_the_image() {
         }
     }
 }
+
+#[test]
+fn in_batch_contrast_does_not_know_the_negatives() {
+    let device = Device::default().autodiff();
+    let case = Case::new(4, [0.7, 1.1]);
+    let of = |case: &Case, lambda| {
+        let inputs = case.tensors(&config(HardNegativePlacement::InBatch), &device);
+        let terms = inputs.alignment.loss(&inputs.embeddings, None, lambda);
+        let value = numbers(terms.contrastive.clone());
+        (value, inputs.gradients(terms.contrastive))
+    };
+    let (value, gradients) = of(&case, 1.0);
+    let [
+        images,
+        reports,
+        negative_images,
+        negative_reports,
+        temperatures,
+    ] = &gradients;
+    for known in [images, reports] {
+        assert!(known.iter().any(|slope| slope.abs() > 1e-3));
+    }
+    for unknown in [negative_images, negative_reports] {
+        assert!(unknown.iter().all(|&slope| slope == 0.0));
+    }
+    assert!(temperatures[0] != 0.0 && temperatures[1] == 0.0);
+    // Neither other negatives nor hardness change a bit.
+    let mut other = case.clone();
+    other.0.swap(2, 3);
+    for (case, lambda) in [(&case, 0.0), (&other, 1.0), (&other, 0.4)] {
+        let (other_value, [other_images, other_reports, ..]) = of(case, lambda);
+        assert_eq!(other_value, value);
+        assert_eq!((&other_images, &other_reports), (images, reports));
+    }
+}
+
+/// The component of `step` that is orthogonal to the unit vector `normal`.
+fn tangent(step: &[f64], normal: &[f64]) -> Vec<f64> {
+    moved(step, normal, -dot(step, normal))
+}
+
+#[test]
+fn ascent_in_a_ball_reweights_the_pull_and_adds_nothing_along_the_sphere() {
+    let device = Device::default().autodiff();
+    let case = Case::new(4, [0.7, 1.1]);
+    let slopes = |lambda| {
+        let config = AlignmentConfig {
+            hardening: Hardening::Ascent(Ascent::default()),
+            ..config(HardNegativePlacement::Pair)
+        };
+        let inputs = case.tensors(&config, &device);
+        let terms = inputs.alignment.loss(&inputs.embeddings, None, lambda);
+        let [images, ..] = inputs.gradients(terms.contrastive);
+        images
+    };
+    let (first, hardened) = (slopes(1.0), slopes(0.4));
+    for i in 0..case.batch() {
+        let image = &case.0[0][i];
+        let row = |slopes: &[f64]| tangent(&slopes[i * WIDTH..(i + 1) * WIDTH], image);
+        let (first, hardened) = (row(&first), row(&hardened));
+        let weight = dot(&hardened, &first) / dot(&first, &first);
+        assert!(weight > 1.0, "harder negatives weigh more: {weight}");
+        let expected: Vec<f64> = first.iter().map(|slope| weight * slope).collect();
+        assert_close(&hardened, &expected, 1e-9);
+    }
+}
+
+#[test]
+fn what_is_held_learns_nothing_from_hardness() {
+    // With a detached hard negative, u⁻ has no gradient at all, and u only that of its own score and of the batch.
+    let device = Device::default().autodiff();
+    let case = Case::new(4, [0.7, 1.1]);
+    for placement in [
+        HardNegativePlacement::Candidate,
+        HardNegativePlacement::Pair,
+    ] {
+        for lambda in [1.0, 0.4, 0.0] {
+            let inputs = case.tensors(&config(placement), &device);
+            let terms = inputs.alignment.loss(&inputs.embeddings, None, lambda);
+            let [_, reports, _, negatives, _] = inputs.gradients(terms.contrastive);
+            assert!(negatives.iter().all(|&slope| slope == 0.0));
+            if placement == HardNegativePlacement::Pair {
+                for i in 0..case.batch() {
+                    // −b·σ·z_i / batch: hardness enters through σ alone.
+                    let slope = &reports[i * WIDTH..(i + 1) * WIDTH];
+                    let image = &case.0[0][i];
+                    let along = dot(slope, image);
+                    assert!(along < 0.0);
+                    assert_close(slope, &moved(&[0.0; WIDTH], image, along), 1e-9);
+                }
+            }
+        }
+    }
+}

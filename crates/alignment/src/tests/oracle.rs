@@ -7,11 +7,12 @@ use ithn_negatives::{HardeningRange, Projection};
 use crate::{Alignment, AlignmentConfig, Embeddings, EqualReports, HardNegativePlacement};
 use ithn_oracle::{Rows, dot, moved, numbers, rows, tensor};
 
-pub const PLACEMENTS: [HardNegativePlacement; 4] = [
+pub const PLACEMENTS: [HardNegativePlacement; 5] = [
     HardNegativePlacement::DiagonalPenalty,
     HardNegativePlacement::Candidate,
     HardNegativePlacement::Pair,
     HardNegativePlacement::Absent,
+    HardNegativePlacement::InBatch,
 ];
 
 pub const WIDTH: usize = 5;
@@ -134,7 +135,9 @@ impl Case {
                     (sum / 3.0, equal || negatives_equal)
                 }
                 HardNegativePlacement::Absent => ((own + negative) / 2.0, equal || negatives_equal),
-                HardNegativePlacement::Candidate | HardNegativePlacement::Pair => (own, equal),
+                HardNegativePlacement::Candidate
+                | HardNegativePlacement::Pair
+                | HardNegativePlacement::InBatch => (own, equal),
             };
             if i != j && masked { 0.0 } else { score.exp() }
         };

@@ -127,7 +127,11 @@ fn ascent_reaches_the_end_of_its_line_and_the_rim_of_its_ball() {
                 for (i, expected) in expected.iter_mut().enumerate() {
                     let is_own = same.as_ref().is_some_and(|same| same.own_negative[i]);
                     // The loss does not depend on these hard negatives.
-                    if is_own || placement == HardNegativePlacement::Absent {
+                    let is_without = matches!(
+                        placement,
+                        HardNegativePlacement::Absent | HardNegativePlacement::InBatch
+                    );
+                    if is_own || is_without {
                         expected.clone_from(&case.0[3][i]);
                     }
                 }

@@ -1,5 +1,6 @@
 //! The configuration of a run (sizes, losses, schedules, text, images, decoding) and its presets.
 
+mod changes;
 mod guards;
 mod optimizer;
 mod preset;
@@ -11,12 +12,13 @@ mod validate;
 use std::fs;
 use std::path::Path;
 
-use ithn_data::Cleaning;
-use ithn_generator::config::no_options;
+use ithn_data::{Cleaning, ImageTransform, Jitter, Tokenizer};
+use ithn_generator::config::{Fraction, NonNegative, Probability, no_options};
 use ithn_negatives::HardnessSchedule;
 use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
+pub use changes::Change;
 pub use guards::{Guards, NonFinite};
 pub use ithn_models::config::{
     ConfigError, GeneratorConfig, GeneratorKind, GeneratorTask, ModelConfig,
@@ -82,8 +84,26 @@ pub enum MonitoredMetric {
     RougeL,
     /// CIDEr.
     Cider,
-    /// Micro F1 of findings.
+    /// Micro F1 of findings: exact on phantom studies, over all 14 classes on real reports, where "normal" for every
+    /// study scores high. For the last, [`AbnormalF1`](Self::AbnormalF1) is meant.
     FindingsF1,
+    /// Micro F1 over the 13 abnormal classes on real reports, which no single report for all wins; on phantom studies the
+    /// same as [`FindingsF1`](Self::FindingsF1).
+    #[serde(rename = "findings_f1_13")]
+    AbnormalF1,
+}
+
+impl MonitoredMetric {
+    /// Its usual name.
+    pub fn name(self) -> &'static str {
+        match self {
+            MonitoredMetric::Bleu4 => "BLEU-4",
+            MonitoredMetric::RougeL => "ROUGE-L",
+            MonitoredMetric::Cider => "CIDEr",
+            MonitoredMetric::FindingsF1 => "findings F1",
+            MonitoredMetric::AbnormalF1 => "findings F1 over the abnormal classes",
+        }
+    }
 }
 
 /// Epochs, batches, optimiser and stopping. A new one starts from a [`Preset`]'s.
@@ -125,6 +145,11 @@ pub struct TrainingConfig {
     /// Checkpoints and logs that a run writes during training.
     #[serde(default)]
     pub records: Records,
+    /// Whether the backbone keeps its first weights and normalises by its running statistics, as in
+    /// evaluation. Without augmentation every image then has the same features throughout, which
+    /// are computed once and kept on disk.
+    #[serde(default)]
+    pub freeze_backbone: bool,
 }
 
 fn one() -> usize {
@@ -159,16 +184,27 @@ pub struct TextConfig {
     pub minimum_occurrences: usize,
     /// Tokens kept of a report, the beginning included; 3 to 65,536.
     pub max_tokens: usize,
+    /// Whether search never writes `<unk>`. Earlier files say nothing: it may.
+    #[serde(default)]
+    pub forbid_unknown: bool,
 }
 
 impl TextConfig {
-    /// Reports of up to `max_tokens` tokens, in words that occur `minimum_occurrences` times or more.
+    /// Reports of up to `max_tokens` tokens, in words that occur `minimum_occurrences` times or more. Search may
+    /// write `<unk>`.
     pub fn new(cleaning: Cleaning, minimum_occurrences: usize, max_tokens: usize) -> Self {
         TextConfig {
             cleaning,
             minimum_occurrences,
             max_tokens,
+            forbid_unknown: false,
         }
+    }
+
+    /// Sets [`forbid_unknown`](Self::forbid_unknown).
+    pub fn with_forbid_unknown(mut self, forbid: bool) -> Self {
+        self.forbid_unknown = forbid;
+        self
     }
 }
 
@@ -205,6 +241,59 @@ pub enum Augmentation {
         /// left and right: for reproduction only.
         horizontal_flip: bool,
     },
+    /// Resized as in evaluation, then rotated, scaled, shifted and changed in contrast and brightness
+    /// at random. Left and right stay where they are. Keys as in [`ithn_data::Jitter`].
+    Jitter {
+        /// Largest rotation in degrees, in `[0, 180]`.
+        rotation: NonNegative,
+        /// Largest distance of the scale from 1, in `[0, 1)`.
+        scale: Probability,
+        /// Largest shift along each axis, as a share of the side.
+        shift: Fraction,
+        /// Largest distance of the contrast from 1.
+        contrast: Fraction,
+        /// Largest change of brightness, as a share of the range.
+        brightness: Fraction,
+    },
+}
+
+impl ImageConfig {
+    /// The transform of training.
+    pub fn training_transform(&self) -> ImageTransform {
+        let size = self.size;
+        match self.augmentation {
+            Augmentation::None => self.evaluation_transform(),
+            Augmentation::RandomCrop {
+                shorter_side,
+                horizontal_flip,
+            } => ImageTransform::RandomCrop {
+                shorter_side,
+                size,
+                horizontal_flip,
+            },
+            Augmentation::Jitter {
+                rotation,
+                scale,
+                shift,
+                contrast,
+                brightness,
+            } => ImageTransform::Jitter {
+                size,
+                limits: Jitter {
+                    rotation: rotation.get(),
+                    scale: scale.get(),
+                    shift: shift.get(),
+                    contrast: contrast.get(),
+                    brightness: brightness.get(),
+                },
+            },
+        }
+    }
+
+    /// The transform of evaluation: the whole image in a square, ignoring the aspect ratio.
+    pub fn evaluation_transform(&self) -> ImageTransform {
+        ImageTransform::Resize { size: self.size }
+    }
 }
 
 impl ExperimentConfig {
@@ -228,6 +317,17 @@ impl ExperimentConfig {
         };
         self.model.generator = kind.sized_like(model);
         self
+    }
+
+    /// How reports are searched in the words of `tokenizer`: [`decoding`](Self::decoding), with the token of
+    /// `<unk>` forbidden if [`text`](Self::text) says so.
+    pub fn search(&self, tokenizer: &Tokenizer) -> SearchConfig {
+        let mut search = self.decoding.clone();
+        let unknown = tokenizer.unknown();
+        if self.text.forbid_unknown && !search.forbidden.contains(&unknown) {
+            search.forbidden.push(unknown);
+        }
+        search
     }
 
     /// λ at a point of training: the schedule's, or 1 for negatives that stay as they are.
@@ -254,6 +354,37 @@ mod tests {
         });
         let read: ModelConfig = serde_json::from_value(earlier).expect("the earlier form is read");
         assert_eq!(read, model);
+    }
+
+    #[test]
+    fn unknown_words_are_forbidden_where_the_configuration_says_so() {
+        let tokenizer = Tokenizer::numbered(6, Cleaning::IuXray);
+        let mut config = Preset::OfficialIuXray.config();
+        assert_eq!(config.search(&tokenizer), config.decoding);
+        config.text.forbid_unknown = true;
+        config.decoding.forbidden = vec![2];
+        let forbidden = config.search(&tokenizer).forbidden;
+        assert_eq!(forbidden, [2, tokenizer.unknown()]);
+        for (name, preset) in Preset::NAMES {
+            let forbids = preset.config().text.forbid_unknown;
+            assert_eq!(forbids, !name.starts_with("official"), "{name}");
+        }
+    }
+
+    #[test]
+    fn monitors_of_earlier_files_are_read() {
+        for (name, monitor) in [
+            ("bleu_4", MonitoredMetric::Bleu4),
+            ("rouge_l", MonitoredMetric::RougeL),
+            ("cider", MonitoredMetric::Cider),
+            ("findings_f1", MonitoredMetric::FindingsF1),
+            ("findings_f1_13", MonitoredMetric::AbnormalF1),
+        ] {
+            let mut config = serde_json::to_value(Preset::Phantom.config()).expect("serialisable");
+            config["training"]["monitor"] = name.into();
+            let read: ExperimentConfig = serde_json::from_value(config).expect("readable");
+            assert_eq!(read.training.monitor, monitor);
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Preset {
             Preset::Phantom => phantom(),
             Preset::IuXray => published(self),
             Preset::MimicCxr => ExperimentConfig {
-                text: mimic_text(),
+                text: mimic_text().with_forbid_unknown(true),
                 ..published(self)
             },
             Preset::OfficialIuXray => official(self),
@@ -123,7 +123,7 @@ fn phantom() -> ExperimentConfig {
                 warmup_steps: 50,
                 ..OptimizerConfig::default()
             },
-            monitor: MonitoredMetric::FindingsF1,
+            monitor: MonitoredMetric::AbnormalF1,
             patience: 25,
             loader_threads: 2,
             accumulate: 1,
@@ -131,11 +131,13 @@ fn phantom() -> ExperimentConfig {
             repeats_at_most: 1,
             guards: Guards::default(),
             records: Records::default(),
+            freeze_backbone: false,
         },
         text: TextConfig {
             cleaning: Cleaning::MimicCxr,
             minimum_occurrences: 3,
             max_tokens: 80,
+            forbid_unknown: true,
         },
         images: ImageConfig {
             size: 64,
@@ -180,7 +182,7 @@ fn published(preset: Preset) -> ExperimentConfig {
                 },
                 ..OptimizerConfig::default()
             },
-            monitor: MonitoredMetric::Bleu4,
+            monitor: MonitoredMetric::AbnormalF1,
             patience: 25,
             loader_threads: 2,
             accumulate: 1,
@@ -188,11 +190,13 @@ fn published(preset: Preset) -> ExperimentConfig {
             repeats_at_most: 1,
             guards: Guards::default(),
             records: Records::default(),
+            freeze_backbone: false,
         },
         text: TextConfig {
             cleaning: Cleaning::IuXray,
             minimum_occurrences: 3,
             max_tokens: 60,
+            forbid_unknown: true,
         },
         images: ImageConfig {
             size: 224,
@@ -206,7 +210,7 @@ fn published(preset: Preset) -> ExperimentConfig {
 }
 
 /// What the official code runs: one view, mirrored images, the mixed projection with gradients
-/// through it, pooling over padding, a search whose temperature skips the first word.
+/// through it, pooling over padding, a search whose temperature skips the first word, the best epoch by BLEU-4.
 fn official(preset: Preset) -> ExperimentConfig {
     let mut config = published(preset);
     config.model = published_model(1, ImageFeature::Backbone);
@@ -216,6 +220,8 @@ fn official(preset: Preset) -> ExperimentConfig {
         horizontal_flip: true,
     };
     config.decoding = SearchConfig::official(config.text.max_tokens);
+    config.text.forbid_unknown = false;
+    config.training.monitor = MonitoredMetric::Bleu4;
     config
 }
 
@@ -224,6 +230,7 @@ fn mimic_text() -> TextConfig {
         cleaning: Cleaning::MimicCxr,
         minimum_occurrences: 10,
         max_tokens: 60,
+        forbid_unknown: false,
     }
 }
 
@@ -285,12 +292,14 @@ mod tests {
                 TextConfig {
                     cleaning,
                     minimum_occurrences,
-                    max_tokens: 60
+                    max_tokens: 60,
+                    forbid_unknown: false
                 }
             );
             let training = &config.training;
             assert_eq!((training.epochs, training.batch_size), (100, 16));
             assert_eq!((training.seed, training.patience), (seed, 25));
+            assert_eq!(training.monitor, MonitoredMetric::Bleu4);
             assert_eq!(
                 training.optimizer,
                 OptimizerConfig {
@@ -311,6 +320,7 @@ mod tests {
             let published = Hardening::ClosedForm(ClosedForm::default());
             assert_eq!(config.ithn.hardening, published);
             assert!(config.ithn.mask_equal_reports);
+            assert_eq!(config.training.monitor, MonitoredMetric::AbnormalF1);
             assert_eq!(config.ithn.pooling, Pooling::ReportTokens);
             assert_eq!(
                 config.images.augmentation,

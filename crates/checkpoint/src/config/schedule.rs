@@ -25,6 +25,22 @@ pub enum LearningRateSchedule {
         /// Factor at the end.
         floor: Fraction,
     },
+    /// From `start` up to 1 along half a cosine during the share `rise` of all steps, then down to
+    /// `end` along another (Smith & Topin, 2018; the rates of PyTorch's `OneCycleLR`, whose moments
+    /// change as well, with `start` 0.04 and `end` 4e-6 by default).
+    OneCycle {
+        /// Share of the steps spent rising.
+        rise: Fraction,
+        /// Factor at the first step.
+        start: Fraction,
+        /// Factor at the last step.
+        end: Fraction,
+    },
+}
+
+/// From `from` at 0 to `to` at 1 along half a cosine.
+fn half_cosine(from: f64, to: f64, share: f64) -> f64 {
+    to + (from - to) * (1.0 + (std::f64::consts::PI * share.clamp(0.0, 1.0)).cos()) / 2.0
 }
 
 impl LearningRateSchedule {
@@ -48,8 +64,18 @@ impl LearningRateSchedule {
             LearningRateSchedule::Cosine { floor } => {
                 let span = point.total_steps.saturating_sub(warmup_steps).max(1) as f64;
                 let done = point.step.saturating_sub(warmup_steps) as f64 / span;
-                let wave = (1.0 + (std::f64::consts::PI * done.min(1.0)).cos()) / 2.0;
-                floor.get() + (1.0 - floor.get()) * wave
+                half_cosine(1.0, floor.get(), done)
+            }
+            LearningRateSchedule::OneCycle { rise, start, end } => {
+                let last = point.total_steps.saturating_sub(1).max(1) as f64;
+                let peak = rise.get() * (last + 1.0) - 1.0;
+                let step = point.step as f64;
+                if step <= peak {
+                    half_cosine(start.get(), 1.0, step / peak.max(1.0))
+                } else {
+                    let peak = peak.max(0.0);
+                    half_cosine(1.0, end.get(), (step - peak) / (last - peak).max(1.0))
+                }
             }
         };
         rise * factor
@@ -65,7 +91,9 @@ impl LearningRateSchedule {
             LearningRateSchedule::Step { every_epochs, .. } => {
                 check_count("every_epochs", every_epochs, MOST_EPOCHS)
             }
-            LearningRateSchedule::Constant | LearningRateSchedule::Cosine { .. } => Ok(()),
+            LearningRateSchedule::Constant
+            | LearningRateSchedule::Cosine { .. }
+            | LearningRateSchedule::OneCycle { .. } => Ok(()),
         }
     }
 }
@@ -112,6 +140,26 @@ mod tests {
         assert!(factors[20..].is_sorted_by(|a, b| a >= b));
         assert!((factors[60] - 0.55).abs() < 1e-12, "{}", factors[60]);
         assert!((factors[100] - 0.1).abs() < 1e-12);
+    }
+
+    /// PyTorch 2: `OneCycleLR(max_lr=1, total_steps=100)`, steps 0, 10, 29, 50 and 99.
+    #[test]
+    fn one_cycle_has_pytorchs_rates() {
+        let schedule = LearningRateSchedule::OneCycle {
+            rise: Fraction::literal(0.3),
+            start: Fraction::literal(0.04),
+            end: Fraction::literal(4e-6),
+        };
+        for (step, expected) in [
+            (0, 0.04),
+            (10, 0.295_163_9),
+            (29, 1.0),
+            (50, 0.793_893_5),
+            (99, 4e-6),
+        ] {
+            let found = schedule.factor(at(1, step), 0);
+            assert!((found - expected).abs() < 1e-6, "{step}: {found}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 use std::str::FromStr;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{ConfigError, ExperimentConfig};
@@ -43,13 +45,20 @@ impl ExperimentConfig {
     pub fn with_settings(&self, settings: &[Setting]) -> Result<Self, ConfigError> {
         settings
             .iter()
-            .try_fold(self.clone(), |config, setting| config.with_setting(setting))
+            .try_fold(self.clone(), |config, setting| setting.apply(&config))
     }
+}
 
-    fn with_setting(&self, setting: &Setting) -> Result<Self, ConfigError> {
-        let Setting { key, value } = setting;
+impl Setting {
+    /// A configuration with the value of this key replaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExperimentConfig::with_settings`].
+    pub fn apply<T: Serialize + DeserializeOwned>(&self, config: &T) -> Result<T, ConfigError> {
+        let Setting { key, value } = self;
         let failed = |reason: String| ConfigError::new(key, reason);
-        let mut all = serde_json::to_value(self).map_err(|error| failed(error.to_string()))?;
+        let mut all = serde_json::to_value(config).map_err(|error| failed(error.to_string()))?;
         let mut place = &mut all;
         for name in key.split('.') {
             let known: Vec<String> = place

@@ -93,11 +93,19 @@ impl ImageConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] at `size` or `augmentation.shorter_side`.
+    /// [`ConfigError`] at `size`, `augmentation.shorter_side` or `augmentation.rotation`.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check_count("size", self.size, LARGEST_IMAGE)?;
-        let Augmentation::RandomCrop { shorter_side, .. } = self.augmentation else {
-            return Ok(());
+        let shorter_side = match self.augmentation {
+            Augmentation::None => return Ok(()),
+            Augmentation::RandomCrop { shorter_side, .. } => shorter_side,
+            Augmentation::Jitter { rotation, .. } if rotation.get() <= 180.0 => return Ok(()),
+            Augmentation::Jitter { rotation, .. } => {
+                return Err(ConfigError::new(
+                    "augmentation.rotation",
+                    format!("must lie in [0, 180] degrees, got {rotation}"),
+                ));
+            }
         };
         let most = 2 * LARGEST_IMAGE;
         if (self.size..=most).contains(&shorter_side) {

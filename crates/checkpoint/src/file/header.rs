@@ -3,6 +3,7 @@ use std::fmt;
 use ithn_data::Tokenizer;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::card::Card;
 use crate::config::ExperimentConfig;
 
 /// Everything in a checkpoint but the tensors.
@@ -16,6 +17,9 @@ pub struct CheckpointHeader {
     pub tokenizer: Tokenizer,
     /// How far training had come.
     pub progress: TrainingProgress,
+    /// What else the file says about itself; none in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<Card>,
 }
 
 impl CheckpointHeader {
@@ -26,6 +30,7 @@ impl CheckpointHeader {
             config,
             tokenizer,
             progress,
+            card: None,
         }
     }
 }

@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use ithn_backbone::Backbone;
 
+use super::densenet::{SKIPPED_DENSENET, densenet_name, densenet_tensors};
 use super::names::{
     SHARED_MEMORY, SKIPPED_OFFICIAL, SKIPPED_TORCHVISION, official_name, torchvision_name,
 };
@@ -35,8 +37,40 @@ pub fn load_torchvision<M: Module>(backbone: M, tensors: &NamedTensors) -> Resul
 
 /// The present state of a model under the official names: what [`load_official_state`] reads.
 pub fn collect_official_state<M: Module>(model: &M) -> BTreeMap<String, TensorData> {
+    collect(model, official_name)
+}
+
+/// Loads the weights of torchvision's or torchxrayvision's network into a backbone of the same kind.
+///
+/// # Errors
+///
+/// [`ImportError::Mismatch`] as for [`load_official_state`], with [`SKIPPED_TORCHVISION`] or
+/// [`SKIPPED_DENSENET`].
+pub fn load_backbone(backbone: Backbone, tensors: &NamedTensors) -> Result<Backbone, ImportError> {
+    match backbone {
+        Backbone::ResNet(network) => load_torchvision(network, tensors).map(Backbone::ResNet),
+        Backbone::DenseNet(network) => {
+            let tensors = densenet_tensors(tensors);
+            load(network, &tensors, densenet_name, &SKIPPED_DENSENET).map(Backbone::DenseNet)
+        }
+    }
+}
+
+/// The present state of a backbone under torchvision's names: what [`load_backbone`] reads.
+pub fn collect_backbone_state(backbone: &Backbone) -> BTreeMap<String, TensorData> {
+    match backbone {
+        Backbone::ResNet(network) => collect(network, torchvision_name),
+        Backbone::DenseNet(network) => collect(network, densenet_name),
+    }
+}
+
+fn collect<M: Module>(
+    model: &M,
+    name_of: fn(&str) -> Option<String>,
+) -> BTreeMap<String, TensorData> {
     let mut collector = Collector {
         path: ModulePath::default(),
+        name_of,
         tensors: BTreeMap::new(),
     };
     model.visit(&mut collector);
@@ -216,6 +250,7 @@ impl ModuleMapper for Loader<'_> {
 
 struct Collector {
     path: ModulePath,
+    name_of: fn(&str) -> Option<String>,
     tensors: BTreeMap<String, TensorData>,
 }
 
@@ -229,7 +264,7 @@ impl ModuleVisitor for Collector {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(name) = official_name(&self.path.joined()) {
+        if let Some(name) = (self.name_of)(&self.path.joined()) {
             let tensor = param.val();
             let tensor = if self.path.is_transposed(D) {
                 tensor.swap_dims(0, 1)

@@ -3,13 +3,15 @@ use std::path::Path;
 use burn::module::Module;
 use burn::optim::AdamConfig;
 use burn::tensor::Device;
+use ithn_backbone::BackboneConfig;
 use ithn_data::{Tokenizer, write_atomically};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::apply::{collect_official_state, load_official_state, load_torchvision};
+use super::apply::{collect_official_state, load_backbone, load_official_state};
 use super::infer::{UntraceableSizes, infer_official, infer_torchvision};
 use super::tensors::{ImportError, NamedTensors};
+use crate::card::Card;
 use crate::config::{ConfigError, ExperimentConfig, ModelConfig};
 use crate::file::{Checkpoint, CheckpointError, CheckpointHeader, TrainingProgress};
 use ithn_models::R2GenCmn;
@@ -43,7 +45,11 @@ pub fn checkpoint_of_official(
     config.model = ModelConfig::new(sizes.generator, sizes.views);
     config.ithn.projection_width = sizes.projection_width;
     let model = load_official_state(untrained(&config, logits)?, tensors)?;
-    collect(config, tokenizer, &model, tensors)
+    let origin = format!(
+        "imported from {}, of the official code",
+        file_name(&tensors.path)
+    );
+    collect(config, tokenizer, &model, tensors, origin)
 }
 
 /// Makes a checkpoint of an untrained model of `base` whose backbone is torchvision's pretrained
@@ -61,11 +67,22 @@ pub fn checkpoint_of_backbone(
     let mut config = base;
     let sizes = infer_torchvision(tensors)?;
     if let Some(backbone) = config.model.generator.backbone_mut() {
-        *backbone = sizes;
+        *backbone = sizes.into();
     }
     let mut model = untrained(&config, tokenizer.vocabulary())?;
-    model.generator.backbone = load_torchvision(model.generator.backbone, tensors)?;
-    collect(config, tokenizer, &model, tensors)
+    model.generator.backbone = load_backbone(model.generator.backbone, tensors)?;
+    let origin = format!(
+        "random weights but for the backbone of {}",
+        file_name(&tensors.path)
+    );
+    collect(config, tokenizer, &model, tensors, origin)
+}
+
+/// A file's name without its folder, which nobody else needs to know.
+fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
 }
 
 /// The processor: a build for GPUs may run where there is none.
@@ -89,10 +106,12 @@ fn collect(
     tokenizer: Tokenizer,
     model: &Ithn<R2GenCmn>,
     tensors: &NamedTensors,
+    origin: String,
 ) -> Result<Checkpoint, ImportError> {
     // No step was taken, so there is no state, whichever the optimiser.
     let optimizer = AdamConfig::new().init();
-    let header = CheckpointHeader::new(config, tokenizer, TrainingProgress::default());
+    let mut header = CheckpointHeader::new(config, tokenizer, TrainingProgress::default());
+    header.card = Some(Card::default().with_origin(origin));
     Ok(Checkpoint::collect(
         header,
         model,
@@ -111,6 +130,13 @@ fn collect(
 /// configuration, or the file cannot be written.
 pub fn export_official(checkpoint: &Checkpoint, path: &Path) -> Result<usize, ImportError> {
     let header = &checkpoint.header;
+    if let Some(BackboneConfig::DenseNet(_)) = header.config.model.generator.backbone() {
+        return Err(ConfigError::new(
+            "model.generator.backbone.kind",
+            "is densenet, but the official model has a resnet",
+        )
+        .into());
+    }
     let model = untrained(&header.config, header.tokenizer.vocabulary())?;
     let tensors = collect_official_state(&checkpoint.restore_model(model)?.valid());
     let io_error = |source| CheckpointError::Io {

@@ -136,7 +136,7 @@ fn backbone_name(path: &str, names: impl StemNames) -> Option<String> {
     }
 }
 
-fn norm_weight(name: &str) -> &str {
+pub(super) fn norm_weight(name: &str) -> &str {
     match name {
         "gamma" => "weight",
         "beta" => "bias",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::densenet::is_densenet_weight;
 use super::names::{is_official, is_torchvision_weight};
 
 /// Entries under which trainers keep the model; the first one present is read. No module can have
@@ -84,7 +85,7 @@ fn wrapper_of_known<T>(tensors: &BTreeMap<String, T>) -> Option<&str> {
 fn known_after(name: &str) -> Option<&str> {
     let mut bare = name;
     for _ in 0..=MOST_WRAPPERS {
-        if is_official(bare) || is_torchvision_weight(bare) {
+        if is_official(bare) || is_torchvision_weight(bare) || is_densenet_weight(bare) {
             return name.strip_suffix(bare);
         }
         bare = without_wrapper(bare).or_else(|| bare.strip_prefix(MODEL))?;

@@ -135,7 +135,7 @@ fn draw_charts(frame: &mut Frame, progress: &Progress, first: usize, area: Rect)
     let scores = [
         validation(|record| record.validation.bleu_4),
         validation(|record| record.validation.rouge_l),
-        validation(|record| record.validation.findings.findings_f1_micro),
+        validation(|record| record.validation.findings.headline().unwrap_or(f64::NAN)),
     ];
     for (slot, area) in areas.iter().enumerate() {
         let (title, axis, curves): (_, _, Vec<Curve>) = match (first + slot) % CHARTS {
@@ -230,7 +230,10 @@ fn draw_epochs(frame: &mut Frame, progress: &Progress, area: Rect) {
             format!("{:.4}", scores.bleu_4),
             format!("{:.4}", scores.rouge_l),
             format!("{:.3}", scores.cider),
-            format!("{:.3}", scores.findings.findings_f1_micro),
+            scores
+                .findings
+                .headline()
+                .map_or_else(|| "-".to_owned(), |f1| format!("{f1:.3}")),
             clock(Duration::from_secs_f64(record.seconds.clamp(0.0, 1e9))),
         ])
     });

@@ -17,6 +17,7 @@ use crate::output::OutputFile;
 /// Several files of predictions are compared with one another, pair by pair.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  ithn evaluate runs/phantom-1
   ithn evaluate runs/phantom-1/predictions.csv --retrieval runs/phantom-1/retrieval.csv
   ithn evaluate res.csv --references gts.csv --full-references annotation.json --versus other/res.csv
   ithn evaluate predictions.json --full-references annotation.json --r2gen-vocabulary annotation.json
@@ -25,8 +26,8 @@ use crate::output::OutputFile;
   ithn evaluate predictions.json --scores green.csv --versus-scores other/green.csv --radgraph pred.json ref.json")]
 pub(crate) struct Arguments {
     /// Predictions of one or more systems (CSV, JSON, JSON lines or a report per line), with their references unless
-    /// --references is given
-    #[arg(required = true, value_name = "PREDICTIONS")]
+    /// --references is given; or runs' folders, whose predictions.csv and retrieval.csv are taken
+    #[arg(required = true, value_name = "PREDICTIONS|RUN")]
     pub predictions: Vec<PathBuf>,
     /// References, matched by id or else by row
     #[arg(long, value_name = "FILE")]
@@ -116,10 +117,10 @@ pub(crate) struct Arguments {
     /// Whose lower-casing of RadGraph's words: the published package's and RadEval's, or the repository's since
     #[arg(long, default_value = "published", requires = "radgraph")]
     pub radgraph_case: CasingArgument,
-    /// Predictions of another system for the same studies: is this one better?
-    #[arg(long, value_name = "FILE")]
+    /// Predictions of another system, or its run, for the same studies: is this one better?
+    #[arg(long, value_name = "FILE|RUN")]
     pub versus: Option<PathBuf>,
-    /// Scores of own and other reports for each image, such as a run's retrieval.csv
+    /// Scores of own and other reports for each image, such as a run's retrieval.csv [default: that of RUN]
     #[arg(long, value_name = "FILE")]
     pub retrieval: Option<PathBuf>,
     /// Random draws of tests and intervals

@@ -10,20 +10,21 @@ mod pairs;
 mod systems;
 mod tables;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use ithn::metrics::clinical::policies::Policy;
 use ithn::metrics::evaluation::formats::{ReadNotes, export};
 use ithn::metrics::evaluation::{
-    Evaluation, EvaluationOptions, ExternalLabels, MetricInterval, Protocol, ScoredStudy, evaluate,
-    metric_intervals, rank, read_ranked,
+    Evaluation, EvaluationOptions, ExternalLabels, MetricInterval, Protocol, ScoredStudy,
+    equal_reports_as_hits, evaluate, metric_intervals, rank, read_ranked,
 };
 use ithn::metrics::{Meteor, Uncertain};
 
 pub(crate) use arguments::Arguments;
 use arguments::UncertainArgument;
 use clinical::{Clinical, Inputs};
-use systems::{Labeler, Labels, Read, protocol, read_systems};
+use systems::{Labeler, Labels, Read, protocol, read_systems, retrieval};
 
 use crate::failure::Failure;
 use crate::output::{Talk, check_all};
@@ -92,14 +93,19 @@ impl Work<'_> {
         };
         self.say_left_out(&systems);
         let protocol = protocol(arguments, &first.notes)?;
-        let ranking = match &arguments.retrieval {
-            Some(path) => Some(rank(&read_ranked(path)?)?),
+        let ranking = match retrieval(arguments)? {
+            Some(path) => {
+                let own = first.studies.iter().filter_map(|study| {
+                    Some((study.id.as_str(), study.references.first()?.as_str()))
+                });
+                let reports: HashMap<&str, &str> = own.collect();
+                let report = |id: &str| reports.get(id).copied();
+                Some(rank(&equal_reports_as_hits(read_ranked(&path)?, report))?)
+            }
             None => None,
         };
         let meteor = match &arguments.meteor_data {
-            Some(folder) => {
-                Meteor::with_data(folder).map_err(|error| Failure::Said(error.to_string()))?
-            }
+            Some(folder) => Meteor::with_data(folder)?,
             None => Meteor::exact_and_stem(),
         };
         let labeler = Labeler::open(arguments, &first.studies)?;

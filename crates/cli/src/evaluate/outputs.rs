@@ -76,12 +76,10 @@ impl Work<'_> {
     ) -> Result<(), Failure> {
         let arguments = self.arguments;
         let this = &scored[0];
-        let own_table = |pairs| {
-            let numbers = vec![(this.name.clone(), numbers::clinical(this))];
-            Table::new(numbers, Vec::new(), pairs)
-        };
+        let clinical = vec![(this.name.clone(), numbers::clinical(this))];
+        let clinical = Table::new(clinical, Vec::new(), Vec::new());
         let mut text = this.evaluation.to_string();
-        text += &format!("\n{}", own_table(Vec::new()).text());
+        text += &format!("\n{}", clinical.text());
         if let Some(ranking) = ranking {
             text += &format!("\n{ranking}");
         }
@@ -90,6 +88,9 @@ impl Work<'_> {
             None => None,
         };
         if let Some((versus, clinical)) = &compared {
+            if let Some(other) = scored.get(1) {
+                text += &format!("\nthis: {}; other: {}", this.name, other.name);
+            }
             text += &format!("\n{versus}\n{}", pair_text("this", "other", clinical));
         }
         let versus_scores = self.versus_scores(this)?;

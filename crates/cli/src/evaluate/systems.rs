@@ -1,7 +1,7 @@
 //! Reads the studies of every system, and has their findings read.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ithn::data::{Annotation, Cleaning, DataError, Tokenizer};
 use ithn::metrics::evaluation::formats::{Format, ReadNotes};
@@ -34,12 +34,13 @@ pub(super) fn read_systems(arguments: &Arguments) -> Result<Vec<Read>, Failure> 
         .predictions
         .iter()
         .chain(&arguments.versus)
-        .map(std::path::PathBuf::as_path)
+        .map(PathBuf::as_path)
         .collect();
     let mut systems: Vec<Read> = Vec::new();
     for (path, name) in paths.iter().zip(names(&paths)) {
+        let file = in_run(path, PREDICTIONS)?;
         let files = ReportFiles {
-            predictions: path,
+            predictions: &file,
             references: arguments.references.as_deref(),
             full_references: arguments.full_references.as_deref(),
         };
@@ -48,7 +49,7 @@ pub(super) fn read_systems(arguments: &Arguments) -> Result<Vec<Read>, Failure> 
             None => read_section_studies(files, arguments.section.into())?,
         };
         let studies = match systems.first() {
-            Some(first) => align_studies(&first.studies, studies, path)?,
+            Some(first) => align_studies(&first.studies, studies, &file)?,
             None => studies,
         };
         systems.push(Read {
@@ -58,6 +59,37 @@ pub(super) fn read_systems(arguments: &Arguments) -> Result<Vec<Read>, Failure> 
         });
     }
     Ok(systems)
+}
+
+/// Files of a run's folder.
+const PREDICTIONS: &str = "predictions.csv";
+const RETRIEVAL: &str = "retrieval.csv";
+
+/// The file that a path means: of a folder, the file of the run in it.
+fn in_run(path: &Path, name: &str) -> Result<PathBuf, Failure> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let file = path.join(name);
+    match file.is_file() {
+        true => Ok(file),
+        false => Err(Failure::Said(format!(
+            "{} is a folder without {name}: name a file, or a run that has ended",
+            path.display()
+        ))),
+    }
+}
+
+/// The retrieval scores that were asked for, or those of the only run.
+pub(super) fn retrieval(arguments: &Arguments) -> Result<Option<PathBuf>, Failure> {
+    if let Some(path) = &arguments.retrieval {
+        return in_run(path, RETRIEVAL).map(Some);
+    }
+    let of_run = match arguments.predictions.as_slice() {
+        [run] => run.join(RETRIEVAL),
+        _ => return Ok(None),
+    };
+    Ok(of_run.is_file().then_some(of_run))
 }
 
 /// Short names of files: their stems, or the whole paths where those are not distinct.

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use ithn::import::{NamedTensors, collect_official_state, load_official_state};
 use ithn::models::{ImageFeature, R2GenCmn, R2GenCmnConfig};
 use ithn::plugin::{Ithn, IthnConfig};
-use ithn_backbone::{BatchNormConfig, BlockKind, ResNetConfig};
+use ithn_backbone::{BackboneConfig, BatchNormConfig, BlockKind, ResNetConfig};
 use ithn_decoder::TransformerConfig;
 use ithn_memory::CrossModalMemoryConfig;
 use serde::Deserialize;
@@ -28,7 +28,7 @@ pub struct ModelOptions {
 
 impl ModelOptions {
     /// The generator on a backbone, every dropout off.
-    pub fn generator(&self, backbone: ResNetConfig) -> R2GenCmnConfig {
+    pub fn generator(&self, backbone: impl Into<BackboneConfig>) -> R2GenCmnConfig {
         R2GenCmnConfig::new(
             backbone,
             CrossModalMemoryConfig::new(self.cmm_size, self.d_model, self.num_heads, self.topk)

@@ -43,7 +43,7 @@ struct Place {
 }
 
 /// An image and the transforms to cache it for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CacheRequest {
     /// The image file.
     pub path: PathBuf,

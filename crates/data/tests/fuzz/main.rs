@@ -1,6 +1,7 @@
 //! Whatever stands in a file from outside, reading it gives a result or an error: no panic, and no
 //! more memory than the file is worth. See `ithn_fuzzing` for what is tried and for how long.
 
+mod derived;
 mod images;
 mod indiana;
 mod mimic;

@@ -101,6 +101,7 @@ pub fn compare_evaluations(
         "meteor_es"
     };
     let every: [usize; FindingClass::COUNT] = std::array::from_fn(|class| class);
+    let abnormal = FindingClass::ABNORMAL.map(FindingClass::index);
     let five = FindingClass::FIVE.map(FindingClass::index);
     let bleu = |order: usize| {
         move |studies: &[&BleuCounts]| {
@@ -124,6 +125,16 @@ pub fn compare_evaluations(
                 total.score()
             };
             pair.test(meteor, |study| study.meteor_counts, score)
+        }),
+        Box::new(|| {
+            let hits = |study: &StudyScores| Hits::of(study, &abnormal);
+            pair.test("findings.micro_13.f1", hits, micro_f1)
+        }),
+        Box::new(|| {
+            let flags = |study: &StudyScores| (study.true_findings, study.predicted_findings);
+            pair.test("findings.macro_13.f1", flags, |studies| {
+                macro_f1(studies, &abnormal)
+            })
         }),
         Box::new(|| {
             let hits = |study: &StudyScores| Hits::of(study, &every);
@@ -216,4 +227,22 @@ fn micro_f1(studies: &[&Hits]) -> f64 {
     } else {
         2.0 * both / either
     }
+}
+
+type Flags = [bool; FindingClass::COUNT];
+
+/// Mean over classes of F1, 0/0 as 0.
+fn macro_f1(studies: &[&(Flags, Flags)], classes: &[usize]) -> f64 {
+    let f1 = |&class: &usize| {
+        let (mut both, mut either) = (0u32, 0u32);
+        for (truth, predicted) in studies {
+            both += u32::from(truth[class] && predicted[class]);
+            either += u32::from(truth[class]) + u32::from(predicted[class]);
+        }
+        match either {
+            0 => 0.0,
+            _ => 2.0 * f64::from(both) / f64::from(either),
+        }
+    };
+    classes.iter().map(f1).sum::<f64>() / classes.len() as f64
 }

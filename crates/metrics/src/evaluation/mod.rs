@@ -2,6 +2,7 @@
 
 mod compare;
 mod error;
+mod floors;
 pub mod formats;
 mod intervals;
 mod labels;
@@ -11,18 +12,27 @@ mod ranked;
 mod records;
 mod studies;
 mod table;
+mod tags;
 
 use serde::{Deserialize, Serialize};
 
 pub use compare::{MetricComparison, Versus, align_studies, compare_evaluations};
 pub use error::EvaluationError;
+pub use floors::{EvaluationFloors, FloorReport, evaluate_floors};
 pub use intervals::{MetricInterval, metric_intervals};
 pub use labels::{LabelFile, Statuses};
 pub use mesh::{ClassAgreement, TaggedReport, agreement, findings_of_tags, read_tagged_reports};
 pub use output::write_study_scores;
-pub use ranked::{NearTwins, RankedStudy, Ranking, RankingTask, rank, ranked_table, read_ranked};
+pub use ranked::{
+    NearTwins, RankedStudy, Ranking, RankingTask, equal_reports_as_hits, rank, ranked_table,
+    read_ranked,
+};
 pub use studies::{
     ReportFiles, ScoredStudy, read_section_studies, read_studies, read_untouched_studies,
+};
+pub use tags::{
+    ClassAgainstTags, ClassifiedStudy, ReportsAgainstTags, TagScores, open_i_uid, read_classified,
+    score_classifier_by_tags, score_reports_by_tags,
 };
 
 use crate::{
@@ -131,7 +141,17 @@ pub struct Findings {
     pub uncertain: Uncertain,
     /// The value of 0/0 in averages.
     pub undefined: Undefined,
-    /// All 14 classes, counts pooled.
+    /// The 13 abnormal classes ([`FindingClass::ABNORMAL`]), counts pooled: the headline, for "normal" scores 0.
+    pub micro_13: Prf,
+    /// 95 % bootstrap interval over studies of its F1, if asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_13_f1_interval: Option<Interval>,
+    /// The 13 abnormal classes, mean over classes.
+    pub macro_13: Prf,
+    /// 95 % bootstrap interval over studies of its F1, if asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_13_f1_interval: Option<Interval>,
+    /// All 14 classes, counts pooled. "Normal" for every study scores well.
     pub micro_14: Prf,
     /// All 14 classes, mean over classes.
     pub macro_14: Prf,
@@ -317,10 +337,7 @@ fn findings_of(
         return Ok((flags(labels.references), flags(labels.predictions)));
     }
     let of = |report: &str| options.labeler.label(report).positives(options.uncertain);
-    let reference = |study: &ScoredStudy| {
-        let first = study.references.first().map_or("", String::as_str);
-        of(study.full_reference.as_deref().unwrap_or(first))
-    };
+    let reference = |study: &ScoredStudy| of(study.truth());
     Ok((
         studies.iter().map(reference).collect(),
         studies.iter().map(|study| of(&study.prediction)).collect(),
@@ -337,8 +354,14 @@ fn summarise(
         counts.add(truth, predicted)?;
     }
     let every: Vec<usize> = (0..FindingClass::COUNT).collect();
+    let abnormal = FindingClass::ABNORMAL.map(FindingClass::index);
     let five = FindingClass::FIVE.map(FindingClass::index);
     let undefined = Undefined::Zero;
+    let (draws, seed) = (options.draws, options.seed);
+    let interval = |of: &dyn Fn() -> Result<Interval, MetricsError>| match draws {
+        0 => Ok(None),
+        _ => of().map(Some),
+    };
     Ok(Findings {
         labeler: options
             .labels
@@ -346,13 +369,19 @@ fn summarise(
             .to_owned(),
         uncertain: options.uncertain,
         undefined,
+        micro_13: counts.micro(&abnormal)?,
+        micro_13_f1_interval: interval(&|| counts.micro_f1_interval(&abnormal, draws, seed))?,
+        macro_13: counts.macro_average(&abnormal, undefined)?,
+        macro_13_f1_interval: interval(&|| {
+            counts.macro_f1_interval(&abnormal, undefined, draws, seed)
+        })?,
         micro_14: counts.micro(&every)?,
         macro_14: counts.macro_average(&every, undefined)?,
         example_14: counts.example_based(&every, undefined)?,
         micro_5: counts.micro(&five)?,
         macro_5: counts.macro_average(&five, undefined)?,
         example_5: counts.example_based(&five, undefined)?,
-        per_class: class_findings(&counts, options.draws, options.seed)?,
+        per_class: class_findings(&counts, draws, seed)?,
     })
 }
 

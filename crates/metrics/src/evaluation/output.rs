@@ -9,6 +9,7 @@ use super::{
 use crate::{
     findings::Prf,
     labeler::{FindingClass, Uncertain},
+    significance::Interval,
 };
 
 /// Writes one row per study: id, reference, prediction, its scores, the findings of both reports and who read them.
@@ -112,15 +113,19 @@ impl fmt::Display for Evaluation {
         )?;
         writeln!(
             f,
-            "{:28} {:>9} {:>9} {:>9}",
+            "{:28} {:>9} {:>9} {:>9}  95 % of F1",
             "", "precision", "recall", "F1"
         )?;
-        prf_row(f, "14 classes, micro", &findings.micro_14)?;
-        prf_row(f, "14 classes, macro", &findings.macro_14)?;
-        prf_row(f, "14 classes, example-based", &findings.example_14)?;
-        prf_row(f, "5 classes, micro", &findings.micro_5)?;
-        prf_row(f, "5 classes, macro", &findings.macro_5)?;
-        prf_row(f, "5 classes, example-based", &findings.example_5)?;
+        let headline = (&findings.micro_13, findings.micro_13_f1_interval);
+        prf_row(f, "13 abnormal classes, micro", headline.0, headline.1)?;
+        let headline = (&findings.macro_13, findings.macro_13_f1_interval);
+        prf_row(f, "13 abnormal classes, macro", headline.0, headline.1)?;
+        prf_row(f, "14 classes, micro", &findings.micro_14, None)?;
+        prf_row(f, "14 classes, macro", &findings.macro_14, None)?;
+        prf_row(f, "14 classes, example-based", &findings.example_14, None)?;
+        prf_row(f, "5 classes, micro", &findings.micro_5, None)?;
+        prf_row(f, "5 classes, macro", &findings.macro_5, None)?;
+        prf_row(f, "5 classes, example-based", &findings.example_5, None)?;
         writeln!(f)?;
         class_table(f, &findings.per_class)?;
         let diversity = &self.diversity;
@@ -245,31 +250,42 @@ fn class_table(f: &mut fmt::Formatter<'_>, classes: &[ClassFindings]) -> fmt::Re
             class.support,
             class.predicted
         )?;
-        match class.f1_interval {
-            Some(interval) => writeln!(f, "  {} to {}", Share(interval.low), Share(interval.high))?,
-            None => writeln!(f)?,
-        }
+        interval_end(f, class.f1_interval)?;
     }
     Ok(())
 }
 
-fn prf_row(f: &mut fmt::Formatter<'_>, name: &str, scores: &Prf) -> fmt::Result {
+/// The end of a row.
+pub(super) fn interval_end(f: &mut fmt::Formatter<'_>, interval: Option<Interval>) -> fmt::Result {
+    match interval {
+        Some(interval) => writeln!(f, "  {} to {}", Share(interval.low), Share(interval.high)),
+        None => writeln!(f),
+    }
+}
+
+fn prf_row(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    scores: &Prf,
+    interval: Option<Interval>,
+) -> fmt::Result {
     let Prf {
         precision,
         recall,
         f1,
     } = scores;
-    writeln!(
+    write!(
         f,
         "{name:28} {:>9} {:>9} {:>9}",
         Share(*precision),
         Share(*recall),
         Share(*f1)
-    )
+    )?;
+    interval_end(f, interval)
 }
 
 /// A share with three digits; a dash if undefined.
-struct Share(f64);
+pub(super) struct Share(pub(super) f64);
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::EvaluationError;
 use super::records::read_text;
 use super::table::{column, csv_rows};
+use crate::corpus::words;
 use crate::error::MetricsError;
 use crate::retrieval::{Query, Retrieval, near_twin_accuracy, retrieval};
 
@@ -104,6 +105,33 @@ pub fn rank(studies: &[RankedStudy]) -> Result<Ranking, MetricsError> {
         near_twin: near_twins(RankingTask::NearTwin)?,
         near_twin_likelihood: near_twins(RankingTask::NearTwinLikelihood)?,
     })
+}
+
+/// Counts equal texts as hits: a candidate whose report has the words of the study's own report cannot outrank it.
+///
+/// Such candidates are taken out, and the own report gets the highest of their scores and its own. `report` gives the text
+/// of a study; studies without one are left as they are. A task whose candidates all say the same as the own report is
+/// dropped, for nothing is left to rank.
+pub fn equal_reports_as_hits<'a>(
+    studies: Vec<RankedStudy>,
+    report: impl Fn(&str) -> Option<&'a str>,
+) -> Vec<RankedStudy> {
+    let merged = |mut study: RankedStudy| {
+        let Some(own) = report(&study.id) else {
+            return Some(study);
+        };
+        let mut best = study.own;
+        study.others.retain(|(candidate, score)| {
+            let is_equal = report(candidate).is_some_and(|other| words(other).eq(words(own)));
+            if is_equal {
+                best = best.max(*score);
+            }
+            !is_equal
+        });
+        study.own = best;
+        (!study.others.is_empty()).then_some(study)
+    };
+    studies.into_iter().filter_map(merged).collect()
 }
 
 type Scores = Vec<(f64, Vec<f64>)>;

@@ -20,6 +20,14 @@ pub struct ScoredStudy {
     pub full_reference: Option<String>,
 }
 
+impl ScoredStudy {
+    /// The text whose findings are the truth: the untouched reference if given, else the first reference.
+    pub(crate) fn truth(&self) -> &str {
+        let first = self.references.first().map_or("", String::as_str);
+        self.full_reference.as_deref().unwrap_or(first)
+    }
+}
+
 /// Files of an evaluation's reports.
 #[derive(Debug, Clone, Copy)]
 pub struct ReportFiles<'a> {

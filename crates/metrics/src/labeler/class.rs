@@ -49,6 +49,23 @@ impl FindingClass {
         Self::PleuralEffusion,
     ];
 
+    /// The 13 abnormal classes: all but [`NoFinding`](Self::NoFinding), which "normal" for every study scores well on.
+    pub const ABNORMAL: [Self; Self::COUNT - 1] = [
+        Self::EnlargedCardiomediastinum,
+        Self::Cardiomegaly,
+        Self::LungOpacity,
+        Self::LungLesion,
+        Self::Edema,
+        Self::Consolidation,
+        Self::Pneumonia,
+        Self::Atelectasis,
+        Self::Pneumothorax,
+        Self::PleuralEffusion,
+        Self::PleuralOther,
+        Self::Fracture,
+        Self::SupportDevices,
+    ];
+
     const ALL: [Self; Self::COUNT] = [
         Self::NoFinding,
         Self::EnlargedCardiomediastinum,
@@ -138,5 +155,6 @@ mod tests {
         for (position, class) in FindingClass::all().into_iter().enumerate() {
             assert_eq!(class.index(), position);
         }
+        assert_eq!(FindingClass::ABNORMAL, FindingClass::all()[1..]);
     }
 }

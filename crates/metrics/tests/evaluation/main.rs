@@ -1,8 +1,10 @@
 //! From files to numbers: every layout gives the same studies, and every broken file is named.
 
+mod floors;
 mod ranking;
 mod reading;
 mod scoring;
+mod tags;
 
 use std::fs;
 use std::path::{Path, PathBuf};

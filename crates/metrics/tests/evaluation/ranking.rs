@@ -95,3 +95,31 @@ fn broken_files_of_scores_are_named_with_their_row() {
     let error = read_ranked(&path).unwrap_err().to_string();
     assert!(error.contains("candidate"), "{error}");
 }
+
+#[test]
+fn equal_texts_count_as_hits() {
+    let reports = [
+        ("a", "lungs are clear ."),
+        ("b", "lungs  are clear ."),
+        ("c", "there is edema ."),
+    ];
+    let report = |id: &str| Some(reports.iter().find(|(known, _)| *known == id)?.1);
+    let task = RankingTask::Retrieval;
+    let studies = vec![
+        ranked("a", task, 0.1, &[("b", 0.9), ("c", 0.5)]),
+        ranked("b", task, 0.4, &[("a", 0.2), ("unknown", 0.6)]),
+        ranked("c", task, 0.1, &[("b", 0.9)]),
+        ranked("a", RankingTask::NearTwin, 0.1, &[("b", 0.9)]),
+    ];
+    let merged = equal_reports_as_hits(studies, report);
+    let expected = [
+        ranked("a", task, 0.9, &[("c", 0.5)]),
+        ranked("b", task, 0.4, &[("unknown", 0.6)]),
+        ranked("c", task, 0.1, &[("b", 0.9)]),
+    ];
+    assert_eq!(merged, expected);
+    assert_eq!(
+        rank(&merged).unwrap().retrieval.unwrap().recall_at_1,
+        1.0 / 3.0
+    );
+}

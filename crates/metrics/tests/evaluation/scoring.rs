@@ -158,7 +158,7 @@ fn comparisons_are_antisymmetric_and_see_no_difference_in_nothing() {
     let other = scored(&studies(&worse));
     let forth = compare_evaluations(&this, &other, 200, 3).unwrap();
     let back = compare_evaluations(&other, &this, 200, 3).unwrap();
-    assert_eq!(forth.metrics.len(), 9);
+    assert_eq!(forth.metrics.len(), 11);
     for (forth, back) in forth.metrics.iter().zip(&back.metrics) {
         assert_eq!(
             (forth.difference, forth.p_value),
@@ -211,4 +211,30 @@ fn results_are_written_and_read_back() {
     assert!(value["meteor_es"].is_number() && value.get("meteor").is_none());
     write_study_scores(fs::File::create(&csv).unwrap(), &studies, &evaluation).unwrap();
     assert_eq!(read_studies(alone(&csv)).unwrap(), studies);
+}
+
+#[test]
+fn the_headline_leaves_no_finding_out_and_has_an_interval() {
+    let evaluation = scored(&studies(&PAIRS));
+    let findings = &evaluation.findings;
+    // Cardiomegaly and (possible) edema are found, an effusion is missed; the rest is normal.
+    assert_eq!(findings.micro_13.f1, 2.0 * 2.0 / 5.0);
+    assert_eq!(findings.macro_13.f1, 2.0 / 13.0);
+    let interval = findings.micro_13_f1_interval.expect("draws were asked for");
+    assert!(interval.low <= findings.micro_13.f1 && findings.micro_13.f1 <= interval.high);
+    assert!(findings.micro_14.f1 > findings.micro_13.f1);
+    let normal: Vec<(&str, &str)> = PAIRS
+        .iter()
+        .map(|(_, it)| ("lungs are clear .", *it))
+        .collect();
+    assert_eq!(scored(&studies(&normal)).findings.micro_13.f1, 0.0);
+    let names: Vec<String> = compare_evaluations(&evaluation, &evaluation, 10, 0)
+        .unwrap()
+        .metrics
+        .into_iter()
+        .map(|metric| metric.metric)
+        .collect();
+    for name in ["findings.micro_13.f1", "findings.macro_13.f1"] {
+        assert!(names.iter().any(|it| it == name), "{names:?}");
+    }
 }

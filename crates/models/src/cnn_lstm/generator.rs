@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Device, Tensor};
-use ithn_backbone::{ResNet, ResNetConfig};
+use ithn_backbone::{Backbone, BackboneConfig};
 use ithn_decoder::PatchFeatures;
 use ithn_generator::{
     EncodedStudies, ForcedReports, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch,
@@ -25,7 +25,7 @@ use crate::{LibraryGenerator, R2GenCmnConfig};
 #[non_exhaustive]
 pub struct CnnLstmConfig {
     /// Image backbone; its patches are the annotation vectors.
-    pub backbone: ResNetConfig,
+    pub backbone: BackboneConfig,
     /// Word embedding, attention and LSTM.
     pub lstm: AttentiveLstmConfig,
 }
@@ -40,7 +40,7 @@ impl Config for CnnLstmConfig {}
 #[derive(Module, Debug)]
 pub struct CnnLstm {
     /// Images to annotation vectors.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// `E`, token ids to vectors.
     pub token_embedding: Embedding,
     /// Attention and recurrence.
@@ -67,8 +67,11 @@ struct ForcedPass {
 
 impl CnnLstmConfig {
     /// These parts.
-    pub fn new(backbone: ResNetConfig, lstm: AttentiveLstmConfig) -> Self {
-        CnnLstmConfig { backbone, lstm }
+    pub fn new(backbone: impl Into<BackboneConfig>, lstm: AttentiveLstmConfig) -> Self {
+        CnnLstmConfig {
+            backbone: backbone.into(),
+            lstm,
+        }
     }
 
     /// Creates the generator for a vocabulary of that many logits (the words and token 0) and studies
@@ -99,11 +102,11 @@ impl CnnLstmConfig {
 impl LibraryConfig for CnnLstmConfig {
     type Generator = CnnLstm;
 
-    fn backbone(&self) -> &ResNetConfig {
+    fn backbone(&self) -> &BackboneConfig {
         &self.backbone
     }
 
-    fn backbone_mut(&mut self) -> &mut ResNetConfig {
+    fn backbone_mut(&mut self) -> &mut BackboneConfig {
         &mut self.backbone
     }
 
@@ -125,7 +128,11 @@ impl LibraryConfig for CnnLstmConfig {
 }
 
 impl LibraryGenerator for CnnLstm {
-    fn backbone_mut(&mut self) -> &mut ResNet {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    fn backbone_mut(&mut self) -> &mut Backbone {
         &mut self.backbone
     }
 }

@@ -1,7 +1,7 @@
 //! The list of generators, and what follows from it.
 
 use burn::tensor::Device;
-use ithn_backbone::ResNetConfig;
+use ithn_backbone::BackboneConfig;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -87,7 +87,7 @@ macro_rules! generators {
             }
 
             /// Its backbone, unless it is a custom one.
-            pub fn backbone(&self) -> Option<&ResNetConfig> {
+            pub fn backbone(&self) -> Option<&BackboneConfig> {
                 match self {
                     $(GeneratorConfig::$variant(config) => Some(config.backbone()),)+
                     GeneratorConfig::Custom { .. } => None,
@@ -95,7 +95,7 @@ macro_rules! generators {
             }
 
             /// Its backbone, to be changed, unless it is a custom one.
-            pub fn backbone_mut(&mut self) -> Option<&mut ResNetConfig> {
+            pub fn backbone_mut(&mut self) -> Option<&mut BackboneConfig> {
                 match self {
                     $(GeneratorConfig::$variant(config) => Some(config.backbone_mut()),)+
                     GeneratorConfig::Custom { .. } => None,

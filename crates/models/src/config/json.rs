@@ -30,7 +30,10 @@ fn key_and_reason(error: serde_path_to_error::Error<serde_json::Error>) -> Confi
     let path = error.path().to_string();
     // An unknown key has no name there; the message gives it.
     let path = path.trim_end_matches('?').trim_matches('.');
-    let message = error.inner().to_string();
+    let message = match error.inner().is_eof() {
+        true => format!("{}: the file may be cut short", error.inner()),
+        false => error.inner().to_string(),
+    };
     let within = message.strip_prefix("in `");
     match within.and_then(|rest| rest.split_once("`: ")) {
         Some((key, reason)) => ConfigError::new(key, reason),

@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use ithn_backbone::ResNetConfig;
+use ithn_backbone::BackboneConfig;
 use ithn_decoder::TransformerConfig;
 
 use super::ConfigError;
@@ -12,10 +12,10 @@ pub trait LibraryConfig: Sized {
     type Generator: LibraryGenerator;
 
     /// The image backbone.
-    fn backbone(&self) -> &ResNetConfig;
+    fn backbone(&self) -> &BackboneConfig;
 
     /// The image backbone, to be changed.
-    fn backbone_mut(&mut self) -> &mut ResNetConfig;
+    fn backbone_mut(&mut self) -> &mut BackboneConfig;
 
     /// This generator with the backbone, widths, layers and dropout of an R2GenCMN.
     fn sized_like(model: &R2GenCmnConfig) -> Self;

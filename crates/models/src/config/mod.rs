@@ -6,7 +6,7 @@ mod kind;
 mod library;
 
 use burn::tensor::Device;
-use ithn_backbone::ResNetConfig;
+use ithn_backbone::BackboneConfig;
 use ithn_decoder::TransformerConfig;
 use ithn_generator::config::{Probability, check_count};
 use ithn_memory::CrossModalMemoryConfig;
@@ -118,7 +118,7 @@ impl ModelConfig {
 struct ModelFile {
     views: usize,
     generator: Option<GeneratorConfig>,
-    backbone: Option<ResNetConfig>,
+    backbone: Option<BackboneConfig>,
     memory: Option<CrossModalMemoryConfig>,
     transformer: Option<TransformerConfig>,
     visual_dropout: Option<Probability>,
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_generator_is_its_kind_and_its_own_keys() {
         let config: GeneratorConfig = R2GenCmnConfig::new(
-            ResNetConfig::resnet18(),
+            ithn_backbone::ResNetConfig::resnet18(),
             CrossModalMemoryConfig::new(12, 8, 2, 3),
             TransformerConfig::new(8, 12, 2, 2),
         )

@@ -3,7 +3,7 @@ use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::{Bool, Device, Int, Tensor};
-use ithn_backbone::{ResNet, ResNetConfig};
+use ithn_backbone::{Backbone, BackboneConfig};
 use ithn_decoder::{
     Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding, TransformerConfig,
     teacher_forcing_mask,
@@ -29,7 +29,7 @@ use crate::{LibraryGenerator, R2GenCmnConfig};
 #[non_exhaustive]
 pub struct R2GenConfig {
     /// Image backbone.
-    pub backbone: ResNetConfig,
+    pub backbone: BackboneConfig,
     /// Relational memory; its width must equal the Transformer's.
     pub memory: RelationalMemoryConfig,
     /// Encoder and decoder.
@@ -45,7 +45,7 @@ impl Config for R2GenConfig {}
 #[derive(Module, Debug)]
 pub struct R2Gen {
     /// Images to patch features.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// Patch features to `d_model`.
     pub visual_embedding: Linear,
     visual_dropout: Dropout,
@@ -75,12 +75,12 @@ pub struct R2GenState {
 impl R2GenConfig {
     /// These parts, with visual dropout 0.5.
     pub fn new(
-        backbone: ResNetConfig,
+        backbone: impl Into<BackboneConfig>,
         memory: RelationalMemoryConfig,
         transformer: TransformerConfig,
     ) -> Self {
         R2GenConfig {
-            backbone,
+            backbone: backbone.into(),
             memory,
             transformer,
             visual_dropout: Probability::literal(0.5),
@@ -130,11 +130,11 @@ impl R2GenConfig {
 impl LibraryConfig for R2GenConfig {
     type Generator = R2Gen;
 
-    fn backbone(&self) -> &ResNetConfig {
+    fn backbone(&self) -> &BackboneConfig {
         &self.backbone
     }
 
-    fn backbone_mut(&mut self) -> &mut ResNetConfig {
+    fn backbone_mut(&mut self) -> &mut BackboneConfig {
         &mut self.backbone
     }
 
@@ -158,7 +158,11 @@ impl LibraryConfig for R2GenConfig {
 }
 
 impl LibraryGenerator for R2Gen {
-    fn backbone_mut(&mut self) -> &mut ResNet {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    fn backbone_mut(&mut self) -> &mut Backbone {
         &mut self.backbone
     }
 }

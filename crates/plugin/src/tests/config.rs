@@ -30,7 +30,7 @@ fn earliest() -> Value {
 fn options_absent_in_earlier_files_are_off() {
     let read: IthnConfig = serde_json::from_value(earliest()).expect("readable");
     assert_eq!(read, IthnConfig::official());
-    assert!(!read.hold_report_states && !read.mask_equal_reports);
+    assert!(!read.hold_report_states && !read.mask_equal_reports && !read.mask_equal_labels);
 }
 
 #[test]

@@ -65,6 +65,41 @@ fn equal_reports_are_masked_where_the_option_is_on() {
 }
 
 #[test]
+fn equal_labels_are_masked_where_the_option_is_on() {
+    let device = Device::default();
+    let contrastive = |sets: [&[i64; 3]; 2], mask_equal_labels| {
+        let config = IthnConfig {
+            mask_equal_labels,
+            ..IthnConfig::default()
+        };
+        let mut batch = batch(&REPORTS, &NEGATIVES, &device);
+        batch.reports = batch.reports.with_label_sets(sets[0]);
+        let negatives = batch.negatives.as_mut().expect("it has them");
+        negatives.reports = negatives.reports.clone().with_label_sets(sets[1]);
+        let terms = model(&config, &device).losses(batch, 0.5);
+        number(&terms.alignment.expect("negatives").contrastive)
+    };
+    // All state the same: nothing is a negative, though no two texts are equal.
+    assert_eq!(contrastive([&[0; 3], &[0; 3]], true), 0.0);
+    let plain = contrastive([&[0; 3], &[0; 3]], false);
+    assert!(plain > 0.1);
+    assert_eq!(contrastive([&[0, 1, 2], &[3, 4, 5]], true), plain);
+    let own = contrastive([&[0, 1, 2], &[0, 4, 5]], true);
+    assert!(0.0 < own && own < plain, "{own} {plain}");
+}
+
+#[test]
+#[should_panic(expected = "with_label_sets")]
+fn masking_labels_needs_labels() {
+    let device = Device::default();
+    let config = IthnConfig {
+        mask_equal_labels: true,
+        ..IthnConfig::default()
+    };
+    model(&config, &device).losses(batch(&REPORTS, &NEGATIVES, &device), 0.5);
+}
+
+#[test]
 fn ascent_respects_the_mask() {
     let device = Device::default().autodiff();
     let config = IthnConfig {

@@ -5,6 +5,7 @@ use ithn_generator::config::NonNegative;
 use ithn_negatives::{Ascent, Hardening, HardnessSchedule};
 use serde::{Deserialize, Serialize};
 
+use ithn_alignment::HardNegativePlacement;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorConfig, Negatives};
 use ithn_models::ImageFeature;
 use ithn_plugin::IthnConfig;
@@ -16,6 +17,9 @@ use ithn_plugin::IthnConfig;
 pub enum Arm {
     /// The language loss alone.
     None,
+    /// Contrast of the studies of a batch alone, without mined negatives: the control for what those add. Its other
+    /// losses and options are those of [`Ours`](Arm::Ours).
+    InBatch,
     /// First negatives as they are, with the losses and options of [`Ours`](Arm::Ours).
     Fixed,
     /// The official code's computation, its slow schedule included. Earlier files call it
@@ -30,12 +34,20 @@ pub enum Arm {
 
 impl Arm {
     /// All arms, the one that others are compared with first.
-    pub const ALL: [Arm; 5] = [Arm::None, Arm::Fixed, Arm::Official, Arm::Ours, Arm::Ascent];
+    pub const ALL: [Arm; 6] = [
+        Arm::None,
+        Arm::InBatch,
+        Arm::Fixed,
+        Arm::Official,
+        Arm::Ours,
+        Arm::Ascent,
+    ];
 
     /// The name that tables and `--arms` use.
     pub fn name(self) -> &'static str {
         match self {
             Arm::None => "none",
+            Arm::InBatch => "in-batch",
             Arm::Fixed => "fixed",
             Arm::Official => "official",
             Arm::Ours => "ours",
@@ -48,6 +60,11 @@ impl Arm {
         let mut config = base.clone();
         match self {
             Arm::None => config.negatives = Negatives::Off,
+            Arm::InBatch => {
+                config.negatives = Negatives::Fixed;
+                config.ithn.placement = HardNegativePlacement::InBatch;
+                config.ithn.weights.separation = NonNegative::literal(0.0);
+            }
             Arm::Fixed => config.negatives = Negatives::Fixed,
             Arm::Ours => config.negatives = Negatives::Ithn,
             Arm::Official => {

@@ -177,7 +177,7 @@ impl GeneratorTask for Training<'_> {
         let model = trainer.train(&mut recorder)?.valid();
 
         let writing = Writing {
-            search: &config.decoding,
+            search: &self.data.search,
             tokenizer: &self.data.tokenizer,
             images: Arc::clone(&images),
             batch_size: config.training.evaluation_batch_size,

@@ -203,10 +203,10 @@ mod tests {
         };
         let mut sorted = names(&config);
         assert_eq!(sorted, names(&config));
-        assert_eq!(sorted.len(), 3 * 5 * 8);
+        assert_eq!(sorted.len(), 3 * 6 * 8);
         sorted.sort();
         sorted.dedup();
-        assert_eq!(sorted.len(), 3 * 5 * 8);
+        assert_eq!(sorted.len(), 3 * 6 * 8);
         let mut longer = config.clone();
         longer.base.training.epochs += 1;
         assert!(names(&longer).iter().all(|name| !sorted.contains(name)));

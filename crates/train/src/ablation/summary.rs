@@ -16,8 +16,10 @@ pub enum Metric {
     Bleu4,
     /// CIDEr, protocol `r2gen`.
     Cider,
-    /// Micro F1 of findings with their side, exact.
+    /// Micro F1 of findings with their side, exact on phantom studies; over the 13 abnormal classes on real reports.
     FindingsF1,
+    /// Share of the most frequent report: 1 if every study gets the same.
+    SameReport,
     /// Findings on the wrong side.
     LateralityErrors,
     /// Findings of a wrong size.
@@ -78,10 +80,11 @@ pub struct AblationReport {
 
 impl Metric {
     /// All of them, in the order of the table.
-    pub const ALL: [Metric; 10] = [
+    pub const ALL: [Metric; 11] = [
         Metric::Bleu4,
         Metric::Cider,
         Metric::FindingsF1,
+        Metric::SameReport,
         Metric::LateralityErrors,
         Metric::SizeErrors,
         Metric::NearTwinAlignment,
@@ -97,6 +100,7 @@ impl Metric {
             Metric::Bleu4 => "BLEU-4 ↑",
             Metric::Cider => "CIDEr ↑",
             Metric::FindingsF1 => "findings F1 ↑",
+            Metric::SameReport => "same report ↓",
             Metric::LateralityErrors => "side errors ↓",
             Metric::SizeErrors => "size errors ↓",
             Metric::NearTwinAlignment => "near-twin, alignment ↑",
@@ -115,7 +119,8 @@ impl Metric {
         match self {
             Metric::Bleu4 => Some(scores.bleu_4),
             Metric::Cider => Some(scores.cider),
-            Metric::FindingsF1 => Some(scores.findings.findings_f1_micro),
+            Metric::FindingsF1 => scores.findings.headline(),
+            Metric::SameReport => Some(scores.diversity.most_frequent_share),
             Metric::LateralityErrors => scores.findings.laterality_errors.map(|it| it as f64),
             Metric::SizeErrors => scores.findings.size_errors.map(|it| it as f64),
             Metric::NearTwinAlignment => twins.and_then(|twins| twins.alignment),

@@ -1,11 +1,16 @@
 //! A training job's command line, for programs and examples: `clap` arguments, what they mean, and the options
 //! that mend an error.
 
+mod data;
 mod values;
 
+pub use data::DataArguments;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use ithn_checkpoint::config::{
     ExperimentConfig, GeneratorKind, LearningRateSchedule, Negatives, NonFinite, Precision, Preset,
@@ -35,21 +40,8 @@ pub struct VerbosityArguments {
 /// The arguments of a training job. Flatten them into a parser of your own.
 #[derive(Debug, Args)]
 pub struct TrainArguments {
-    /// MIMIC-CXR-JPG folder (split and metadata tables, files/p10/…)
-    #[arg(long, value_name = "DIR", conflicts_with = "annotation")]
-    data: Option<PathBuf>,
-
-    /// MIMIC-CXR's reports, if they are not in --data: a folder, or mimic-cxr-reports.zip
-    #[arg(long, value_name = "PATH", requires = "data")]
-    reports: Option<PathBuf>,
-
-    /// R2Gen's annotation.json
-    #[arg(long, value_name = "FILE", requires = "images")]
-    annotation: Option<PathBuf>,
-
-    /// Folder that the annotation's image paths start from
-    #[arg(long, value_name = "DIR", requires = "annotation")]
-    images: Option<PathBuf>,
+    #[command(flatten)]
+    data: DataArguments,
 
     /// phantom, iu-xray, mimic-cxr, official-iu-xray or official-mimic-cxr
     /// [default: phantom without data, else mimic-cxr for --data]
@@ -85,7 +77,7 @@ pub struct TrainArguments {
     seed: Option<u64>,
 
     /// Keep only the first N studies of every split
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one)]
     limit: Option<usize>,
 
     /// Negatives: hardened along the schedule, as they are, or none [default: the preset's]
@@ -97,12 +89,13 @@ pub struct TrainArguments {
     cache: Option<PathBuf>,
 
     /// A study whose files are broken: stop, or skip it and say so
-    #[arg(long, default_value = "stop")]
-    on_bad_study: OnBadStudy,
+    /// [default: stop; of a run that goes on, as before]
+    #[arg(long, value_name = "stop|skip")]
+    on_bad_study: Option<OnBadStudy>,
 
     /// First weights of the backbone: torchvision's ResNet (.pth or .safetensors), or a checkpoint
     /// of this library with the same backbone
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     backbone_weights: Option<PathBuf>,
 
     /// Start from the weights of an earlier run of the same sizes, such as runs/phantom-1/best.ithn;
@@ -139,12 +132,23 @@ pub struct TrainArguments {
     #[arg(long, value_name = "MINUTES")]
     save_every_minutes: Option<f64>,
 
+    /// Never write <unk>, in validation, at the end and in reports from the checkpoint [default: the preset's]
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    forbid_unknown: Option<bool>,
+
     /// Any other value, by its name in config.json, such as ithn.weights.contrastive=0.2; may be
     /// repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Setting>,
 
-    /// Continue the run in --out, with its own configuration
+    /// Continue the run in --out, on its own data and with its own configuration; other values are said. Data that
+    /// was moved is named anew
     #[arg(long, requires = "out", conflicts_with_all = ["preset", "generator", "batch_size", "seed", "negatives", "set"])]
     resume: bool,
 
@@ -163,11 +167,18 @@ enum NegativesArgument {
 /// Prints why a job failed, on one line of standard error with the options that mend it, and returns its exit
 /// code: 2, or [`INTERRUPTED_STATUS`] after an interruption.
 pub fn failed(error: &TrainError) -> ExitCode {
+    // Nothing is left to be told to whoever has closed standard error.
+    let mut out = std::io::stderr().lock();
     if let TrainError::Interrupted { folder, .. } = error {
-        eprintln!("{error}: --resume --out {}", folder.display());
+        drop(writeln!(
+            out,
+            "{error}: --resume --out {}",
+            folder.display()
+        ));
         return ExitCode::from(INTERRUPTED_STATUS);
     }
-    eprintln!("error: {error}{}", option_for(error).unwrap_or_default());
+    let options = option_for(error).unwrap_or_default();
+    drop(writeln!(out, "error: {error}{options}"));
     ExitCode::from(2)
 }
 
@@ -182,8 +193,13 @@ pub fn option_for(error: &TrainError) -> Option<&'static str> {
         TrainError::OutputInUse(_) => Some(" (--out, --resume)"),
         TrainError::OutputBusy(_) => Some(" (--out)"),
         TrainError::Data(DataError::NoReports { .. }) => Some(" (--reports)"),
+        TrainError::UnknownData(_) => Some(
+            " (--data or --annotation, --images; phantom studies: --data runs/phantom-studies; --limit)",
+        ),
+        TrainError::DataGone { .. } => Some(" (--data, --reports or --annotation, --images)"),
+        TrainError::Unwritable { .. } => Some(" (--out, --cache)"),
         TrainError::Data(DataError::MissingImages { .. }) => {
-            Some(" (--images, --on-bad-study skip)")
+            Some(" (--data or --images, --on-bad-study skip)")
         }
         TrainError::Checkpoint(CheckpointError::Write { .. } | CheckpointError::Damaged { .. }) => {
             Some(" (--resume --out)")
@@ -224,34 +240,40 @@ impl TrainArguments {
             Some(out) => out.clone(),
             None => first_free(config.preset),
         };
-        let mut options = ExperimentOptions::new(self.source(), out, device);
+        let mut options = self.options(out, device)?;
         options.backbone_weights = self.backbone_weights.clone();
         options.start_from = self.start_from.clone();
-        options.limit = self.limit;
-        options.resume = self.resume;
         options.interrupt = Interrupt::on_signals().map_err(TrainError::Signals)?;
-        options.cache = self.cache.clone();
-        options.on_bad_study = self.on_bad_study;
         Ok((config, options))
     }
 
     /// Whether the studies come from an annotation and no preset says which data set's sizes they want.
     pub fn lacks_preset(&self) -> bool {
-        self.annotation.is_some() && self.preset.is_none() && !self.resume
+        let of_annotation = matches!(self.data.named(), Some(DataSource::Annotation { .. }));
+        of_annotation && self.preset.is_none() && !self.resume
     }
 
-    fn source(&self) -> DataSource {
-        match (&self.data, &self.annotation, &self.images) {
-            (Some(folder), _, _) => DataSource::Mimic {
-                folder: folder.clone(),
-                reports: self.reports.clone(),
-            },
-            (None, Some(file), Some(images)) => DataSource::Annotation {
-                file: file.clone(),
-                images: images.clone(),
-            },
-            _ => DataSource::Phantom(PathBuf::from("runs/phantom-studies")),
+    /// Where data, limit and the like come from: the options, or the run that goes on.
+    fn options(&self, out: PathBuf, device: Device) -> Result<ExperimentOptions, TrainError> {
+        if !self.resume {
+            let mut options = ExperimentOptions::new(self.data.source(), out, device);
+            options.limit = self.limit;
+            options.cache = self.cache.clone();
+            options.on_bad_study = self.on_bad_study.unwrap_or_default();
+            return Ok(options);
         }
+        let described = self.data.of_run(&out)?;
+        let mut options = ExperimentOptions::going_on(described, out, device);
+        if self.limit.is_some() {
+            options.limit = self.limit;
+        }
+        if self.cache.is_some() {
+            options.cache.clone_from(&self.cache);
+        }
+        if let Some(policy) = self.on_bad_study {
+            options.on_bad_study = policy;
+        }
+        Ok(options)
     }
 
     fn config(&self, real_data_preset: Preset) -> Result<ExperimentConfig, TrainError> {
@@ -275,6 +297,9 @@ impl TrainArguments {
             config.training.seed = seed;
         }
         self.apply_training_options(&mut config.training);
+        if let Some(forbid) = self.forbid_unknown {
+            config.text.forbid_unknown = forbid;
+        }
         if let Some(negatives) = self.negatives {
             config.negatives = match negatives {
                 NegativesArgument::Ithn => Negatives::Ithn,
@@ -316,12 +341,11 @@ impl TrainArguments {
     }
 
     fn preset(&self, real_data_preset: Preset) -> Preset {
-        let is_phantom = self.data.is_none() && self.annotation.is_none();
-        match self.preset {
-            Some(preset) => preset,
-            None if is_phantom => Preset::Phantom,
-            None => real_data_preset,
-        }
+        let default = match self.data.named() {
+            None => Preset::Phantom,
+            Some(_) => real_data_preset,
+        };
+        self.preset.unwrap_or(default)
     }
 }
 

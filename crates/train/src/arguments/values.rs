@@ -24,3 +24,11 @@ pub(super) fn schedule(name: &str) -> Result<LearningRateSchedule, String> {
         _ => Err("use constant, cosine or cosine:FLOOR".to_owned()),
     }
 }
+
+pub(super) fn at_least_one(number: &str) -> Result<usize, String> {
+    match number.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}

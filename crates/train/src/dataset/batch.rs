@@ -3,6 +3,8 @@ use ithn_data::LoadedBatch;
 use ithn_inference::{study_batch, token_batch};
 use ithn_plugin::{NegativeBatch, TrainingBatch};
 
+use super::PreparedData;
+
 /// Moves a batch to `device` and normalises it there.
 pub fn training_batch(loaded: LoadedBatch, device: &Device) -> TrainingBatch {
     TrainingBatch {
@@ -12,5 +14,77 @@ pub fn training_batch(loaded: LoadedBatch, device: &Device) -> TrainingBatch {
             studies: study_batch(images, device),
             reports: token_batch(tokens, device),
         }),
+    }
+}
+
+impl PreparedData {
+    /// Like [`training_batch`], with the sets of findings that the reports state where training needs them.
+    pub fn training_batch(&self, loaded: LoadedBatch, device: &Device) -> TrainingBatch {
+        let members = loaded.members.clone();
+        let mut batch = training_batch(loaded, device);
+        if let Some(sets) = &self.label_sets {
+            let of = |indices: Vec<usize>| -> Vec<i64> {
+                indices.into_iter().map(|index| sets[index]).collect()
+            };
+            let studies = members.iter().map(|member| member.study).collect();
+            batch.reports = batch.reports.with_label_sets(&of(studies));
+            batch.negatives = batch.negatives.map(|negatives| {
+                let indices = members
+                    .iter()
+                    .filter_map(|member| member.negative)
+                    .collect();
+                NegativeBatch {
+                    reports: negatives.reports.with_label_sets(&of(indices)),
+                    ..negatives
+                }
+            });
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ithn_checkpoint::config::Preset;
+    use ithn_data::OnBadStudy;
+    use ithn_data::phantom::{PhantomConfig, read_findings, write_phantom_dataset};
+
+    use crate::dataset::{DataSource, Dataset, PreparedData};
+
+    #[test]
+    fn reports_that_state_the_same_findings_have_one_number() {
+        let folder = tempfile::tempdir().expect("a folder");
+        write_phantom_dataset(
+            folder.path(),
+            &PhantomConfig::new(40, 2, 2).with_image_size(32),
+        )
+        .expect("drawn");
+        let source = DataSource::mimic(folder.path().to_owned());
+        let dataset = Dataset::load(&source, 1, None, OnBadStudy::Stop).expect("readable");
+        let mut config = Preset::Phantom.config();
+        config.text.minimum_occurrences = 1;
+        let without = PreparedData::new(&dataset, &config, None).expect("prepared");
+        assert_eq!(without.label_sets, None);
+        config.ithn.mask_equal_labels = true;
+        let data = PreparedData::new(&dataset, &config, None).expect("prepared");
+        let sets = data.label_sets.as_ref().expect("asked for");
+        assert_eq!(sets.len(), data.training.len());
+        let stated = |study: usize| {
+            let report = data.tokenizer.decode(&data.training[study].tokens[1..]);
+            let found: std::collections::BTreeSet<_> = read_findings(&report)
+                .iter()
+                .map(|finding| (finding.kind(), finding.side()))
+                .collect();
+            found
+        };
+        let mut equal = 0;
+        for first in 0..sets.len() {
+            for second in 0..first {
+                let same = stated(first) == stated(second);
+                assert_eq!(sets[first] == sets[second], same);
+                equal += usize::from(same);
+            }
+        }
+        assert!(equal > 0, "some of 40 phantoms are alike");
     }
 }

@@ -17,6 +17,12 @@ use rayon::prelude::*;
 
 use crate::error::TrainError;
 
+/// A file beside drawn films that says what they are, so that nobody takes a model of them for one of radiographs.
+pub(super) const DRAWN_MARK: &str = "drawn-by-ithn.txt";
+
+const DRAWN_TEXT: &str =
+    "These films were drawn by ithn from what reports state. They are no radiographs.\n";
+
 /// Draws every image that an annotation names, below `images`, `size` pixels a side; returns how
 /// many. Images that exist are left alone, so an interrupted run continues.
 ///
@@ -29,7 +35,17 @@ pub fn draw_annotation(annotation: &Path, images: &Path, size: u32) -> Result<us
         .par_iter()
         .map(|study| draw_study(study, size))
         .collect::<Result<_, _>>()?;
-    Ok(drawn.iter().sum())
+    let drawn = drawn.iter().sum();
+    if drawn == 0 {
+        return Ok(drawn);
+    }
+    let mark = images.join(DRAWN_MARK);
+    ithn_data::write_atomically(&mark, DRAWN_TEXT.as_bytes()).map_err(|source| DataError::Io {
+        action: "cannot write",
+        path: mark,
+        source,
+    })?;
+    Ok(drawn)
 }
 
 fn draw_study(study: &Study, size: u32) -> Result<usize, DataError> {

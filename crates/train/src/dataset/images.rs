@@ -3,13 +3,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ithn_data::{
-    CacheRequest, Exclusion, ExclusionReason, Exclusions, ImageCache, ImageLoader, ImageTransform,
-    OnBadStudy, Split,
+    CacheRequest, Exclusion, ExclusionReason, Exclusions, FeatureCache, ImageCache, ImageLoader,
+    ImageTransform, OnBadStudy, Split,
 };
 
 use crate::dataset::Dataset;
 use crate::error::TrainError;
-use ithn_checkpoint::config::{Augmentation, ExperimentConfig};
+use ithn_checkpoint::config::{ExperimentConfig, ImageConfig};
 
 /// Bytes of decoded images that a loader may keep in memory.
 const IMAGE_BUDGET: usize = 1 << 30;
@@ -26,12 +26,22 @@ pub struct RunImages {
 impl RunImages {
     /// Loaders that use `cache` where possible and decode all other images.
     pub fn new(config: &ExperimentConfig, cache: Option<Arc<ImageCache>>) -> Self {
+        let (views, seed) = (config.model.views, config.training.seed);
+        RunImages::of(&config.images, views, seed, cache)
+    }
+
+    /// Loaders of `views` images a study; `seed` is that of augmentation.
+    pub fn of(
+        images: &ImageConfig,
+        views: usize,
+        seed: u64,
+        cache: Option<Arc<ImageCache>>,
+    ) -> Self {
         let loader = |transform| {
-            let (views, seed) = (config.model.views, config.training.seed);
             let loader = ImageLoader::new(transform, views, seed, IMAGE_BUDGET);
             Arc::new(loader.with_cache(cache.clone()))
         };
-        let (training, evaluation) = transforms(config);
+        let (training, evaluation) = (images.training_transform(), images.evaluation_transform());
         let evaluation_loader = loader(evaluation);
         RunImages {
             training: match training == evaluation {
@@ -43,22 +53,15 @@ impl RunImages {
     }
 }
 
-/// Image transforms of training and of evaluation.
-fn transforms(config: &ExperimentConfig) -> (ImageTransform, ImageTransform) {
-    let size = config.images.size;
-    let evaluation = ImageTransform::Resize { size };
-    let training = match config.images.augmentation {
-        Augmentation::None => evaluation,
-        Augmentation::RandomCrop {
-            shorter_side,
-            horizontal_flip,
-        } => ImageTransform::RandomCrop {
-            shorter_side,
-            size,
-            horizontal_flip,
-        },
-    };
-    (training, evaluation)
+impl RunImages {
+    /// Loaders of the same studies' features, which stand for both transforms.
+    pub(crate) fn of_features(&self, features: FeatureCache) -> Self {
+        let loader = Arc::new(self.evaluation.of_features(Arc::new(features)));
+        RunImages {
+            training: Arc::clone(&loader),
+            evaluation: loader,
+        }
+    }
 }
 
 impl Dataset {
@@ -75,10 +78,28 @@ impl Dataset {
         folder: &Path,
         config: &ExperimentConfig,
         on_bad_study: OnBadStudy,
+        progress: impl FnMut(usize, usize),
+    ) -> Result<Arc<ImageCache>, TrainError> {
+        let (images, views) = (&config.images, config.model.views);
+        self.cache_images_of(folder, images, views, on_bad_study, progress)
+    }
+
+    /// [`cache_images`](Self::cache_images) of `views` images a study.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn cache_images_of(
+        &mut self,
+        folder: &Path,
+        images: &ImageConfig,
+        views: usize,
+        on_bad_study: OnBadStudy,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Arc<ImageCache>, TrainError> {
         let mut cache = ImageCache::open(folder)?;
-        let report = cache.complete(&self.cache_requests(config), on_bad_study, &mut progress)?;
+        let requests = self.cache_requests(images, views);
+        let report = cache.complete(&requests, on_bad_study, &mut progress)?;
         self.notes.push(format!(
             "{}: {} images were there, {} decoded",
             folder.display(),
@@ -106,16 +127,15 @@ impl Dataset {
                 }
             }
         });
-        self.notes.extend(exclusions.notes());
+        self.warnings.extend(exclusions.notes_of_broken());
         self.check_splits()?;
         Ok(Arc::new(cache))
     }
 
     /// Every image that a run will load, once, with its transforms. The nearest-image baseline also
     /// needs the training images with the evaluation transform.
-    fn cache_requests(&self, config: &ExperimentConfig) -> Vec<CacheRequest> {
-        let (training, evaluation) = transforms(config);
-        let views = config.model.views;
+    fn cache_requests(&self, images: &ImageConfig, views: usize) -> Vec<CacheRequest> {
+        let (training, evaluation) = (images.training_transform(), images.evaluation_transform());
         let mut wanted = Requests::default();
         for study in &self.studies {
             let is_training = study.split == Split::Train;
@@ -163,6 +183,7 @@ mod tests {
     use ithn_data::{NegativeStudy, Study};
 
     use super::*;
+    use ithn_checkpoint::card::DataKind;
     use ithn_checkpoint::config::Preset;
     use ithn_inference::FindingsReader;
 
@@ -189,10 +210,14 @@ mod tests {
             ],
             findings: FindingsReader::Rules14,
             notes: Vec::new(),
+            warnings: Vec::new(),
+            kind: DataKind::Annotation,
         };
         let config = Preset::IuXray.config();
         let counts = |config: &ExperimentConfig| -> Vec<(PathBuf, usize)> {
-            let requests = dataset.cache_requests(config).into_iter();
+            let requests = dataset
+                .cache_requests(&config.images, config.model.views)
+                .into_iter();
             requests.map(|it| (it.path, it.transforms.len())).collect()
         };
         let expected = [("a", 2), ("b", 2), ("c", 1), ("d", 1)];

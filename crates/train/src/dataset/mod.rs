@@ -3,13 +3,18 @@
 mod balance;
 mod batch;
 mod drawn;
+mod features;
 mod first_negatives;
 mod images;
 mod near_twins;
+mod uids;
 
+use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ithn_checkpoint::card::DataKind;
 use ithn_checkpoint::config::{ExperimentConfig, Negatives};
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn_data::{
@@ -18,12 +23,16 @@ use ithn_data::{
     screen_images,
 };
 use ithn_inference::FindingsReader;
+use ithn_search::SearchConfig;
 
 pub(crate) use balance::distinct_batches;
 pub use batch::training_batch;
+use drawn::DRAWN_MARK;
 pub use drawn::{draw_annotation, stated_findings};
+pub(crate) use features::frozen_features;
 pub use images::RunImages;
 pub use near_twins::near_twins;
+pub use uids::UidParity;
 
 use crate::error::TrainError;
 use balance::repeats;
@@ -49,6 +58,14 @@ pub enum DataSource {
         /// Folder that its image paths start from.
         images: PathBuf,
     },
+    /// Another source of Open-i studies (IU X-Ray), trained on half of them alone: all studies of the other half are the
+    /// test split, to be scored against human tags that no training saw.
+    HalfOfUids {
+        /// The source.
+        source: Box<DataSource>,
+        /// The half that is trained on.
+        train_on: UidParity,
+    },
 }
 
 impl DataSource {
@@ -57,6 +74,60 @@ impl DataSource {
         DataSource::Mimic {
             folder,
             reports: None,
+        }
+    }
+
+    /// The same source, trained on uids of one parity and tested on all studies of the other.
+    pub fn trained_on(self, parity: UidParity) -> Self {
+        DataSource::HalfOfUids {
+            source: Box::new(self),
+            train_on: parity,
+        }
+    }
+
+    /// The first of its files and folders that is not there. Phantom studies are drawn where they are missing.
+    pub fn missing(&self) -> Option<&Path> {
+        let mut needed = match self {
+            DataSource::Phantom(_) => vec![],
+            DataSource::Mimic { folder, reports } => {
+                vec![Some(folder.as_path()), reports.as_deref()]
+            }
+            DataSource::Annotation { file, images } => {
+                vec![Some(file.as_path()), Some(images.as_path())]
+            }
+            DataSource::HalfOfUids { source, .. } => return source.missing(),
+        };
+        needed.retain(|path| path.is_some_and(|path| !path.exists()));
+        needed.into_iter().flatten().next()
+    }
+}
+
+impl fmt::Display for DataSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DataSource::Phantom(folder)
+            | DataSource::Mimic {
+                folder,
+                reports: None,
+            } => write!(formatter, "{}", folder.display()),
+            DataSource::Mimic {
+                folder,
+                reports: Some(reports),
+            } => write!(
+                formatter,
+                "{} with the reports of {}",
+                folder.display(),
+                reports.display()
+            ),
+            DataSource::Annotation { file, images } => write!(
+                formatter,
+                "{} with the images of {}",
+                file.display(),
+                images.display()
+            ),
+            DataSource::HalfOfUids { source, train_on } => {
+                write!(formatter, "{source}, trained on {train_on} uids")
+            }
         }
     }
 }
@@ -76,8 +147,12 @@ pub struct Dataset {
     pub studies: Vec<Study>,
     /// How findings are extracted from reports of this dataset.
     pub findings: FindingsReader,
-    /// Messages to the user about what was left out.
+    /// Remarks, such as what a rule leaves out.
     pub notes: Vec<String>,
+    /// Broken studies that were skipped.
+    pub warnings: Vec<String>,
+    /// Where the studies come from.
+    pub kind: DataKind,
 }
 
 impl Dataset {
@@ -134,6 +209,11 @@ impl Dataset {
             DataSource::Annotation { file, images } => {
                 Dataset::annotation(file, images, check, limit, on_bad_study)?
             }
+            DataSource::HalfOfUids { source, train_on } => {
+                let mut dataset = Dataset::load_watched(source, views, limit, on_bad_study, watch)?;
+                dataset.restrict_training(*train_on)?;
+                dataset
+            }
         };
         dataset.check_splits()?;
         Ok(dataset)
@@ -151,11 +231,17 @@ impl Dataset {
                 watch("reading reports", done, total);
             })?,
         };
+        let findings = FindingsReader::for_folder(folder);
         Ok(Dataset {
             path: folder.to_owned(),
             studies: read.studies,
-            findings: FindingsReader::for_folder(folder),
-            notes: read.exclusions.notes(),
+            findings,
+            notes: read.exclusions.notes_by_rule(),
+            warnings: read.exclusions.notes_of_broken(),
+            kind: match findings {
+                FindingsReader::Phantom => DataKind::Phantom,
+                _ => DataKind::Mimic,
+            },
         })
     }
 
@@ -184,7 +270,12 @@ impl Dataset {
             path: file.to_owned(),
             studies,
             findings: FindingsReader::Rules14,
-            notes: exclusions.notes(),
+            notes: exclusions.notes_by_rule(),
+            warnings: exclusions.notes_of_broken(),
+            kind: match images.join(DRAWN_MARK).is_file() {
+                true => DataKind::DrawnFilms,
+                false => DataKind::Annotation,
+            },
         })
     }
 
@@ -204,7 +295,7 @@ impl Dataset {
             self.studies.extend(sound);
             watch("decoding images", total - waiting.len(), total);
         }
-        self.notes.extend(exclusions.notes());
+        self.warnings.extend(exclusions.notes_of_broken());
         self.check_splits()
     }
 
@@ -246,6 +337,11 @@ pub struct PreparedData {
     pub test: EvaluationSplit,
     /// How findings are extracted from reports.
     pub findings: FindingsReader,
+    /// How reports are searched in this vocabulary.
+    pub search: SearchConfig,
+    /// The set of findings that each report of [`training`](Self::training) states, by number, if equal ones are masked
+    /// in the contrast.
+    pub label_sets: Option<Vec<i64>>,
 }
 
 /// Studies to generate reports for, and their reference reports.
@@ -353,16 +449,39 @@ impl PreparedData {
             })
         };
         let (validation, test) = (evaluation(Split::Validation)?, evaluation(Split::Test)?);
+        let label_sets = config
+            .ithn
+            .mask_equal_labels
+            .then(|| label_sets(&training, &tokenizer, dataset.findings));
         Ok(PreparedData {
+            label_sets,
             validation,
             test,
             findings: dataset.findings,
+            search: config.search(&tokenizer),
             training: Arc::new(training),
             members,
             turns,
             tokenizer,
         })
     }
+}
+
+/// Numbers the sets of findings that reports state, as the model reads the reports.
+fn label_sets(
+    studies: &[TokenizedStudy],
+    tokenizer: &Tokenizer,
+    findings: FindingsReader,
+) -> Vec<i64> {
+    let mut numbers = HashMap::new();
+    studies
+        .iter()
+        .map(|study| {
+            let next = numbers.len() as i64;
+            let stated = findings.abnormal(&tokenizer.decode(&study.tokens[1..]));
+            *numbers.entry(stated).or_insert(next)
+        })
+        .collect()
 }
 
 fn encode_study(

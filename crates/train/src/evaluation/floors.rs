@@ -1,8 +1,13 @@
 //! Baselines: reports chosen without a generator.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ithn_data::{ImageLoader, TokenizedStudy};
+use ithn_inference::FindingsReader;
+use ithn_metrics::FindingClass;
+use ithn_metrics::floors::{
+    ComposedReport, LabelFloors, OverlapMetric, compose_constant, label_floors,
+};
 use rayon::prelude::*;
 
 use crate::dataset::{EvaluationSplit, PreparedData, Watch};
@@ -27,6 +32,72 @@ pub fn most_frequent_report(data: &PreparedData, split: &EvaluationSplit) -> Vec
         .map(|(tokens, _)| data.tokenizer.decode(&tokens[1..]))
         .unwrap_or_default();
     vec![best; split.studies.len()]
+}
+
+/// One report for each overlap metric, composed of sentences of training reports and chosen on the validation split; none
+/// if no training report has a whole sentence.
+///
+/// # Errors
+///
+/// If the validation split is empty.
+pub fn composed_reports(data: &PreparedData) -> Result<Vec<ComposedReport>, TrainError> {
+    let training: Vec<String> = data
+        .members
+        .iter()
+        .map(|member| {
+            data.tokenizer
+                .decode(&data.training[member.study].tokens[1..])
+        })
+        .collect();
+    if !training.iter().any(|report| report.contains('.')) {
+        return Ok(Vec::new());
+    }
+    OverlapMetric::ALL
+        .into_iter()
+        .map(|metric| {
+            let references = &data.validation.references;
+            Ok(compose_constant(&training, references, metric)?)
+        })
+        .collect()
+}
+
+/// Scores of the same labels for every study of the test split: the 13 abnormal classes, or every finding with its side
+/// that phantom studies have; none if they have none.
+///
+/// # Errors
+///
+/// If a split is empty.
+pub fn constant_labels(data: &PreparedData) -> Result<Option<LabelFloors>, TrainError> {
+    let read = |split: &EvaluationSplit| -> Vec<BTreeSet<String>> {
+        split
+            .full_references
+            .par_iter()
+            .map(|report| data.findings.abnormal(report))
+            .collect()
+    };
+    let (validation, test) = (read(&data.validation), read(&data.test));
+    let names: Vec<String> = match data.findings {
+        FindingsReader::Rules14 => FindingClass::ABNORMAL
+            .map(|class| class.name().to_owned())
+            .to_vec(),
+        _ => {
+            let found: BTreeSet<&String> = validation.iter().chain(&test).flatten().collect();
+            found.into_iter().cloned().collect()
+        }
+    };
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let flags = |studies: &[BTreeSet<String>]| -> Vec<Vec<bool>> {
+        let row =
+            |found: &BTreeSet<String>| names.iter().map(|name| found.contains(name)).collect();
+        studies.iter().map(row).collect()
+    };
+    Ok(Some(label_floors(
+        &names,
+        &flags(&validation),
+        &flags(&test),
+    )?))
 }
 
 /// The report of the training study whose image is nearest, by squared difference of brightness on

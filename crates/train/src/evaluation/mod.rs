@@ -1,5 +1,6 @@
 //! Reports of a split and their scores, baselines without a generator, retrieval.
 
+mod annotation_floors;
 mod floors;
 mod ranking;
 mod similarity;
@@ -15,7 +16,8 @@ use ithn_metrics::{Diversity, OverlapScores, score_corpus};
 use ithn_search::{SearchConfig, search};
 use serde::{Deserialize, Serialize};
 
-pub use floors::{most_frequent_report, nearest_image_report};
+pub use annotation_floors::{annotation_floors, nearest_film_floor};
+pub use floors::{composed_reports, constant_labels, most_frequent_report, nearest_image_report};
 pub use ranking::{NearTwinScores, RankingConfig, RankingScores, RetrievalScores, rank_split};
 pub use similarity::{SimilaritySample, sample_similarities};
 

@@ -3,7 +3,7 @@ use ithn_data::{BatchMember, ImageLoader, LoadedBatch, TokenizedStudy, pad_token
 use ithn_generator::ReportGenerator;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{PreparedData, training_batch};
+use crate::dataset::PreparedData;
 use crate::error::TrainError;
 use ithn_plugin::Ithn;
 
@@ -50,7 +50,7 @@ pub fn sample_similarities<G: ReportGenerator>(
             return Ok(None);
         };
         let Some(terms) = model
-            .losses(training_batch(batch, device), lambda)
+            .losses(data.training_batch(batch, device), lambda)
             .alignment
         else {
             return Ok(None);

@@ -1,7 +1,11 @@
 //! A whole run: data, weights, training, evaluation, tables and page.
 
+mod card;
+mod description;
+mod floors;
 mod page;
 mod prepare;
+mod resume;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -9,25 +13,28 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use ithn_backbone::Backbone;
 use ithn_data::{ImageLoader, OnBadStudy, Split};
 use ithn_generator::TrainableGenerator;
 use ithn_metrics::evaluation::RankedStudy;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::RunImages;
 use crate::dataset::near_twins;
 use crate::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
+use crate::dataset::{RunImages, frozen_features};
 use crate::error::TrainError;
 use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
 use crate::evaluation::{RankingConfig, RankingScores, rank_split};
-use crate::evaluation::{most_frequent_report, nearest_image_report};
 use crate::interrupt::Interrupt;
 use crate::records::RunFolder;
 use crate::start::EarlierWeights;
 use crate::start::pretrained;
 use crate::trainer::Trainer;
 use crate::watch::Observer;
+pub use description::RunDescription;
+pub use floors::{ComposedFloor, Floors};
 use ithn_checkpoint::Checkpoint;
+use ithn_checkpoint::card::Clock;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorTask, Negatives};
 use ithn_models::LibraryGenerator;
 use ithn_plugin::Ithn;
@@ -61,6 +68,8 @@ pub struct ExperimentOptions {
     pub cache: Option<PathBuf>,
     /// What happens when a study's files are broken.
     pub on_bad_study: OnBadStudy,
+    /// Where the dates on checkpoints come from.
+    pub clock: Clock,
 }
 
 impl ExperimentOptions {
@@ -77,6 +86,7 @@ impl ExperimentOptions {
             interrupt: Interrupt::default(),
             cache: None,
             on_bad_study: OnBadStudy::Stop,
+            clock: Clock::System,
         }
     }
 }
@@ -95,17 +105,11 @@ pub struct ExperimentResults {
     pub ranking: Option<RankingScores>,
     /// Test scores without a generator.
     pub floors: Floors,
+    /// Floors that the test scores do not beat, a sentence each; absent in earlier runs.
+    #[serde(default)]
+    pub unbeaten: Vec<String>,
     /// Time of the whole run, in seconds.
     pub seconds: f64,
-}
-
-/// Test scores of reports chosen without a generator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Floors {
-    /// Always the most frequent training report.
-    pub most_frequent: SplitScores,
-    /// The report of the training study with the nearest image.
-    pub nearest_image: SplitScores,
 }
 
 /// Trains, evaluates and writes reports: everything from a data source to the final table, with the
@@ -152,7 +156,7 @@ pub fn run_experiment_with<G: TrainableGenerator>(
     }
     let run = Run::prepare(config, options, observer)?;
     let generator = build(run.data.tokenizer.vocabulary(), &run.device());
-    run.train_and_evaluate(generator)
+    run.train_and_evaluate(generator, None)
 }
 
 /// A run whose data is in memory and whose generator is still to come.
@@ -162,10 +166,14 @@ struct Run<'a> {
     options: &'a ExperimentOptions,
     observer: &'a mut dyn Observer,
     checkpoint: Option<Checkpoint>,
+    description: RunDescription,
     dataset: Dataset,
     data: PreparedData,
     images: RunImages,
 }
+
+/// A generator's backbone, which computes its features alone if it is frozen.
+type BackboneOf<G> = fn(&G) -> &Backbone;
 
 impl Run<'_> {
     /// The device to train on.
@@ -176,6 +184,7 @@ impl Run<'_> {
     fn train_and_evaluate<G: TrainableGenerator>(
         mut self,
         generator: G,
+        backbone: Option<BackboneOf<G>>,
     ) -> Result<ExperimentResults, TrainError> {
         let (config, options) = (self.config, self.options);
         let mut model = config.ithn.init(generator, &self.device()).materialize();
@@ -186,10 +195,16 @@ impl Run<'_> {
         let folder = if options.resume {
             RunFolder::open(&options.out)?
         } else {
-            RunFolder::create(&options.out, config)?
+            let folder = RunFolder::create(&options.out, config)?;
+            self.description.write(folder.root())?;
+            folder
         };
         self.describe(model.num_params());
 
+        let films = Arc::clone(&self.images.evaluation);
+        if let Some(backbone) = backbone {
+            self.precompute(&model, backbone)?;
+        }
         let images = Arc::clone(&self.images.evaluation);
         let trainer = Trainer::new(
             config,
@@ -199,9 +214,14 @@ impl Run<'_> {
             self.images.clone(),
             options.device.clone(),
         )
-        .with_interrupt(options.interrupt.clone());
+        .with_interrupt(options.interrupt.clone())
+        .with_card(self.card(), options.clock);
         let trainer = match &self.checkpoint {
-            Some(checkpoint) => trainer.resume(checkpoint)?,
+            Some(checkpoint) => {
+                let trainer = trainer.resume(checkpoint)?;
+                self.description.write(folder.root())?;
+                trainer
+            }
             None => trainer,
         };
         let model = match trainer.train(self.observer) {
@@ -218,19 +238,20 @@ impl Run<'_> {
             results,
             predictions,
             ranked,
-        } = self.evaluate(&model, &images, best.header.progress.epoch)?;
+        } = self.evaluate(&model, [&images, &films], best.header.progress.epoch)?;
         folder.write_predictions("predictions.csv", &predictions)?;
         if !ranked.is_empty() {
             folder.write_retrieval(&ranked)?;
         }
         folder.write_json("metrics.json", &results)?;
+        self.save_scores(best, &results, &folder)?;
         let page = write_run_page(
             &folder,
             &RunData {
                 model: &model,
                 config,
                 data: &self.data,
-                images: &images,
+                images: &films,
                 device: &options.device,
                 best_epoch: results.best_epoch,
                 results: Some(&results),
@@ -241,6 +262,9 @@ impl Run<'_> {
     }
 
     fn describe(&mut self, weights: usize) {
+        for warning in &self.dataset.warnings {
+            self.observer.warning(warning);
+        }
         for note in &self.dataset.notes {
             self.observer.note(note);
         }
@@ -257,6 +281,12 @@ impl Run<'_> {
         let options = self.options;
         let starts_from_scratch =
             options.backbone_weights.is_none() && options.start_from.is_none() && !options.resume;
+        if starts_from_scratch && self.config.training.freeze_backbone {
+            self.observer.warning(
+                "the backbone is frozen at random weights: give the run backbone weights, such as a \
+                 pretrained classifier's",
+            );
+        }
         let is_custom = self.config.model.generator.backbone().is_none();
         if starts_from_scratch && !is_custom && self.config.preset.wants_pretrained_backbone() {
             self.observer.warning(
@@ -266,16 +296,46 @@ impl Run<'_> {
         }
     }
 
-    /// Scores a trained model.
+    /// Replaces images by their features if the backbone is frozen and every image always looks the
+    /// same.
+    fn precompute<G: TrainableGenerator>(
+        &mut self,
+        model: &Ithn<G>,
+        backbone: BackboneOf<G>,
+    ) -> Result<(), TrainError> {
+        let (config, options) = (self.config, self.options);
+        if !config.training.freeze_backbone || !self.images.training.is_deterministic() {
+            return Ok(());
+        }
+        let model = match &self.checkpoint {
+            Some(checkpoint) => checkpoint.restore_model(model.valid())?,
+            None => model.valid(),
+        };
+        let folder = options.cache.as_ref().unwrap_or(&options.out);
+        let observer = Mutex::new(&mut *self.observer);
+        let features = frozen_features(
+            &self.data,
+            config,
+            backbone(&model.generator),
+            &self.images.evaluation,
+            &options.device,
+            folder,
+            &watch(&observer),
+        )?;
+        self.images = self.images.of_features(features);
+        Ok(())
+    }
+
+    /// Scores a trained model, given loaders of what it takes and of the films themselves.
     fn evaluate<G: TrainableGenerator>(
         &mut self,
         model: &Ithn<G>,
-        images: &Arc<ImageLoader>,
+        [images, films]: [&Arc<ImageLoader>; 2],
         best_epoch: usize,
     ) -> Result<Evaluated, TrainError> {
         let (config, data, device) = (self.config, &self.data, &self.options.device);
         let writing = Writing {
-            search: &config.decoding,
+            search: &data.search,
             tokenizer: &data.tokenizer,
             images: Arc::clone(images),
             batch_size: config.training.evaluation_batch_size,
@@ -306,15 +366,11 @@ impl Run<'_> {
             },
         )?;
         let observer = Mutex::new(&mut *self.observer);
-        let nearest = nearest_image_report(data, &data.test, images, &watch(&observer))?;
-        let score_floor = |reports: &[String]| score_split(&data.test, reports, data.findings);
-        let floors = Floors {
-            most_frequent: score_floor(&most_frequent_report(data, &data.test))?.0,
-            nearest_image: score_floor(&nearest)?.0,
-        };
+        let floors = Floors::of(data, films, &watch(&observer))?;
         let results = ExperimentResults {
             best_epoch,
             validation,
+            unbeaten: floors.unbeaten_by(&test),
             test,
             ranking: Some(RankingScores::of(&ranked)?),
             floors,
@@ -347,7 +403,7 @@ impl GeneratorTask for Run<'_> {
             let backbone = generator.backbone_mut();
             *backbone = pretrained(backbone.clone(), config, path, &self.device())?;
         }
-        self.train_and_evaluate(generator)
+        self.train_and_evaluate(generator, Some(G::backbone))
     }
 }
 
@@ -358,12 +414,16 @@ fn report(
     page: &Path,
     observer: &mut dyn Observer,
 ) {
-    observer.results(&[
-        ("validation", &results.validation),
-        ("test", &results.test),
-        ("floor: most frequent report", &results.floors.most_frequent),
-        ("floor: nearest image", &results.floors.nearest_image),
-    ]);
+    let floors = results.floors.rows();
+    let rows = [("validation", &results.validation), ("test", &results.test)];
+    let floor_rows = floors.iter().map(|(name, scores)| (name.as_str(), *scores));
+    observer.results(&rows.into_iter().chain(floor_rows).collect::<Vec<_>>());
+    for line in results.floors.label_lines() {
+        observer.note(&line);
+    }
+    for unbeaten in &results.unbeaten {
+        observer.warning(unbeaten);
+    }
     if let Some(ranking) = &results.ranking {
         observer.note(&format!("\n{ranking}"));
     }

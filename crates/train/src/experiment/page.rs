@@ -11,8 +11,8 @@ use serde_json::Value;
 use ithn_inference::{FindingsReader, SheetMaker, StudySheet};
 use ithn_page::ReportPage;
 
-use super::ExperimentResults;
-use crate::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
+use super::{ExperimentResults, RunDescription};
+use crate::dataset::{Dataset, EvaluationSplit, PreparedData};
 use crate::error::TrainError;
 use crate::evaluation::{SimilaritySample, sample_similarities};
 use crate::records::{EpochRecord, RunFolder, output_error};
@@ -66,6 +66,8 @@ pub fn write_run_page<G: TrainableGenerator>(
         .root()
         .file_name()
         .unwrap_or(folder.root().as_os_str());
+    let generator = run.config.model.generator.name();
+    let title = format!("Run {}: {generator}", name.to_string_lossy());
     let path = folder.root().join("report.html");
     let failed = output_error(&path);
     let epochs = read_epochs(folder)?;
@@ -80,8 +82,14 @@ pub fn write_run_page<G: TrainableGenerator>(
                 .collect::<Result<_, _>>()?,
             similarities: similarities.map(serde_json::to_value).transpose()?,
             table: run.results.map(table).transpose()?.unwrap_or_default(),
+            label_floors: run
+                .results
+                .map_or_else(Vec::new, |results| results.floors.label_lines()),
+            warnings: run
+                .results
+                .map_or_else(Vec::new, |results| results.unbeaten.clone()),
             best_epoch: Some(run.best_epoch),
-            ..ReportPage::of_studies(&name.to_string_lossy(), studies)
+            ..ReportPage::of_studies(&title, studies)
         };
         page.write(&path)
     };
@@ -90,14 +98,14 @@ pub fn write_run_page<G: TrainableGenerator>(
 }
 
 /// Writes `report.html` of a run on demand, finished or still training, from its best checkpoint and
-/// the data it was trained on.
+/// the data it was trained on ([`RunDescription::read`]).
 ///
 /// # Errors
 ///
 /// If checkpoint, data or files are not in order.
 pub fn page_of_run(
     root: &Path,
-    source: &DataSource,
+    data: &RunDescription,
     device: &Device,
 ) -> Result<PathBuf, TrainError> {
     let folder = RunFolder::view(root);
@@ -107,7 +115,21 @@ pub fn page_of_run(
     // The page needs no negatives.
     let mut config_without_negatives = config.clone();
     config_without_negatives.negatives = Negatives::Off;
-    let dataset = Dataset::load(source, config.model.views, None, OnBadStudy::Stop)?;
+    if let Some(gone) = data.source.missing() {
+        return Err(TrainError::DataGone {
+            run: root.to_owned(),
+            data: gone.to_owned(),
+        });
+    }
+    let mut dataset = Dataset::load(
+        &data.source,
+        config.model.views,
+        data.limit,
+        data.on_bad_study,
+    )?;
+    if data.on_bad_study == OnBadStudy::Skip {
+        dataset.drop_undecodable(&|_, _, _| {})?;
+    }
     let tokenizer = Some(header.tokenizer.clone());
     let data = PreparedData::new(&dataset, &config_without_negatives, tokenizer)?;
     let task = PageOfRun {
@@ -198,7 +220,7 @@ fn studies<G: TrainableGenerator>(
     let maker = SheetMaker {
         generator: &run.model.generator,
         tokenizer: &run.data.tokenizer,
-        search: &run.config.decoding,
+        search: &run.data.search,
         device: run.device,
     };
     let reader: FindingsReader = run.data.findings;
@@ -222,15 +244,12 @@ fn studies<G: TrainableGenerator>(
 }
 
 fn table(results: &ExperimentResults) -> serde_json::Result<Vec<(String, Value)>> {
-    [
-        ("validation", &results.validation),
-        ("test", &results.test),
-        ("floor: most frequent report", &results.floors.most_frequent),
-        ("floor: nearest image", &results.floors.nearest_image),
-    ]
-    .into_iter()
-    .map(|(name, scores)| Ok((name.to_owned(), serde_json::to_value(scores)?)))
-    .collect()
+    let own = [("validation", &results.validation), ("test", &results.test)];
+    own.into_iter()
+        .map(|(name, scores)| (name.to_owned(), scores))
+        .chain(results.floors.rows())
+        .map(|(name, scores)| Ok((name, serde_json::to_value(scores)?)))
+        .collect()
 }
 
 fn read_epochs(folder: &RunFolder) -> Result<Vec<EpochRecord>, TrainError> {

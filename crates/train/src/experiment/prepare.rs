@@ -5,7 +5,8 @@ use ithn_checkpoint::Checkpoint;
 use ithn_checkpoint::config::ExperimentConfig;
 use ithn_data::OnBadStudy;
 
-use super::{ExperimentOptions, Run};
+use super::resume::{check_cache, check_new, go_on};
+use super::{ExperimentOptions, Run, RunDescription};
 use crate::dataset::{Dataset, PreparedData, RunImages};
 use crate::error::TrainError;
 use crate::records::RunFolder;
@@ -32,13 +33,19 @@ impl<'a> Run<'a> {
         let began = Instant::now();
         config.validate()?;
         check_precision(config.training.precision, &options.device)?;
-        let checkpoint = options
-            .resume
-            .then(|| {
-                let folder = RunFolder::open(&options.out)?;
-                Ok::<_, TrainError>(Checkpoint::load(&folder.last_checkpoint())?)
-            })
-            .transpose()?;
+        check_cache(options)?;
+        let description = RunDescription::of(options)?;
+        description.to_json(&options.out)?;
+        let checkpoint = if options.resume {
+            let folder = RunFolder::open(&options.out)?;
+            let checkpoint = Checkpoint::load(&folder.last_checkpoint())?;
+            let configs = [&checkpoint.header.config, config];
+            go_on(configs, options, &description, observer)?;
+            Some(checkpoint)
+        } else {
+            check_new(config, options)?;
+            None
+        };
         let watched = Mutex::new(&mut *observer);
         let watch = watch(&watched);
         let mut dataset = Dataset::load_watched(
@@ -81,6 +88,7 @@ impl<'a> Run<'a> {
             options,
             observer,
             checkpoint,
+            description,
             dataset,
             data,
             images: RunImages::new(config, cache),

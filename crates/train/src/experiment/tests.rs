@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use ithn_backbone::ResNetConfig;
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
@@ -10,6 +11,7 @@ use ithn_search::SearchConfig;
 
 use super::*;
 use crate::{EpochPlan, EpochRecord, StepRecord};
+use ithn_checkpoint::card::{CardData, DataKind};
 use ithn_checkpoint::config::{GeneratorKind, ModelConfig, Preset};
 use ithn_inference::ReportWriter;
 use ithn_models::{AttentiveLstmConfig, CnnLstm, CnnLstmConfig};
@@ -29,7 +31,7 @@ impl Observer for Silent {
 fn config(kind: GeneratorKind) -> ExperimentConfig {
     let mut config = Preset::Phantom.config().with_generator(kind);
     if let Some(backbone) = config.model.generator.backbone_mut() {
-        *backbone = ResNetConfig::narrow(4, vec![1, 1]);
+        *backbone = ResNetConfig::narrow(4, vec![1, 1]).into();
     }
     config.training.epochs = 1;
     config.training.batch_size = 4;
@@ -70,16 +72,46 @@ fn first_prediction(options: &ExperimentOptions) -> (PathBuf, String) {
 fn every_generator_trains_ranks_and_writes_from_its_checkpoint() {
     let folder = tempfile::tempdir().expect("a folder");
     for kind in GeneratorKind::ALL {
-        let options = options(folder.path(), kind.name());
-        let results = run_experiment(&config(kind), &options, &mut Silent).expect("it runs");
+        let mut options = options(folder.path(), kind.name());
+        options.clock = Clock::Fixed(UNIX_EPOCH);
+        let mut config = config(kind);
+        config.ithn.mask_equal_labels = kind == GeneratorKind::CnnLstm;
+        let results = run_experiment(&config, &options, &mut Silent).expect("it runs");
         let ranking = results.ranking.expect("it ranks");
         assert_eq!(ranking.near_twins.expect("drawn as such").studies, 2);
         assert!(ranking.retrieval.expect("trained").median_rank >= 1.0);
         let ranked = read_ranked(&options.out.join("retrieval.csv")).expect("left behind");
         assert_eq!(RankingScores::of(&ranked).expect("finite"), ranking);
 
+        assert_eq!(results.floors.composed.len(), 3);
+        let expected = results.floors.unbeaten_by(&results.test);
+        assert_eq!(results.unbeaten, expected);
+        let page = std::fs::read_to_string(options.out.join("report.html")).expect("written");
+        assert!(page.contains("floor: composed for BLEU-4"));
+        for line in &results.unbeaten {
+            assert!(page.contains(line.as_str()), "{line}");
+        }
+        let saved = std::fs::read(options.out.join("metrics.json")).expect("written");
+        let saved: ExperimentResults = serde_json::from_slice(&saved).expect("readable");
+        let reports = |floors: &Floors| -> Vec<String> {
+            let composed = floors.composed.iter();
+            composed.map(|floor| floor.report.clone()).collect()
+        };
+        assert_eq!(reports(&saved.floors), reports(&results.floors));
+
         let best = options.out.join("best.ithn");
         let writer = ReportWriter::from_checkpoint(&best, &options.device).expect("any generator");
+        let card = writer.card().card.clone().expect("saved with it");
+        let data = card.data.expect("known");
+        assert_eq!(data, CardData::new(DataKind::Phantom, [8, 2, 4]));
+        assert_eq!(card.written.expect("dated").to_string(), "1970-01-01");
+        let score = &card.scores[1];
+        assert_eq!(
+            (score.name.as_str(), score.split.as_str()),
+            ("model", "test")
+        );
+        assert_eq!(score.values["bleu_4"], results.test.bleu_4);
+        assert!(writer.card().caution().is_some());
         let (image, expected) = first_prediction(&options);
         assert_eq!(writer.report([image]).expect("readable").text, expected);
     }
@@ -170,4 +202,100 @@ fn whoever_watches_a_resumed_run_learns_what_was_before() {
     };
     assert_eq!(place(&second.before), place(&first.heard));
     assert_eq!(second.heard.len(), 1);
+}
+
+/// The files of features in a folder.
+fn feature_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "bin"))
+        .collect()
+}
+
+/// Backbone weights and running statistics of a checkpoint.
+fn backbone_state(config: &ExperimentConfig, checkpoint: &Path) -> BTreeMap<String, Vec<f32>> {
+    struct State<'a>(&'a Checkpoint);
+    impl GeneratorTask for State<'_> {
+        type Output = BTreeMap<String, Vec<f32>>;
+
+        fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output {
+            let device = Device::default();
+            let model = self.0.header.config.ithn.init(generator, &device);
+            let model = self.0.restore_model(model).expect("it fits");
+            ithn_checkpoint::import::collect_backbone_state(model.generator.backbone())
+                .into_iter()
+                .map(|(name, data)| (name, data.iter::<f32>().collect()))
+                .collect()
+        }
+    }
+    let checkpoint = Checkpoint::load(checkpoint).expect("readable");
+    let vocabulary = checkpoint.header.tokenizer.vocabulary();
+    let task = State(&checkpoint);
+    config
+        .model
+        .build(vocabulary, &Device::default(), task)
+        .expect("a generator of this library")
+}
+
+/// Features that are kept give the losses of features that are computed each time; jitter within limits
+/// of 0 changes no pixel, but keeps features from being kept.
+#[test]
+fn a_frozen_backbone_stays_and_kept_features_give_the_same_losses_and_reports() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config(GeneratorKind::R2GenCmn);
+    config.training.freeze_backbone = true;
+    config.training.epochs = 2;
+    let kept = options(folder.path(), "kept");
+    let mut of_kept = Epochs::default();
+    run_experiment(&config, &kept, &mut of_kept).expect("it runs");
+    assert_eq!(feature_files(&kept.out).len(), 1);
+    let (done, total) = of_kept.worked["computing features of the frozen backbone"];
+    assert!(done == total && total == 14, "{done} of {total}");
+
+    let nothing = serde_json::json!({
+        "kind": "jitter", "rotation": 0.0, "scale": 0.0, "shift": 0.0, "contrast": 0.0,
+        "brightness": 0.0,
+    });
+    let mut each_time = config.clone();
+    each_time.images.augmentation = serde_json::from_value(nothing).expect("readable");
+    let computed = options(folder.path(), "computed");
+    let mut of_computed = Epochs::default();
+    run_experiment(&each_time, &computed, &mut of_computed).expect("it runs");
+    assert!(feature_files(&computed.out).is_empty());
+    for (kept, computed) in of_kept.heard.iter().zip(&of_computed.heard) {
+        let difference = (kept.losses.total - computed.losses.total).abs();
+        assert!(difference < 1e-4, "{kept:?} {computed:?}");
+    }
+    assert_eq!(first_prediction(&kept), first_prediction(&computed));
+
+    let state = |epoch: usize| {
+        let name = format!("epoch-{epoch:05}.ithn");
+        backbone_state(&config, &kept.out.join(name))
+    };
+    assert_eq!(state(1), state(2));
+}
+
+#[test]
+fn a_resumed_run_finds_its_features_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config(GeneratorKind::CnnLstm);
+    config.training.freeze_backbone = true;
+    let mut options = options(folder.path(), "frozen");
+    options.cache = Some(folder.path().join("cache"));
+    run_experiment(&config, &options, &mut Silent).expect("it runs");
+    let files = feature_files(&folder.path().join("cache"));
+    let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|it| it.modified()).ok();
+    let before: Vec<_> = files.iter().map(changed).collect();
+    assert_eq!(before.len(), 1);
+    config.training.epochs = 2;
+    options.resume = true;
+    let mut resumed = Epochs::default();
+    run_experiment(&config, &options, &mut resumed).expect("it goes on");
+    assert_eq!(files.iter().map(changed).collect::<Vec<_>>(), before);
+    assert!(
+        !resumed
+            .worked
+            .contains_key("computing features of the frozen backbone")
+    );
 }

@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::error::TrainError;
 use crate::evaluation::Prediction;
 use ithn_checkpoint::CheckpointHeader;
-use ithn_checkpoint::config::ExperimentConfig;
 use ithn_data::write_atomically;
 
 /// The folder of a run.
@@ -19,6 +18,7 @@ use ithn_data::write_atomically;
 /// | file | content |
 /// |---|---|
 /// | `config.json` | the configuration, saved before anything else |
+/// | `run.json` | where the studies come from and how they are read |
 /// | `epochs.jsonl` | one line of losses, hardness and validation scores per epoch |
 /// | `steps.jsonl` | one line of losses and gradient norm per so many steps |
 /// | `last.ithn`, `best.ithn`, `epoch-….ithn` | checkpoints: newest, best, of the last epochs |
@@ -28,6 +28,7 @@ use ithn_data::write_atomically;
 /// | `retrieval.csv` | the scores that each test image gives its own report, random ones and its near-twin |
 /// | `similarities.json` | similarities of training studies under the best weights |
 /// | `report.html` | the run page, which shows all of it |
+/// | `features-….bin` | features of a frozen backbone, if the run has no cache |
 /// | `run.lock` | locked by the process that trains |
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -42,9 +43,23 @@ impl RunFolder {
     /// # Errors
     ///
     /// [`TrainError::OutputInUse`] if a run is there already; I/O errors name the file.
-    pub fn create(root: &Path, config: &ExperimentConfig) -> Result<Self, TrainError> {
+    pub fn create(root: &Path, config: &impl Serialize) -> Result<Self, TrainError> {
         fs::create_dir_all(root).map_err(output_error(root))?;
+        RunFolder::check_free(root)?;
         let mut folder = RunFolder::view(root);
+        folder._lock = lock(root)?;
+        folder.write_json("config.json", config)?;
+        Ok(folder)
+    }
+
+    /// Checks that a new run can be written to a folder, there or not, and creates nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::OutputInUse`] if a run is there already, [`TrainError::Unwritable`] if a file is in the way
+    /// or the folder is read-only.
+    pub fn check_free(root: &Path) -> Result<(), TrainError> {
+        let folder = RunFolder::view(root);
         let holds_a_run = [
             folder.config(),
             folder.last_checkpoint(),
@@ -56,9 +71,22 @@ impl RunFolder {
         if holds_a_run {
             return Err(TrainError::OutputInUse(root.to_owned()));
         }
-        folder._lock = lock(root)?;
-        folder.write_json("config.json", config)?;
-        Ok(folder)
+        let there = root.ancestors().find(|path| path.exists());
+        let Some(there) = there.filter(|path| *path != Path::new("")) else {
+            return Ok(());
+        };
+        let refused = |reason| {
+            Err(TrainError::Unwritable {
+                path: there.to_owned(),
+                reason,
+            })
+        };
+        match fs::metadata(there) {
+            Ok(found) if !found.is_dir() => refused("it is a file"),
+            Ok(found) if found.permissions().readonly() => refused("it is read-only"),
+            Ok(_) => Ok(()),
+            Err(source) => Err(output_error(there)(source)),
+        }
     }
 
     /// Opens the folder of an earlier run to continue it.
@@ -68,12 +96,14 @@ impl RunFolder {
     /// [`TrainError::NothingToResume`] if it has no configuration or no checkpoint,
     /// [`TrainError::OutputBusy`] if another process is training in it.
     pub fn open(root: &Path) -> Result<Self, TrainError> {
+        RunFolder::open_holding(root, &["config.json", "last.ithn"])
+    }
+
+    /// [`open`](Self::open) for a folder that must hold these files.
+    pub(crate) fn open_holding(root: &Path, names: &[&'static str]) -> Result<Self, TrainError> {
         let mut folder = RunFolder::view(root);
-        for (path, name) in [
-            (folder.config(), "config.json"),
-            (folder.last_checkpoint(), "last.ithn"),
-        ] {
-            if !path.is_file() {
+        for name in names {
+            if !root.join(name).is_file() {
                 return Err(TrainError::NothingToResume(root.to_owned(), name));
             }
         }
@@ -193,7 +223,13 @@ impl RunFolder {
         if last.is_file() && CheckpointHeader::load(&last)?.progress.step > 0 {
             return Ok(());
         }
-        let of_the_run = ["config.json", "steps.jsonl", "epochs.jsonl", "run.lock"];
+        let of_the_run = [
+            "config.json",
+            "run.json",
+            "steps.jsonl",
+            "epochs.jsonl",
+            "run.lock",
+        ];
         let files = of_the_run.iter().map(|name| self.root.join(name));
         for path in files.chain([last]) {
             match fs::remove_file(&path) {
@@ -323,6 +359,20 @@ mod tests {
         RunFolder::create(folder.path(), &config).expect("empty");
         let error = RunFolder::create(folder.path(), &config).unwrap_err();
         assert!(error.to_string().contains("resume it"), "{error}");
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_said_and_nothing_is_created() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let free = folder.path().join("a/b");
+        RunFolder::check_free(&free).expect("free");
+        assert!(!folder.path().join("a").exists());
+        fs::write(folder.path().join("a"), "a file").expect("writable");
+        let error = RunFolder::check_free(&free).unwrap_err();
+        assert!(
+            matches!(&error, TrainError::Unwritable { path, .. } if path.ends_with("a")),
+            "{error}"
+        );
     }
 
     #[test]

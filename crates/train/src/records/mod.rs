@@ -2,6 +2,7 @@
 
 mod epoch_record;
 mod folder;
+mod scores;
 mod step;
 mod step_log;
 
@@ -10,4 +11,5 @@ pub use folder::RunFolder;
 pub use step::StepRecord;
 
 pub(crate) use folder::output_error;
+pub(crate) use scores::card_score;
 pub(crate) use step_log::StepLog;

@@ -3,5 +3,5 @@
 mod pretrained;
 mod transfer;
 
-pub(crate) use pretrained::pretrained;
+pub(crate) use pretrained::{check_pretrained, pretrained};
 pub(crate) use transfer::EarlierWeights;

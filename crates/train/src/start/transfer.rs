@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ithn_data::Tokenizer;
 
 use crate::error::TrainError;
-use ithn_checkpoint::Checkpoint;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorTask};
+use ithn_checkpoint::{Checkpoint, CheckpointHeader};
 use ithn_models::LibraryGenerator;
 
 /// Weights of a checkpoint by their path in the model, and the words they were trained with.
@@ -33,19 +33,8 @@ impl EarlierWeights {
     ) -> Result<Self, TrainError> {
         let checkpoint = Checkpoint::load(path)?;
         let header = &checkpoint.header;
-        let (model, ithn) = (&header.config.model, &header.config.ithn);
-        if *model != config.model || ithn.projection_width != config.ithn.projection_width {
-            return Err(ConfigError::new(
-                "model",
-                format!(
-                    "{} was trained with another generator or other sizes than this run: choose \
-                     its preset, {:?}, and its generator",
-                    path.display(),
-                    header.config.preset
-                ),
-            )
-            .into());
-        }
+        EarlierWeights::check_sizes(path, header, config)?;
+        let model = &header.config.model;
         let vocabulary = header.tokenizer.vocabulary();
         let collecting = Collecting {
             checkpoint: &checkpoint,
@@ -56,6 +45,36 @@ impl EarlierWeights {
             weights: model.build(vocabulary, device, collecting)??,
             tokenizer: header.tokenizer.clone(),
         })
+    }
+
+    /// Checks the header of a checkpoint, and reads no weights.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(crate) fn check(path: &Path, config: &ExperimentConfig) -> Result<(), TrainError> {
+        let header = CheckpointHeader::load(path)?;
+        Ok(EarlierWeights::check_sizes(path, &header, config)?)
+    }
+
+    fn check_sizes(
+        path: &Path,
+        header: &CheckpointHeader,
+        config: &ExperimentConfig,
+    ) -> Result<(), ConfigError> {
+        let (model, ithn) = (&header.config.model, &header.config.ithn);
+        if *model == config.model && ithn.projection_width == config.ithn.projection_width {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "model",
+            format!(
+                "{} was trained with another generator or other sizes than this run: choose \
+                 its preset, {:?}, and its generator",
+                path.display(),
+                header.config.preset
+            ),
+        ))
     }
 
     /// Loads the weights into a model with the vocabulary of `tokenizer`. Rows and columns that

@@ -12,7 +12,7 @@ use ithn_negatives::TrainingPoint;
 use ithn_generator::TrainableGenerator;
 
 use super::{BETWEEN_STEPS, Trainer};
-use crate::dataset::{distinct_batches, training_batch};
+use crate::dataset::distinct_batches;
 use crate::error::TrainError;
 use crate::optimizer::{clip_gradients, gradient_norm, learning_rate_policy};
 use crate::records::{StepLog, StepRecord};
@@ -150,7 +150,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             let seed = self.config.training.seed;
             self.device
                 .seed(batch_seed(seed, epoch, self.progress.batch + index));
-            let losses = || model.losses(training_batch(batch, &device), lambda);
+            let losses = || model.losses(self.data.training_batch(batch, &device), lambda);
             let terms = match self.config.training.precision {
                 Precision::Bfloat16 => in_bfloat16(losses),
                 Precision::Single => losses(),
@@ -183,7 +183,7 @@ struct Learnt {
 }
 
 /// Seed of all random numbers of a batch's training step (SplitMix64 of seed, epoch and batch).
-fn batch_seed(seed: u64, epoch: usize, batch: usize) -> u64 {
+pub(crate) fn batch_seed(seed: u64, epoch: usize, batch: usize) -> u64 {
     let mix = |value: u64| {
         let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -8,6 +8,7 @@ mod step;
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::module::{Module, ParamGroup};
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{DType, Device};
 use ithn_data::ImageLoader;
@@ -22,12 +23,15 @@ use crate::interrupt::Interrupt;
 use crate::optimizer::init_optimizer;
 use crate::records::RunFolder;
 use crate::records::StepLog;
-use crate::records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses};
+use crate::records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, card_score};
 use crate::watch::Observer;
+pub(crate) use epoch::batch_seed;
+use ithn_checkpoint::card::{Card, Clock};
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, MonitoredMetric, Precision};
 use ithn_checkpoint::{BestEpoch, Checkpoint, Exact, TrainingProgress};
 use ithn_plugin::Ithn;
 use saving::fingerprint;
+pub(crate) use step::catch_out_of_memory;
 
 /// Invariant: `model` is `None` only while a step runs.
 const BETWEEN_STEPS: &str = "a step puts the model back";
@@ -49,6 +53,8 @@ pub struct Trainer<'a, G> {
     training_images: Arc<ImageLoader>,
     evaluation_images: Arc<ImageLoader>,
     interrupt: Interrupt,
+    card: Card,
+    clock: Clock,
     saved: Instant,
 }
 
@@ -68,7 +74,8 @@ pub(crate) fn check_precision(precision: Precision, device: &Device) -> Result<(
 }
 
 impl<'a, G: TrainableGenerator> Trainer<'a, G> {
-    /// Prepares a run of `model` (on any device) on `device`, from its beginning.
+    /// Prepares a run of `model` (on any device) on `device`, from its beginning. A backbone that the
+    /// configuration freezes is everything below the generator's field `backbone`.
     pub fn new(
         config: &'a ExperimentConfig,
         data: &'a PreparedData,
@@ -79,7 +86,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     ) -> Self {
         Trainer {
             optimizer: init_optimizer(&config.training.optimizer),
-            model: Some(model),
+            model: Some(frozen(model, config)),
             config,
             data,
             folder,
@@ -91,6 +98,8 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             training_images: images.training,
             evaluation_images: images.evaluation,
             interrupt: Interrupt::default(),
+            card: Card::default(),
+            clock: Clock::System,
             saved: Instant::now(),
         }
     }
@@ -98,6 +107,13 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     /// Stops after the step in which `interrupt` is raised, with everything saved.
     pub fn with_interrupt(mut self, interrupt: Interrupt) -> Self {
         self.interrupt = interrupt;
+        self
+    }
+
+    /// Saves `card` with every checkpoint, with the validation scores of the last epoch and the date of `clock`.
+    pub fn with_card(mut self, card: Card, clock: Clock) -> Self {
+        self.card = card;
+        self.clock = clock;
         self
     }
 
@@ -115,12 +131,16 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             return Err(TrainError::OtherData(self.folder.root().to_owned()));
         }
         let model = self.model.take().expect(BETWEEN_STEPS);
-        self.model = Some(checkpoint.restore_model(model)?);
+        self.model = Some(frozen(checkpoint.restore_model(model)?, self.config));
         self.optimizer = checkpoint.restore_optimizer(self.optimizer)?;
         self.progress = TrainingProgress {
             data: self.progress.data,
             ..progress
         };
+        if let Some(earlier) = &checkpoint.header.card {
+            self.card.origin.clone_from(&earlier.origin);
+            self.card.scores.clone_from(&earlier.scores);
+        }
         // Write the current configuration, since options may have changed, and drop the epochs that
         // will be repeated.
         self.folder.write_json("config.json", self.config)?;
@@ -144,6 +164,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         if !self.folder.last_checkpoint().exists() {
             self.save(&mut log)?;
         }
+        observer.monitors(training.monitor);
         if self.progress.step > 0 {
             observer.resumes(&self.history()?);
         }
@@ -198,6 +219,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             return Err(self.interrupted(epoch));
         };
         let score = monitored(&validation, training.monitor);
+        self.card.scores = vec![card_score("model", "validation", &validation)];
         let best = self.progress.best;
         let is_best = best.is_none_or(|best| best.gives_way_to(score));
         let sums = std::mem::take(&mut self.progress.partial);
@@ -276,7 +298,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
 
     fn writing<'b>(&'b self, device: &'b Device) -> Writing<'b> {
         Writing {
-            search: &self.config.decoding,
+            search: &self.data.search,
             tokenizer: &self.data.tokenizer,
             images: Arc::clone(&self.evaluation_images),
             batch_size: self.config.training.evaluation_batch_size,
@@ -286,11 +308,21 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
     }
 }
 
+/// The model, its backbone frozen if the configuration says so.
+fn frozen<G: TrainableGenerator>(model: Ithn<G>, config: &ExperimentConfig) -> Ithn<G> {
+    match config.training.freeze_backbone {
+        true => model.freeze_group(ParamGroup::from_predicate("generator.backbone.")),
+        false => model,
+    }
+}
+
 fn monitored(scores: &SplitScores, metric: MonitoredMetric) -> f64 {
     match metric {
         MonitoredMetric::Bleu4 => scores.bleu_4,
         MonitoredMetric::RougeL => scores.rouge_l,
         MonitoredMetric::Cider => scores.cider,
         MonitoredMetric::FindingsF1 => scores.findings.findings_f1_micro,
+        // Scores that were just computed have it.
+        MonitoredMetric::AbnormalF1 => scores.findings.headline().unwrap_or(f64::NAN),
     }
 }

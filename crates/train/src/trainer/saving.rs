@@ -39,11 +39,12 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
-        let header = CheckpointHeader::new(
+        let mut header = CheckpointHeader::new(
             self.config.clone(),
             self.data.tokenizer.clone(),
             self.progress.clone(),
         );
+        header.card = Some(self.card.clone().dated(self.clock));
         let path = self.folder.last_checkpoint();
         Ok(Checkpoint::collect(
             header,

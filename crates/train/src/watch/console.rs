@@ -5,8 +5,10 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::observer::{EpochPlan, Observer};
 use super::pace::Pace;
+use super::printing::print;
 use crate::evaluation::{Prediction, SplitScores};
 use crate::records::{EpochRecord, StepRecord};
+use ithn_checkpoint::config::MonitoredMetric;
 
 /// Time between two lines about the same epoch where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -32,6 +34,8 @@ pub struct Console {
     progress: Progress,
     pace: Pace,
     header_printed: bool,
+    /// The metric that picks the best epoch.
+    monitor: Option<MonitoredMetric>,
 }
 
 /// How progress is shown.
@@ -47,7 +51,7 @@ enum Progress {
 }
 
 const EPOCH_HEADER: &str = " epoch    loss      LM    L_cp    L_cs  1-λ    τ1    τ3   z·u  z·u⁻  \
-                            z·ũ   val BLEU-4  ROUGE-L  CIDEr     F1  studies/s   time";
+                            z·ũ   val BLEU-4  ROUGE-L  CIDEr     F1  same  studies/s   time";
 
 impl Default for Console {
     fn default() -> Self {
@@ -70,14 +74,15 @@ impl Console {
             progress,
             pace: Pace::default(),
             header_printed: false,
+            monitor: None,
         }
     }
 
     /// Prints a line, above the bar if there is one.
     fn line(&self, text: &str) {
         match &self.progress {
-            Progress::Bar(bar) => bar.suspend(|| println!("{text}")),
-            Progress::Lines { .. } | Progress::Nothing => println!("{text}"),
+            Progress::Bar(bar) => bar.suspend(|| print(text)),
+            Progress::Lines { .. } | Progress::Nothing => print(text),
         }
     }
 
@@ -101,7 +106,7 @@ impl Console {
             }
             Progress::Lines { last } if last.elapsed() >= LINE_EVERY => {
                 *last = Instant::now();
-                println!("{work}: {done}/{total}");
+                print(format_args!("{work}: {done}/{total}"));
             }
             Progress::Lines { .. } | Progress::Nothing => {}
         }
@@ -163,7 +168,7 @@ impl Observer for Console {
             Progress::Lines { last } if last.elapsed() >= LINE_EVERY => {
                 *last = Instant::now();
                 if self.verbosity == Verbosity::Normal {
-                    println!("{line}");
+                    print(&line);
                 }
             }
             Progress::Lines { .. } | Progress::Nothing => {}
@@ -188,10 +193,15 @@ impl Observer for Console {
             return;
         }
         if !self.header_printed {
+            self.line(&epoch_legend(self.monitor));
             self.line(EPOCH_HEADER);
             self.header_printed = true;
         }
         self.line(&epoch_row(record));
+    }
+
+    fn monitors(&mut self, metric: MonitoredMetric) {
+        self.monitor = Some(metric);
     }
 
     fn note(&mut self, text: &str) {
@@ -206,8 +216,12 @@ impl Observer for Console {
 
     fn results(&mut self, rows: &[(&str, &SplitScores)]) {
         self.clear_bar();
-        println!(
-            "\n{:<28} {:>7} {:>7} {:>7} {:>7} {:>8} {:>7} {:>7} {:>11} {:>9} {:>9}",
+        // `F1-13` leaves No Finding out; phantom studies have an exact F1 instead.
+        let findings = rows
+            .first()
+            .map_or("F1", |row| row.1.findings.headline_name());
+        print(format_args!(
+            "\n{:<28} {:>7} {:>7} {:>7} {:>7} {:>8} {:>7} {findings:>7} {:>7} {:>7} {:>11} {:>9} {:>6} {:>9}",
             "protocol r2gen",
             "BLEU-1",
             "BLEU-2",
@@ -215,13 +229,18 @@ impl Observer for Console {
             "BLEU-4",
             "ROUGE-L",
             "CIDEr",
-            "F1",
+            "macro",
+            "F1-14",
             "side errors",
             "distinct",
+            "same",
             "B4 full"
-        );
+        ));
         for (name, scores) in rows {
-            println!("{}", result_row(name, scores));
+            print(result_row(name, scores));
+        }
+        if !self.is_quiet() {
+            print(result_legend(rows));
         }
     }
 
@@ -230,15 +249,39 @@ impl Observer for Console {
             return;
         }
         for prediction in predictions {
-            println!(
+            print(format_args!(
                 "\n{} (BLEU-4 {:.2})\n  reference   {}\n  prediction  {}",
                 prediction.id,
                 prediction.scores.bleu[3],
                 prediction.reference,
                 prediction.prediction
-            );
+            ));
         }
     }
+}
+
+/// What the columns of the epochs' table are.
+fn epoch_legend(monitor: Option<MonitoredMetric>) -> String {
+    let best = match monitor {
+        Some(metric) => format!("*: best {} of the validation split so far", metric.name()),
+        None => "*: best epoch so far".to_owned(),
+    };
+    format!(
+        "LM: language loss; L_cp, L_cs: contrastive and separation loss; 1-λ: hardness of negatives, from 0 (as they \
+         are) to 1;\nτ1, τ3: log inverse temperature of pairs and of hardened negatives; z·u, z·u⁻, z·ũ: cosine of an \
+         image with its report,\nits first negative and the hardened one; F1: findings, micro; {best}"
+    )
+}
+
+/// What the columns of the final table are, as far as their names do not say it.
+fn result_legend(rows: &[(&str, &SplitScores)]) -> String {
+    let reader = rows
+        .first()
+        .map_or("", |(_, scores)| scores.findings.findings_reader.as_str());
+    format!(
+        "F1: findings read by {reader}, micro; side errors: findings on the wrong side; distinct: different reports; \
+         B4 full: BLEU-4 against untouched references"
+    )
 }
 
 fn epoch_row(record: &EpochRecord) -> String {
@@ -249,8 +292,8 @@ fn epoch_row(record: &EpochRecord) -> String {
         value.map_or_else(|| "    -".to_owned(), |value| format!("{value:5.2}"))
     };
     format!(
-        "{:>5}{} {:7.3} {:7.3} {:7.3} {:7.3} {:4.2} {} {} {} {} {} {:12.4} {:8.4} {:6.3} {:6.3} \
-         {:10.1} {:5.0}s",
+        "{:>5}{} {:7.3} {:7.3} {:7.3} {:7.3} {:4.2} {} {} {} {} {} {:12.4} {:8.4} {:6.3} {} {:5.0}% \
+         {:9.1} {:5.0}s",
         record.epoch,
         if record.is_best { "*" } else { " " },
         losses.total,
@@ -266,27 +309,40 @@ fn epoch_row(record: &EpochRecord) -> String {
         validation.bleu_4,
         validation.rouge_l,
         validation.cider,
-        validation.findings.findings_f1_micro,
+        share(validation.findings.headline(), 6, 3),
+        100.0 * validation.diversity.most_frequent_share,
         record.studies_per_second,
         record.seconds,
     )
 }
 
+/// A number, or a dash.
+fn share(value: Option<f64>, width: usize, digits: usize) -> String {
+    value.map_or_else(
+        || format!("{:>width$}", "-"),
+        |value| format!("{value:width$.digits$}"),
+    )
+}
+
 fn result_row(name: &str, scores: &SplitScores) -> String {
-    let side_errors = scores
-        .findings
+    let findings = &scores.findings;
+    let classes = findings.findings_by_class.as_ref();
+    let side_errors = findings
         .laterality_errors
         .map_or_else(|| "-".to_owned(), |errors| errors.to_string());
     format!(
-        "{name:<28} {:7.4} {:7.4} {:7.4} {:7.4} {:8.4} {:7.4} {:7.4} {side_errors:>11} {:>9} {:9.4}",
+        "{name:<28} {:7.4} {:7.4} {:7.4} {:7.4} {:8.4} {:7.4} {} {} {} {side_errors:>11} {:>9} {:4.0} % {:9.4}",
         scores.bleu_1,
         scores.bleu_2,
         scores.bleu_3,
         scores.bleu_4,
         scores.rouge_l,
         scores.cider,
-        scores.findings.findings_f1_micro,
+        share(findings.headline(), 7, 4),
+        share(classes.map(|it| it.f1_13_macro), 7, 4),
+        share(classes.map(|_| findings.findings_f1_micro), 7, 4),
         scores.diversity.distinct,
+        100.0 * scores.diversity.most_frequent_share,
         scores.bleu_4_full,
     )
 }

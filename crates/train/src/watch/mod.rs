@@ -3,7 +3,9 @@
 mod console;
 mod observer;
 mod pace;
+mod printing;
 
 pub use console::{Console, Verbosity};
 pub use observer::{EpochPlan, Observer};
 pub use pace::Pace;
+pub(crate) use printing::print;

@@ -1,10 +1,13 @@
 use crate::evaluation::{Prediction, SplitScores};
 use crate::records::{EpochRecord, StepRecord};
+use ithn_checkpoint::config::MonitoredMetric;
 
 /// Callbacks for the events of a run; worker threads may make those of [`working`](Self::working).
 pub trait Observer: Send {
     /// An interrupted run resumes; `history` holds the epochs completed before.
     fn resumes(&mut self, _history: &[EpochRecord]) {}
+    /// Training begins; `metric` of the validation split picks the best epoch.
+    fn monitors(&mut self, _metric: MonitoredMetric) {}
     /// An epoch begins, or continues after an interruption.
     fn epoch_begins(&mut self, plan: &EpochPlan);
     /// A step is done.

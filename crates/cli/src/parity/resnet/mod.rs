@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use burn::module::{Module, ParamGroup};
 use burn::tensor::{Device, Tensor, TensorData};
 use ithn::import::{NamedTensors, load_torchvision};
-use ithn_backbone::{ImageFeatures, ResNet, ResNetConfig};
+use ithn_backbone::{ImageEncoder, ImageFeatures, ResNet, ResNetConfig};
 
 use super::check::{Check, Tolerance};
 use super::fixture::{Fixture, FixtureError, read_json};

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
-use ithn_backbone::{BlockKind, ResNet};
+use ithn_backbone::{Backbone, BlockKind, ResNetConfig};
 use ithn_decoder::TransformerConfig;
 use ithn_generator::config::check_count;
 use ithn_generator::laws::{Laws, check};
@@ -31,7 +31,7 @@ generators! {
 #[serde(deny_unknown_fields)]
 pub struct BigramConfig {
     /// Image backbone.
-    pub backbone: ResNetConfig,
+    pub backbone: BackboneConfig,
     /// Width of the hidden states.
     pub width: usize,
 }
@@ -41,7 +41,7 @@ impl Config for BigramConfig {}
 /// The next word depends on the last one and the image.
 #[derive(Module, Debug)]
 pub struct Bigram {
-    backbone: ResNet,
+    backbone: Backbone,
     image: Linear,
     words: Embedding,
     logits: Linear,
@@ -51,11 +51,11 @@ pub struct Bigram {
 impl LibraryConfig for BigramConfig {
     type Generator = Bigram;
 
-    fn backbone(&self) -> &ResNetConfig {
+    fn backbone(&self) -> &BackboneConfig {
         &self.backbone
     }
 
-    fn backbone_mut(&mut self) -> &mut ResNetConfig {
+    fn backbone_mut(&mut self) -> &mut BackboneConfig {
         &mut self.backbone
     }
 
@@ -84,7 +84,11 @@ impl LibraryConfig for BigramConfig {
 }
 
 impl LibraryGenerator for Bigram {
-    fn backbone_mut(&mut self) -> &mut ResNet {
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    fn backbone_mut(&mut self) -> &mut Backbone {
         &mut self.backbone
     }
 }
@@ -158,7 +162,10 @@ impl GeneratorTask for KeepsTheLaws {
     type Output = ();
 
     fn run<G: LibraryGenerator>(self, mut generator: G) {
-        assert_eq!(generator.backbone_mut().stages.len(), 2);
+        let Backbone::ResNet(network) = generator.backbone_mut() else {
+            panic!("the configuration has a resnet");
+        };
+        assert_eq!(network.stages.len(), 2);
         check(&generator, &self.0).unwrap_or_else(|broken| panic!("{broken}"));
     }
 }
@@ -171,8 +178,8 @@ fn a_line_of_the_list_gives_a_kind_sizes_and_a_model_that_keeps_the_laws() {
     );
     let mut config = bigram();
     assert_eq!(config.name(), "bigram");
-    let depths = config.backbone().map(|backbone| backbone.depths.clone());
-    assert_eq!(depths, Some(vec![1, 1]));
+    let expected = ResNetConfig::narrow(4, vec![1, 1]).into();
+    assert_eq!(config.backbone(), Some(&expected));
     config.validate().expect("valid");
 
     let device = Device::default();
@@ -181,7 +188,7 @@ fn a_line_of_the_list_gives_a_kind_sizes_and_a_model_that_keeps_the_laws() {
         config.build(9, views, &device, laws).expect("built");
     }
 
-    config.backbone_mut().expect("it has one").depths = vec![0];
+    *config.backbone_mut().expect("it has one") = ResNetConfig::narrow(4, vec![0]).into();
     let error = config.validate().expect_err("no block");
     assert!(error.key().starts_with("backbone.depths"), "{error}");
 }

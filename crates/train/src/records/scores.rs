@@ -1,0 +1,23 @@
+//! Scores as a checkpoint's card holds them.
+
+use ithn_checkpoint::card::CardScore;
+
+use crate::evaluation::SplitScores;
+
+/// The main scores of `name` on a split.
+pub(crate) fn card_score(name: &str, split: &str, scores: &SplitScores) -> CardScore {
+    let findings = &scores.findings;
+    CardScore::new(
+        name,
+        split,
+        scores.studies,
+        findings.findings_reader.as_str(),
+        [
+            ("bleu_1", scores.bleu_1),
+            ("bleu_4", scores.bleu_4),
+            ("rouge_l", scores.rouge_l),
+            ("cider", scores.cider),
+            ("findings_f1_micro", findings.findings_f1_micro),
+        ],
+    )
+}
