@@ -148,7 +148,7 @@ function studies() {
     make('p', { class: 'faint' }, `${count}: most contradicted or missed findings first, then the lowest ROUGE-L. `,
       make('kbd', {}, '↑'), ' ', make('kbd', {}, '↓'), ' move between studies. Sentences: ',
       ...Object.entries(names).flatMap(([mark, name]) => [make('span', { class: mark }, ` ${name} `), ' ']),
-      'as far as the rules rules-14 can tell.'),
+      'as far as rules-14 can tell.'),
     make('p', { class: 'controls' }, run.systems.length > 1 ? make('label', {}, 'Worst of ', by) : null,
       make('label', {}, 'Find ', wanted)),
     make('div', { class: 'browser' }, list, place));

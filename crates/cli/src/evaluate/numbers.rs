@@ -145,32 +145,66 @@ fn findings(scored: &Scored, intervals: &[MetricInterval]) -> Group {
         Uncertain::AsPositive => "positive",
         Uncertain::AsNegative => "negative",
     };
+    let of = |key: &str| interval_of(&format!("findings.{key}.f1"), intervals);
     let lines = [
-        ("micro_14", "micro F1, 14 classes", findings.micro_14),
-        ("macro_14", "macro F1, 14 classes", findings.macro_14),
+        (
+            "micro_13",
+            "micro F1, 13 abnormal classes",
+            findings.micro_13,
+            findings.micro_13_f1_interval,
+        ),
+        (
+            "macro_13",
+            "macro F1, 13 abnormal classes",
+            findings.macro_13,
+            findings.macro_13_f1_interval,
+        ),
+        (
+            "micro_14",
+            "micro F1, 14 classes",
+            findings.micro_14,
+            of("micro_14"),
+        ),
+        (
+            "macro_14",
+            "macro F1, 14 classes",
+            findings.macro_14,
+            of("macro_14"),
+        ),
         (
             "example_14",
             "example-based F1, 14 classes",
             findings.example_14,
+            None,
         ),
-        ("micro_5", "micro F1, 5 classes", findings.micro_5),
-        ("macro_5", "macro F1, 5 classes", findings.macro_5),
+        (
+            "micro_5",
+            "micro F1, 5 classes",
+            findings.micro_5,
+            of("micro_5"),
+        ),
+        (
+            "macro_5",
+            "macro F1, 5 classes",
+            findings.macro_5,
+            of("macro_5"),
+        ),
         (
             "example_5",
             "example-based F1, 5 classes",
             findings.example_5,
+            None,
         ),
     ];
-    let lines = lines.into_iter().map(|(key, label, scores)| {
-        let key = format!("findings.{key}.f1");
-        Line {
-            interval: interval_of(&key, intervals),
-            key,
+    let lines = lines
+        .into_iter()
+        .map(|(key, label, scores, interval)| Line {
+            key: format!("findings.{key}.f1"),
             label: label.to_owned(),
             value: scores.f1,
+            interval,
             lower_is_better: false,
-        }
-    });
+        });
     Group {
         title: format!(
             "Findings by {}, uncertain as {uncertain}, 0/0 as 0",

@@ -76,12 +76,10 @@ impl Work<'_> {
     ) -> Result<(), Failure> {
         let arguments = self.arguments;
         let this = &scored[0];
-        let own_table = |pairs| {
-            let numbers = vec![(this.name.clone(), numbers::clinical(this))];
-            Table::new(numbers, Vec::new(), pairs)
-        };
+        let clinical = vec![(this.name.clone(), numbers::clinical(this))];
+        let clinical = Table::new(clinical, Vec::new(), Vec::new());
         let mut text = this.evaluation.to_string();
-        text += &format!("\n{}", own_table(Vec::new()).text());
+        text += &format!("\n{}", clinical.text());
         if let Some(ranking) = ranking {
             text += &format!("\n{ranking}");
         }
@@ -99,7 +97,6 @@ impl Work<'_> {
         if let Some(tested) = &versus_scores {
             text += &format!("\nscores given: {}", pair_text("this", "other", tested));
         }
-        self.talk.result(text.trim_end())?;
         if let Some(file) = &arguments.csv {
             let mut table = Vec::new();
             write_study_scores(&mut table, &this.studies, &this.evaluation)
@@ -115,11 +112,21 @@ impl Work<'_> {
                 versus_scores: versus_scores.as_deref(),
             })?;
         }
-        if !arguments.shows_intervals() {
-            return Ok(());
+        if arguments.shows_intervals() {
+            self.write_tables(scored, self.pairs_of_one(scored, compared, versus_scores))?;
         }
-        let pairs = match scored.get(1) {
-            // The other system first: it is what is subtracted.
+        self.talk.result(text.trim_end())
+    }
+
+    /// The tests of one system, as one pair of systems.
+    fn pairs_of_one(
+        &self,
+        scored: &[Scored],
+        compared: Option<(Versus, Vec<Tested>)>,
+        versus_scores: Option<Vec<Tested>>,
+    ) -> Vec<Pair> {
+        let this = &scored[0];
+        match scored.get(1) {
             Some(other) => vec![self.as_pair(this, other, compared, versus_scores)],
             None => match versus_scores {
                 Some(metrics) => vec![Pair {
@@ -129,8 +136,7 @@ impl Work<'_> {
                 }],
                 None => Vec::new(),
             },
-        };
-        self.write_tables(scored, pairs)
+        }
     }
 
     fn as_pair(
@@ -218,8 +224,8 @@ impl Work<'_> {
         for note in &table.notes {
             text += &format!("\n{note}");
         }
-        self.talk.result(text.trim_end())?;
-        self.write_table(&scored, &table)
+        self.write_table(&scored, &table)?;
+        self.talk.result(text.trim_end())
     }
 
     fn table(&self, scored: &[Scored], pairs: Vec<Pair>) -> Table {

@@ -150,7 +150,7 @@ impl Check {
     }
 
     /// A largest absolute difference that was found elsewhere, of numbers or, under [`Tolerance::Exact`], of entries
-    /// that differ.
+    /// that differ. Its relative error is not known, unless there is none.
     pub fn difference(
         family: &'static str,
         quantity: impl Into<String>,
@@ -294,10 +294,14 @@ impl fmt::Display for Check {
         if self.outcome == Outcome::Absent {
             return write!(f, "{}", self.quantity);
         }
+        let relative = match self.relative.is_nan() {
+            true => "-".to_owned(),
+            false => format!("{:.2e}", self.relative),
+        };
         write!(
             f,
-            "{:<58} abs {:<9.2e} rel {:<9.2e} (allowed: {})",
-            self.quantity, self.absolute, self.relative, self.tolerance
+            "{:<58} abs {:<9.2e} rel {relative:<9} (allowed: {})",
+            self.quantity, self.absolute, self.tolerance
         )
     }
 }

@@ -38,10 +38,10 @@ pub fn metrics(fixtures: &Path, family: &'static str) -> Result<Vec<Check>, Fixt
         reason: error.to_string(),
     })?;
     // Names begin with the family, which the line names already.
-    let prefix = format!("{family}: ");
     let line = |check: ithn_metrics::clinical::parity::Check| {
-        let name = check.name.strip_prefix(&prefix).unwrap_or(&check.name);
-        compared(family, name.to_owned(), check.difference, check.tolerance)
+        let name = check.name.strip_prefix(family).unwrap_or(&check.name);
+        let name = name.trim_start_matches([':', '/', ' ']).to_owned();
+        compared(family, name, check.difference, check.tolerance)
     };
     Ok(found.into_iter().map(line).collect())
 }

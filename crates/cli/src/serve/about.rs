@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use ithn::checkpoint::CheckpointHeader;
-use ithn::config::Preset;
+use ithn::checkpoint::card::ModelCard;
 use ithn::search::{SearchConfig, Strategy};
 
 /// Facts about a checkpoint that the page shows and that answers name.
@@ -24,12 +24,13 @@ impl About {
     pub fn of(path: &Path, header: &CheckpointHeader, search: &SearchConfig) -> Self {
         let name = path.file_name().unwrap_or(path.as_os_str());
         let config = &header.config;
+        let card = ModelCard::of(header);
         let model = &config.model;
         let (views, side) = (model.views, config.images.size);
         let fact = |name: &str, text: String| (name.to_owned(), text);
         About {
             checkpoint: name.to_string_lossy().into_owned(),
-            trained_on: trained_on(header),
+            trained_on: trained_on(&card),
             facts: vec![
                 fact(
                     "Generator",
@@ -43,7 +44,10 @@ impl About {
                 fact("Training", training(header)),
                 fact("Search", search_words(search)),
                 fact("Written by", format!("ithn {}", header.library_version)),
-            ],
+            ]
+            .into_iter()
+            .chain(of_card(&card))
+            .collect(),
         }
     }
 }
@@ -54,28 +58,36 @@ impl Display for About {
     }
 }
 
-/// What is known of the data that a checkpoint was trained on, as sentences.
-fn trained_on(header: &CheckpointHeader) -> Vec<String> {
-    let preset = header.config.preset;
-    let mut sentences = vec![format!(
-        "This checkpoint does not name the data that it was trained on; its configuration began as the \
-         preset {}.",
-        preset_name(preset)
-    )];
-    if preset == Preset::Phantom {
-        sentences.push(
-            "That preset is meant for drawn phantom studies: such a checkpoint has never seen a real \
-             radiograph, and its report of one means nothing."
-                .to_owned(),
-        );
-    }
-    sentences
+/// Facts of the card that the others do not state.
+fn of_card(card: &ModelCard) -> impl Iterator<Item = (String, String)> {
+    let names = [
+        ("first weights", "First weights"),
+        ("scores", "Scores"),
+        ("written", "Date"),
+        ("data terms", "Terms of the data"),
+    ];
+    let lines = card.lines().into_iter();
+    lines.filter_map(move |(name, text)| {
+        let (_, shown) = names.iter().find(|(known, _)| *known == name)?;
+        Some(((*shown).to_owned(), text))
+    })
 }
 
-fn preset_name(preset: Preset) -> &'static str {
-    let mut names = Preset::NAMES.iter();
-    let found = names.find(|(_, known)| *known == preset);
-    found.map_or("of another version", |(name, _)| name)
+/// What is known of the data that a checkpoint was trained on, as sentences.
+fn trained_on(card: &ModelCard) -> Vec<String> {
+    let lines = card.lines();
+    let data = lines.iter().find(|(name, _)| *name == "trained on");
+    let data = data.map(|(_, text)| format!("Trained on {text}."));
+    let caution = card.caution().map(|text| {
+        let mut letters = text.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        format!(
+            "{}{}.",
+            first.into_iter().collect::<String>(),
+            letters.as_str()
+        )
+    });
+    data.into_iter().chain(caution).collect()
 }
 
 fn training(header: &CheckpointHeader) -> String {
