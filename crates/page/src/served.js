@@ -13,8 +13,9 @@ const order = Object.keys(statuses);
 
 /* What follows a report: the rest of what the server said of the study. */
 
-function status(name) {
-  const [word, style] = statuses[name];
+function status({ class: kind, status: name }) {
+  // Of the class that denies all others, "present" would read as a finding.
+  const [word, style] = kind === 'no_finding' ? ['stated', 'absent'] : statuses[name];
   return make('span', { class: `status ${style}` }, word);
 }
 
@@ -34,10 +35,10 @@ function findings({ labels, mentions, labeler }) {
   // Without any finding that class says so; with one it has nothing to add.
   const spoken = labels.filter((label) => label.class !== 'no_finding' || label.status !== 'negative');
   const rows = spoken.sort((a, b) => order.indexOf(a.status) - order.indexOf(b.status))
-    .map((label) => make('tr', {}, make('th', { scope: 'row' }, label.name), make('td', {}, status(label.status)),
+    .map((label) => make('tr', {}, make('th', { scope: 'row' }, label.name), make('td', {}, status(label)),
       make('td', { class: 'said' }, mentions.filter((mention) => mention.class === label.class).map(said).join('; '))));
   return [make('h3', {}, 'Findings of this report'),
-    make('p', { class: 'faint' }, `As the rules of ${labeler} read the words above; they see no film.`),
+    make('p', { class: 'faint' }, `Read from the words of the report by the rules of ${labeler}, not from the film.`),
     table('Findings of this report', ['finding', 'status', 'words'], rows)];
 }
 

@@ -104,11 +104,12 @@ impl Arguments {
     }
 
     fn limits(&self) -> Limits {
-        let mut limits = Limits::default();
-        limits.queue = usize::from(self.queue);
-        limits.batch = usize::from(self.batch_size);
-        limits.body_bytes = usize::from(self.max_body) << 20;
-        limits.megapixels = usize::from(self.max_megapixels);
-        limits
+        Limits {
+            queue: usize::from(self.queue),
+            batch: usize::from(self.batch_size),
+            body_bytes: usize::from(self.max_body) << 20,
+            megapixels: usize::from(self.max_megapixels),
+            ..Limits::default()
+        }
     }
 }
