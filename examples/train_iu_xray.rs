@@ -11,6 +11,5 @@ use std::process::ExitCode;
 use ithn::config::Preset;
 
 fn main() -> ExitCode {
-    ithn::device::prepare_process();
     arguments::run(Preset::IuXray)
 }

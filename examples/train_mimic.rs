@@ -19,6 +19,5 @@ use std::process::ExitCode;
 use ithn::config::Preset;
 
 fn main() -> ExitCode {
-    ithn::device::prepare_process();
     arguments::run(Preset::MimicCxr)
 }

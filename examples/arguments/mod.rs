@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use ithn::checkpoint::{CheckpointError, CheckpointHeader};
+use ithn::checkpoint::CheckpointError;
 use ithn::config::{ExperimentConfig, GeneratorKind, Negatives, Preset, Setting, TrainingConfig};
 use ithn::config::{LearningRateSchedule, NonFinite, Precision};
 use ithn::data::{DataError, OnBadStudy};
 use ithn::device::DeviceName;
 use ithn::generator::config::{Fraction, NonNegative, ParseNumberError, Positive};
 use ithn::train::{
-    Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Observer, RunFolder,
-    TrainError, Verbosity, run_experiment,
+    Console, DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Observer, Ranks,
+    RunFolder, TrainError, Verbosity, config_to_resume, run_experiment,
 };
 use ithn_dashboard::{Dashboard, DashboardError};
 
@@ -102,6 +102,11 @@ pub struct TrainArguments {
     #[arg(long, value_name = "N")]
     accumulate: Option<usize>,
 
+    /// With several processes (mpirun, srun) and --accumulate: the steps of one process to the last bit, at the price
+    /// of one exchange per batch
+    #[arg(long)]
+    exact: bool,
+
     /// Numbers that training multiplies: single, or bfloat16 (for GPUs) [default: the preset's]
     #[arg(long, value_name = "single|bfloat16", value_parser = precision)]
     precision: Option<Precision>,
@@ -162,22 +167,50 @@ enum NegativesArgument {
 
 /// Runs the job; failures are printed on one line and end with exit code 2.
 pub fn run(real_data_preset: Preset) -> ExitCode {
-    match train(&TrainArguments::parse(), real_data_preset) {
+    let ranks = match Ranks::start() {
+        Ok(ranks) => ranks,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    ithn::device::prepare_process();
+    let arguments = match TrainArguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            if ranks.is_first() {
+                drop(error.print());
+            }
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    match train(&arguments, real_data_preset, &ranks) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => match error.downcast_ref() {
-            Some(TrainError::Interrupted { folder, .. }) => {
-                eprintln!("{error}: --resume --out {}", folder.display());
-                ExitCode::from(INTERRUPTED_STATUS)
-            }
-            known => {
-                eprintln!(
-                    "error: {error}{}",
-                    known.and_then(option_for).unwrap_or_default()
-                );
-                ExitCode::from(2)
-            }
-        },
+        Err(error) => end(&*error, &ranks),
     }
+}
+
+/// Tells of an error, at rank 0 if all ranks have it.
+fn end(error: &(dyn Error + 'static), ranks: &Ranks) -> ExitCode {
+    let known = error.downcast_ref();
+    let status = match known {
+        Some(TrainError::Interrupted { .. }) => INTERRUPTED_STATUS,
+        _ => 2,
+    };
+    match known {
+        Some(_) if !ranks.is_first() => {}
+        Some(TrainError::Interrupted { folder, .. }) => {
+            eprintln!("{error}: --resume --out {}", folder.display());
+        }
+        known => eprintln!(
+            "error: {error}{}",
+            known.and_then(option_for).unwrap_or_default()
+        ),
+    }
+    if known.is_none() && !ranks.is_alone() {
+        ranks.abort(i32::from(status));
+    }
+    ExitCode::from(status)
 }
 
 /// The options that mend an error, which the library's messages cannot name.
@@ -205,9 +238,14 @@ fn option_for(error: &TrainError) -> Option<&'static str> {
     }
 }
 
-fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Box<dyn Error>> {
-    let device = arguments.device.open()?;
-    let config = arguments.config(real_data_preset)?;
+fn train(
+    arguments: &TrainArguments,
+    real_data_preset: Preset,
+    ranks: &Ranks,
+) -> Result<(), Box<dyn Error>> {
+    let device = arguments.device.of_process(ranks.local_rank()).open();
+    let device = ranks.agree(device.map_err(TrainError::from))?;
+    let config = ranks.agree(arguments.config(real_data_preset, ranks))?;
     let out = match &arguments.out {
         Some(out) => out.clone(),
         None => first_free(config.preset),
@@ -217,10 +255,15 @@ fn train(arguments: &TrainArguments, real_data_preset: Preset) -> Result<(), Box
     options.start_from = arguments.start_from.clone();
     options.limit = arguments.limit;
     options.resume = arguments.resume;
-    options.interrupt = Interrupt::on_signals().map_err(TrainError::Signals)?;
+    options.interrupt = ranks.agree(Interrupt::on_signals().map_err(TrainError::Signals))?;
     options.cache = arguments.cache.clone();
     options.on_bad_study = arguments.on_bad_study;
-    let mut observer = arguments.observer(&config, &options)?;
+    options.ranks = ranks.clone();
+    options.exact = arguments.exact;
+    let mut observer = match ranks.is_first() {
+        true => arguments.observer(&config, &options)?,
+        false => Box::new(Console::new(Verbosity::Quiet)),
+    };
     run_experiment(&config, &options, observer.as_mut())?;
     Ok(())
 }
@@ -240,12 +283,13 @@ impl TrainArguments {
         }
     }
 
-    fn config(&self, real_data_preset: Preset) -> Result<ExperimentConfig, TrainError> {
+    fn config(
+        &self,
+        real_data_preset: Preset,
+        ranks: &Ranks,
+    ) -> Result<ExperimentConfig, TrainError> {
         let mut config = match (&self.out, self.resume) {
-            (Some(out), true) => {
-                let checkpoint = RunFolder::open(out)?.last_checkpoint();
-                CheckpointHeader::load(&checkpoint)?.config
-            }
+            (Some(out), true) => config_to_resume(out, ranks)?,
             _ => self.preset(real_data_preset).config(),
         };
         if let Some(generator) = self.generator {

@@ -17,10 +17,12 @@
 mod batch_norm;
 mod block;
 mod resnet;
+mod running;
 
 pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use block::{BlockKind, NormedConvolution, ResidualBlock};
 pub use resnet::{ImageFeatures, ResNet, ResNetConfig};
+pub use running::{RunningUpdate, apply_running_updates, record_running_updates};
 
 /// The examples of the README are tested.
 #[cfg(doctest)]

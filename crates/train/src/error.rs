@@ -12,6 +12,8 @@ use ithn_checkpoint::config::ConfigError;
 use ithn_checkpoint::import::ImportError;
 use ithn_inference::device::DeviceError;
 
+use crate::ranks::RanksError;
+
 /// Why a run ended before its end.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -96,6 +98,40 @@ pub enum TrainError {
         /// The run.
         folder: PathBuf,
     },
+    /// Processes that cannot train together.
+    #[error(transparent)]
+    Ranks(#[from] RanksError),
+    /// Another rank of the run failed.
+    #[error("rank {rank} on {host}: {message}")]
+    OtherRank {
+        /// The rank.
+        rank: usize,
+        /// Its machine.
+        host: String,
+        /// Its error.
+        message: String,
+        /// Whether the error is one of the data.
+        of_data: bool,
+    },
+    /// A rank that would train something else.
+    #[error(
+        "rank {rank} on {host} differs from rank 0 in its {what}: start every rank with the same program, options \
+         and data"
+    )]
+    RanksDiffer {
+        /// The rank.
+        rank: usize,
+        /// Its machine.
+        host: String,
+        /// In what it differs.
+        what: &'static str,
+    },
+    /// A message to ranks that have ended with an error already.
+    #[error("the ranks of the run have parted after an error")]
+    RanksParted,
+    /// A message between ranks that is not what was expected.
+    #[error("ranks do not understand each other: {0}")]
+    Message(String),
     /// Signals that cannot be listened to.
     #[error("cannot listen to Ctrl-C: {0}")]
     Signals(std::io::Error),
@@ -122,4 +158,18 @@ pub enum TrainError {
         /// The I/O error.
         source: std::io::Error,
     },
+}
+
+impl TrainError {
+    pub(crate) fn message(error: impl std::fmt::Display) -> Self {
+        TrainError::Message(error.to_string())
+    }
+
+    /// Whether it is an error of the data, on whichever rank.
+    pub(crate) fn is_of_data(&self) -> bool {
+        matches!(
+            self,
+            TrainError::Data(_) | TrainError::OtherRank { of_data: true, .. }
+        )
+    }
 }

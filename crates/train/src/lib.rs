@@ -10,6 +10,7 @@
 //! | `optimizer` | Adam with AMSGrad, parameter groups, gradient clipping |
 //! | `trainer` | the loop: steps, epochs, checkpoints, incidents |
 //! | `evaluation` | reports of a split and their scores, baselines, retrieval |
+//! | `ranks` | processes that train together |
 //! | `records` | files of a run's folder |
 //! | `watch` | observers: console, progress |
 //! | `start` | weights that a run starts from |
@@ -23,6 +24,7 @@ mod evaluation;
 mod experiment;
 mod interrupt;
 mod optimizer;
+mod ranks;
 mod records;
 mod start;
 mod trainer;
@@ -39,11 +41,12 @@ pub use evaluation::{
     sample_similarities, score_split, write_reports,
 };
 pub use experiment::{
-    ExperimentOptions, ExperimentResults, Floors, RunData, page_of_run, run_experiment,
-    run_experiment_with, write_run_page,
+    ExperimentOptions, ExperimentResults, Floors, RunData, config_to_resume, page_of_run,
+    run_experiment, run_experiment_with, write_run_page,
 };
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use optimizer::{clip_gradients, gradient_norm, init_optimizer, learning_rate_policy};
+pub use ranks::{Communicator, OneProcess, Ranks, RanksError, slice};
 pub use records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, RunFolder, StepRecord};
 pub use trainer::Trainer;
 pub use watch::{Console, EpochPlan, Observer, Pace, Verbosity};

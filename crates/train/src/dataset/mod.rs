@@ -26,6 +26,7 @@ pub use images::RunImages;
 pub use near_twins::near_twins;
 
 use crate::error::TrainError;
+use crate::ranks::Ranks;
 use balance::repeats;
 use first_negatives::first_negatives;
 
@@ -58,6 +59,18 @@ impl DataSource {
             folder,
             reports: None,
         }
+    }
+
+    /// Writes phantom studies, unless they are there or the studies come from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written.
+    pub(crate) fn draw(&self) -> Result<(), TrainError> {
+        if let DataSource::Phantom(folder) = self {
+            write_phantom_dataset(folder, &PhantomConfig::default())?;
+        }
+        Ok(())
     }
 }
 
@@ -125,7 +138,7 @@ impl Dataset {
         };
         let dataset = match source {
             DataSource::Phantom(folder) => {
-                write_phantom_dataset(folder, &PhantomConfig::default())?;
+                source.draw()?;
                 Dataset::mimic(folder, &options(None), limit, watch)?
             }
             DataSource::Mimic { folder, reports } => {
@@ -288,6 +301,17 @@ impl PreparedData {
         tokenizer: Option<Tokenizer>,
         watch: Watch<'_>,
     ) -> Result<Self, TrainError> {
+        PreparedData::of_ranks(dataset, config, tokenizer, watch, &Ranks::default())
+    }
+
+    /// Like [`watched`](Self::watched), with the mining divided among ranks; every rank gets all of it.
+    pub(crate) fn of_ranks(
+        dataset: &Dataset,
+        config: &ExperimentConfig,
+        tokenizer: Option<Tokenizer>,
+        watch: Watch<'_>,
+        ranks: &Ranks,
+    ) -> Result<Self, TrainError> {
         let train: Vec<&Study> = dataset.split(Split::Train).collect();
         if config.training.batch_size > train.len() {
             return Err(TrainError::BatchTooLarge {
@@ -316,7 +340,8 @@ impl PreparedData {
                 })
                 .collect(),
             Negatives::Ithn | Negatives::Fixed => {
-                let negatives = first_negatives(&train, &tokenizer, config, &mut training, watch)?;
+                let negatives =
+                    first_negatives(&train, &tokenizer, config, &mut training, watch, ranks)?;
                 negatives
                     .into_iter()
                     .enumerate()

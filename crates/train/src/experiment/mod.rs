@@ -2,8 +2,10 @@
 
 mod page;
 mod prepare;
+mod resume;
+mod written;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -18,24 +20,24 @@ use crate::dataset::RunImages;
 use crate::dataset::near_twins;
 use crate::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
 use crate::error::TrainError;
-use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
-use crate::evaluation::{RankingConfig, RankingScores, rank_split};
-use crate::evaluation::{most_frequent_report, nearest_image_report};
+use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports_of};
+use crate::evaluation::{Ranker, RankingConfig, RankingScores};
+use crate::evaluation::{most_frequent_report, nearest_image_report_of};
 use crate::interrupt::Interrupt;
+use crate::ranks::Ranks;
 use crate::records::RunFolder;
 use crate::start::EarlierWeights;
 use crate::start::pretrained;
 use crate::trainer::Trainer;
-use crate::watch::Observer;
+use crate::watch::{Observer, Silent};
 use ithn_checkpoint::Checkpoint;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorTask, Negatives};
 use ithn_models::LibraryGenerator;
 use ithn_plugin::Ithn;
 pub use page::{RunData, page_of_run, write_run_page};
 use prepare::watch;
-
-/// Predictions printed at the end.
-const EXAMPLES: usize = 5;
+pub use resume::config_to_resume;
+use written::{report, write_results};
 
 /// Inputs of a run in addition to its configuration.
 #[derive(Debug, Clone)]
@@ -61,6 +63,12 @@ pub struct ExperimentOptions {
     pub cache: Option<PathBuf>,
     /// What happens when a study's files are broken.
     pub on_bad_study: OnBadStudy,
+    /// The processes that train together, all with the same options but for their device. Rank 0 alone tells its
+    /// observer and writes into `out`, which all must be able to read.
+    pub ranks: Ranks,
+    /// Whether several ranks with several accumulated batches take the steps of one process to the last bit, at the
+    /// price of one exchange per batch; see [`Trainer::with_ranks`].
+    pub exact: bool,
 }
 
 impl ExperimentOptions {
@@ -77,7 +85,17 @@ impl ExperimentOptions {
             interrupt: Interrupt::default(),
             cache: None,
             on_bad_study: OnBadStudy::Stop,
+            ranks: Ranks::default(),
+            exact: false,
         }
+    }
+
+    /// With the folder that rank 0 chose.
+    fn agreed(&self) -> Result<Self, TrainError> {
+        Ok(ExperimentOptions {
+            out: self.ranks.of_first(Ok(self.out.clone()))?,
+            ..self.clone()
+        })
     }
 }
 
@@ -109,7 +127,8 @@ pub struct Floors {
 }
 
 /// Trains, evaluates and writes reports: everything from a data source to the final table, with the
-/// generator that the configuration names.
+/// generator that the configuration names. Under several ranks every rank calls it; all get the results, and an
+/// error of one is returned by all.
 ///
 /// # Errors
 ///
@@ -119,6 +138,13 @@ pub fn run_experiment(
     options: &ExperimentOptions,
     observer: &mut dyn Observer,
 ) -> Result<ExperimentResults, TrainError> {
+    let options = &options.agreed()?;
+    let mut silent = Silent;
+    let observer = if options.ranks.is_first() {
+        observer
+    } else {
+        &mut silent
+    };
     let run = Run::prepare(config, options, observer)?;
     let (vocabulary, device) = (run.data.tokenizer.vocabulary(), run.device());
     config.model.build(vocabulary, &device, run)?
@@ -150,6 +176,13 @@ pub fn run_experiment_with<G: TrainableGenerator>(
         )
         .into());
     }
+    let options = &options.agreed()?;
+    let mut silent = Silent;
+    let observer = if options.ranks.is_first() {
+        observer
+    } else {
+        &mut silent
+    };
     let run = Run::prepare(config, options, observer)?;
     let generator = build(run.data.tokenizer.vocabulary(), &run.device());
     run.train_and_evaluate(generator)
@@ -178,16 +211,10 @@ impl Run<'_> {
         generator: G,
     ) -> Result<ExperimentResults, TrainError> {
         let (config, options) = (self.config, self.options);
-        let mut model = config.ithn.init(generator, &self.device()).materialize();
-        if let Some(path) = &options.start_from {
-            let earlier = EarlierWeights::read(path, config, &options.device)?;
-            model = earlier.carry_into(model, &self.data.tokenizer)?;
-        }
-        let folder = if options.resume {
-            RunFolder::open(&options.out)?
-        } else {
-            RunFolder::create(&options.out, config)?
-        };
+        let ranks = &options.ranks;
+        let model = config.ithn.init(generator, &self.device()).materialize();
+        let model = ranks.agree(self.carry_weights(model))?;
+        let folder = ranks.agree(self.folder())?;
         self.describe(model.num_params());
 
         let images = Arc::clone(&self.images.evaluation);
@@ -199,45 +226,67 @@ impl Run<'_> {
             self.images.clone(),
             options.device.clone(),
         )
-        .with_interrupt(options.interrupt.clone());
-        let trainer = match &self.checkpoint {
-            Some(checkpoint) => trainer.resume(checkpoint)?,
-            None => trainer,
-        };
+        .with_interrupt(options.interrupt.clone())
+        .with_ranks(ranks.clone(), options.exact);
+        let trainer = ranks.agree(match &self.checkpoint {
+            Some(checkpoint) => trainer.resume(checkpoint),
+            None => Ok(trainer),
+        })?;
         let model = match trainer.train(self.observer) {
-            Err(error @ TrainError::Data(_)) => {
-                folder.discard_untrained()?;
+            Err(error) if error.is_of_data() => {
+                if ranks.is_first() {
+                    folder.discard_untrained()?;
+                }
                 return Err(error);
             }
             trained => trained?,
         };
-        let best = Checkpoint::load(&folder.best_checkpoint())?;
-        let model = best.restore_model(model.valid())?;
+        let best = ranks.agree(best_model(&folder, &model.valid()));
+        let (model, best_epoch) = best?;
 
         let Evaluated {
             results,
             predictions,
             ranked,
-        } = self.evaluate(&model, &images, best.header.progress.epoch)?;
-        folder.write_predictions("predictions.csv", &predictions)?;
-        if !ranked.is_empty() {
-            folder.write_retrieval(&ranked)?;
+        } = self.evaluate(&model, &images, best_epoch)?;
+        let run = RunData {
+            model: &model,
+            config,
+            data: &self.data,
+            images: &images,
+            device: &options.device,
+            best_epoch: results.best_epoch,
+            results: Some(&results),
+        };
+        let written = match ranks.is_first() {
+            true => write_results(&folder, &run, &results, &predictions, &ranked).map(Some),
+            false => Ok(None),
+        };
+        if let Some(page) = ranks.agree(written)? {
+            report(&results, &predictions, &folder, &page, self.observer);
         }
-        folder.write_json("metrics.json", &results)?;
-        let page = write_run_page(
-            &folder,
-            &RunData {
-                model: &model,
-                config,
-                data: &self.data,
-                images: &images,
-                device: &options.device,
-                best_epoch: results.best_epoch,
-                results: Some(&results),
-            },
-        )?;
-        report(&results, &predictions, &folder, &page, self.observer);
         Ok(results)
+    }
+
+    /// The model with the weights of an earlier run, if it starts from them.
+    fn carry_weights<G: TrainableGenerator>(&self, model: Ithn<G>) -> Result<Ithn<G>, TrainError> {
+        match &self.options.start_from {
+            None => Ok(model),
+            Some(path) => {
+                let earlier = EarlierWeights::read(path, self.config, &self.options.device)?;
+                Ok(earlier.carry_into(model, &self.data.tokenizer)?)
+            }
+        }
+    }
+
+    /// The run's folder, which belongs to rank 0.
+    fn folder(&self) -> Result<RunFolder, TrainError> {
+        let options = self.options;
+        match (options.ranks.is_first(), options.resume) {
+            (false, _) => Ok(RunFolder::view(&options.out)),
+            (true, true) => RunFolder::open(&options.out),
+            (true, false) => RunFolder::create(&options.out, self.config),
+        }
     }
 
     fn describe(&mut self, weights: usize) {
@@ -282,32 +331,33 @@ impl Run<'_> {
             threads: config.training.loader_threads,
             device,
         };
+        let ranks = &self.options.ranks;
         let observer = &mut *self.observer;
         let mut write_and_score = |split: &EvaluationSplit| {
             let total = split.studies.len();
-            let reports = write_reports(&model.generator, split, &writing, |done| {
+            let reports = write_reports_of(&model.generator, split, &writing, ranks, |done| {
                 observer.writing(split.name, done, total);
             })?;
-            score_split(split, &reports, data.findings)
+            ranks.agree(score_split(split, &reports, data.findings))
         };
         let (validation, _) = write_and_score(&data.validation)?;
         let (test, predictions) = write_and_score(&data.test)?;
 
-        let ranked = rank_split(
+        let twins = near_twins(&self.dataset, Split::Test, data.tokenizer.cleaning());
+        let ranker = Ranker {
             model,
-            &data.test,
-            &near_twins(&self.dataset, Split::Test, data.tokenizer.cleaning())?,
-            config.negatives != Negatives::Off,
+            studies: &data.test.studies,
             images,
             device,
-            &RankingConfig {
-                batch_size: config.training.evaluation_batch_size,
-                ..RankingConfig::default()
-            },
-        )?;
+            batch_size: config.training.evaluation_batch_size,
+            ranks,
+        };
+        let is_trained = config.negatives != Negatives::Off;
+        let ranked = ranker.rank(&ranks.agree(twins)?, is_trained, &RankingConfig::default())?;
         let observer = Mutex::new(&mut *self.observer);
-        let nearest = nearest_image_report(data, &data.test, images, &watch(&observer))?;
-        let score_floor = |reports: &[String]| score_split(&data.test, reports, data.findings);
+        let nearest = nearest_image_report_of(data, &data.test, images, &watch(&observer), ranks)?;
+        let score_floor =
+            |reports: &[String]| ranks.agree(score_split(&data.test, reports, data.findings));
         let floors = Floors {
             most_frequent: score_floor(&most_frequent_report(data, &data.test))?.0,
             nearest_image: score_floor(&nearest)?.0,
@@ -316,7 +366,7 @@ impl Run<'_> {
             best_epoch,
             validation,
             test,
-            ranking: Some(RankingScores::of(&ranked)?),
+            ranking: Some(ranks.agree(RankingScores::of(&ranked))?),
             floors,
             seconds: self.began.elapsed().as_secs_f64(),
         };
@@ -345,36 +395,23 @@ impl GeneratorTask for Run<'_> {
         let config = self.config.model.generator.backbone();
         if let (Some(path), Some(config)) = (&self.options.backbone_weights, config) {
             let backbone = generator.backbone_mut();
-            *backbone = pretrained(backbone.clone(), config, path, &self.device())?;
+            let loaded = pretrained(backbone.clone(), config, path, &self.device());
+            *backbone = self.options.ranks.agree(loaded)?;
         }
         self.train_and_evaluate(generator)
     }
 }
 
-fn report(
-    results: &ExperimentResults,
-    predictions: &[Prediction],
+/// The weights of the best epoch, and its number.
+fn best_model<G: TrainableGenerator>(
     folder: &RunFolder,
-    page: &Path,
-    observer: &mut dyn Observer,
-) {
-    observer.results(&[
-        ("validation", &results.validation),
-        ("test", &results.test),
-        ("floor: most frequent report", &results.floors.most_frequent),
-        ("floor: nearest image", &results.floors.nearest_image),
-    ]);
-    if let Some(ranking) = &results.ranking {
-        observer.note(&format!("\n{ranking}"));
-    }
-    observer.examples(&predictions[..EXAMPLES.min(predictions.len())]);
-    observer.note(&format!(
-        "\nbest epoch {}; config, checkpoints, metrics and predictions are in {}; open {} to look at \
-         the run",
-        results.best_epoch,
-        folder.root().display(),
-        page.display(),
-    ));
+    like: &Ithn<G>,
+) -> Result<(Ithn<G>, usize), TrainError> {
+    let best = Checkpoint::load(&folder.best_checkpoint())?;
+    Ok((
+        best.restore_model(like.clone())?,
+        best.header.progress.epoch,
+    ))
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::fs;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -8,8 +10,8 @@ use ithn_data::OnBadStudy;
 use super::{ExperimentOptions, Run};
 use crate::dataset::{Dataset, PreparedData, RunImages};
 use crate::error::TrainError;
-use crate::records::RunFolder;
-use crate::trainer::check_precision;
+use crate::records::{RunFolder, output_error};
+use crate::trainer::{check_precision, fingerprint_of_all};
 use crate::watch::Observer;
 
 /// Tells an observer of long work, from any thread.
@@ -22,6 +24,43 @@ pub(super) fn watch<'a, 'b, 'c>(
     }
 }
 
+/// The checkpoint that a run is resumed from.
+fn earlier(options: &ExperimentOptions) -> Result<Checkpoint, TrainError> {
+    let folder = match options.ranks.is_first() {
+        true => RunFolder::open(&options.out)?,
+        false => RunFolder::view(&options.out),
+    };
+    Ok(Checkpoint::load(&folder.last_checkpoint())?)
+}
+
+/// Checksums of what all ranks must have in common before they read anything.
+fn identity(
+    config: &ExperimentConfig,
+    options: &ExperimentOptions,
+) -> Result<Vec<(&'static str, u32)>, TrainError> {
+    if options.ranks.is_alone() {
+        return Ok(Vec::new());
+    }
+    let path = std::env::current_exe().map_err(output_error(Path::new("the running program")))?;
+    let program = fs::read(&path).map_err(output_error(&path))?;
+    let config = serde_json::to_vec(config).map_err(TrainError::message)?;
+    let choices = format!(
+        "{:?} {:?} {} {} {} {} {}",
+        options.limit,
+        options.on_bad_study,
+        options.resume,
+        options.exact,
+        options.cache.is_some(),
+        options.backbone_weights.is_some(),
+        options.start_from.is_some(),
+    );
+    Ok(vec![
+        ("program", crc32fast::hash(&program)),
+        ("configuration", crc32fast::hash(&config)),
+        ("options", crc32fast::hash(choices.as_bytes())),
+    ])
+}
+
 impl<'a> Run<'a> {
     /// Reads everything but weights, and sets the device's seed.
     pub(super) fn prepare(
@@ -30,42 +69,50 @@ impl<'a> Run<'a> {
         observer: &'a mut dyn Observer,
     ) -> Result<Self, TrainError> {
         let began = Instant::now();
-        config.validate()?;
-        check_precision(config.training.precision, &options.device)?;
-        let checkpoint = options
-            .resume
-            .then(|| {
-                let folder = RunFolder::open(&options.out)?;
-                Ok::<_, TrainError>(Checkpoint::load(&folder.last_checkpoint())?)
-            })
-            .transpose()?;
+        let ranks = &options.ranks;
+        ranks.agree(config.validate().map_err(TrainError::from))?;
+        ranks.check_equal(identity(config, options))?;
+        let precision = check_precision(config.training.precision, &options.device);
+        ranks.agree(precision.map_err(TrainError::from))?;
+        let checkpoint = options.resume.then(|| earlier(options)).transpose();
+        let checkpoint = ranks.agree(checkpoint)?;
         let watched = Mutex::new(&mut *observer);
         let watch = watch(&watched);
-        let mut dataset = Dataset::load_watched(
+        // Only one process may draw phantom studies; the others find them.
+        let drawn = match ranks.is_first() {
+            true => options.source.draw(),
+            false => Ok(()),
+        };
+        ranks.agree(drawn)?;
+        let dataset = Dataset::load_watched(
             &options.source,
             config.model.views,
             options.limit,
             options.on_bad_study,
             &watch,
-        )?;
+        );
+        let mut dataset = ranks.agree(dataset)?;
         let read = began.elapsed();
         let cache = match &options.cache {
-            Some(folder) => Some(dataset.cache_images(
+            Some(folder) => Some(dataset.cache_images_of(
                 folder,
                 config,
                 options.on_bad_study,
+                ranks,
                 |done, total| watch("filling the image cache", done, total),
             )?),
             None => None,
         };
         if cache.is_none() && options.on_bad_study == OnBadStudy::Skip {
-            dataset.drop_undecodable(&watch)?;
+            ranks.agree(dataset.drop_undecodable(&watch))?;
         }
         let cached = began.elapsed();
         let tokenizer = checkpoint
             .as_ref()
             .map(|checkpoint| checkpoint.header.tokenizer.clone());
-        let data = PreparedData::watched(&dataset, config, tokenizer, &watch)?;
+        let data = PreparedData::of_ranks(&dataset, config, tokenizer, &watch, ranks);
+        let data = ranks.agree(data)?;
+        ranks.check_equal(Ok(vec![("studies", fingerprint_of_all(&data))]))?;
         drop(watch);
         dataset.notes.push(format!(
             "ready after {:.1} s: {:.1} s to read studies, {:.1} s to decode or check images, {:.1} s for words \

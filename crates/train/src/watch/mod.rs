@@ -5,5 +5,6 @@ mod observer;
 mod pace;
 
 pub use console::{Console, Verbosity};
+pub(crate) use observer::Silent;
 pub use observer::{EpochPlan, Observer};
 pub use pace::Pace;
