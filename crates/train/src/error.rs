@@ -12,8 +12,6 @@ use ithn_checkpoint::config::ConfigError;
 use ithn_checkpoint::import::ImportError;
 use ithn_inference::device::DeviceError;
 
-use crate::ranks::RanksError;
-
 /// Why a run ended before its end.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -172,4 +170,25 @@ impl TrainError {
             TrainError::Data(_) | TrainError::OtherRank { of_data: true, .. }
         )
     }
+}
+
+/// Why processes cannot train together.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RanksError {
+    /// The program has no engine.
+    #[error(
+        "this process is one of {0} that a launcher started, but the program was built without MPI: build it with \
+         the cargo feature `mpi`, or start one process"
+    )]
+    NotBuilt(usize),
+    /// The engine does not speak to the launcher.
+    #[error(
+        "the launcher started {0} processes, but MPI sees a single one: start them with the `mpirun` of the MPI \
+         library that the program was built with, or give `srun` the plug-in of that library (`srun --mpi=pmix`)"
+    )]
+    NotConnected(usize),
+    /// Another part of the program has started the engine.
+    #[error("MPI cannot be started: it is in use already, or without support for threads")]
+    NotStarted,
 }

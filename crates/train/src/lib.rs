@@ -34,7 +34,7 @@ pub use dataset::{
     DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, Watch, draw_annotation,
     near_twins, stated_findings, training_batch,
 };
-pub use error::TrainError;
+pub use error::{RanksError, TrainError};
 pub use evaluation::{
     NearTwinScores, Prediction, RankingConfig, RankingScores, RetrievalScores, SimilaritySample,
     SplitScores, Writing, most_frequent_report, nearest_image_report, rank_split,
@@ -46,7 +46,7 @@ pub use experiment::{
 };
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use optimizer::{clip_gradients, gradient_norm, init_optimizer, learning_rate_policy};
-pub use ranks::{Communicator, OneProcess, Ranks, RanksError, slice};
+pub use ranks::{Communicator, OneProcess, Ranks, slice};
 pub use records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, RunFolder, StepRecord};
 pub use trainer::Trainer;
 pub use watch::{Console, EpochPlan, Observer, Pace, Verbosity};

@@ -9,7 +9,7 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives};
 
 use super::communicator::{Communicator, slice};
-use super::launcher::RanksError;
+use crate::error::RanksError;
 
 /// Bytes of all messages that are gathered at a time: MPI counts in 31 bits.
 const AT_A_TIME: usize = 1 << 30;

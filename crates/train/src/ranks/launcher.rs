@@ -1,27 +1,5 @@
-use thiserror::Error;
-
 use super::Ranks;
-
-/// Why processes cannot train together.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum RanksError {
-    /// The program has no engine.
-    #[error(
-        "this process is one of {0} that a launcher started, but the program was built without MPI: build it with \
-         the cargo feature `mpi`, or start one process"
-    )]
-    NotBuilt(usize),
-    /// The engine does not speak to the launcher.
-    #[error(
-        "the launcher started {0} processes, but MPI sees a single one: start them with the `mpirun` of the MPI \
-         library that the program was built with, or give `srun` the plug-in of that library (`srun --mpi=pmix`)"
-    )]
-    NotConnected(usize),
-    /// Another part of the program has started the engine.
-    #[error("MPI cannot be started: it is in use already, or without support for threads")]
-    NotStarted,
-}
+use crate::error::RanksError;
 
 /// Variables that launchers set: Open MPI, MPICH and Intel MPI, MVAPICH, SLURM.
 const SIZES: [&str; 4] = [

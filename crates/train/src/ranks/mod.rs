@@ -20,10 +20,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use communicator::{Communicator, OneProcess, slice};
-pub use launcher::RanksError;
 pub(crate) use sum::{NOTHING, OrderedSum};
 
-use crate::error::TrainError;
+use crate::error::{RanksError, TrainError};
 
 /// First byte of a message from a rank without an error.
 const SOUND: u8 = 0;

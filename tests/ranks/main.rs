@@ -7,44 +7,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ithn::checkpoint::{Checkpoint, CheckpointHeader};
+use ithn::checkpoint::CheckpointHeader;
 use ithn::config::{ExperimentConfig, NonFinite};
 use ithn::generator::config::NonNegative;
-use ithn::import::export_official;
-use ithn::train::{
-    Console, EpochRecord, ExperimentResults, Interrupt, Ranks, Verbosity, config_to_resume,
-    run_experiment,
-};
+use ithn::train::{Console, Interrupt, Ranks, Verbosity, config_to_resume, run_experiment};
 
+mod job;
+#[path = "../tiny/mod.rs"]
 mod tiny;
 
+use job::*;
 use tiny::{options, studies, tiny};
-
-/// Where the child reads what it shall do.
-const FOLDER: &str = "ITHN_RANKS_FOLDER";
-const ACCUMULATE: &str = "ITHN_RANKS_ACCUMULATE";
-const EXACT: &str = "ITHN_RANKS_EXACT";
-const STOP: &str = "ITHN_RANKS_STOP";
-const SEED: &str = "ITHN_RANKS_SEED";
-const STUDIES: &str = "ITHN_RANKS_STUDIES";
-const EXPLODING: &str = "ITHN_RANKS_EXPLODING";
-const CACHE: &str = "ITHN_RANKS_CACHE";
-
-/// As many threads for every process: the last bits of a result depend on their number.
-const THREADS: &str = "RAYON_NUM_THREADS";
-
-/// How long a job may take for anything it is waited for.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// 13 batches: the last step of an epoch has too few for 2, 3 and 4.
 const LIMIT: usize = 52;
-
-fn asked<T: std::str::FromStr>(name: &str) -> Option<T> {
-    std::env::var(name).ok()?.parse().ok()
-}
 
 fn config(accumulate: usize) -> ExperimentConfig {
     let mut config = tiny();
@@ -102,158 +81,10 @@ fn child() {
     }
 }
 
-/// A job: how many processes do what in which folder.
-struct Job<'a> {
-    out: &'a Path,
-    ranks: usize,
-    variables: Vec<(&'static str, String)>,
-}
-
-impl<'a> Job<'a> {
-    fn new(out: &'a Path, ranks: usize, accumulate: usize) -> Self {
-        Job {
-            out,
-            ranks,
-            variables: vec![(ACCUMULATE, accumulate.to_string())],
-        }
-    }
-
-    fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.variables.push((name, value.to_string()));
-        self
-    }
-
-    fn start(&self) -> Child {
-        let program = std::env::current_exe().expect("this binary");
-        let mut command = match self.ranks {
-            1 => Command::new(program),
-            _ => {
-                let mut command = mpirun();
-                command.args(["-n", &self.ranks.to_string()]).arg(program);
-                command
-            }
-        };
-        command
-            .args(["--exact", "child", "--nocapture"])
-            .env(FOLDER, self.out)
-            .env(THREADS, "1")
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        command.spawn().expect("it starts")
-    }
-
-    fn complete(&self) -> &'a Path {
-        let (success, said) = finish(self.start());
-        assert!(success, "{} ranks: {said}", self.ranks);
-        self.out
-    }
-
-    /// Runs a job that is to fail; what it said.
-    fn fail(&self) -> String {
-        let (success, said) = finish(self.start());
-        assert!(!success, "{} ranks: {said}", self.ranks);
-        said
-    }
-}
-
-/// Open MPI refuses root and more processes than cores unless it is told otherwise.
-fn mpirun() -> Command {
-    let mut command = Command::new("mpirun");
-    command.args(["--allow-run-as-root", "--oversubscribe"]);
-    command
-}
-
-fn finish(mut child: Child) -> (bool, String) {
-    let began = Instant::now();
-    let mut stderr = child.stderr.take().expect("it is piped");
-    let said = std::thread::spawn(move || {
-        let mut said = String::new();
-        std::io::Read::read_to_string(&mut stderr, &mut said).map(|_| said)
-    });
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("it can be asked") {
-            break status;
-        }
-        if began.elapsed() > PATIENCE {
-            child.kill().expect("it can be killed");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let said = said.join().expect("it is read").expect("it is text");
-    (status.success(), said)
-}
-
-fn steps(out: &Path) -> usize {
-    CheckpointHeader::load(&out.join("last.ithn")).map_or(0, |header| header.progress.step)
-}
-
-/// Waits until a job has taken some steps; false if it ended before.
-fn wait_for_step(child: &mut Child, out: &Path, step: usize) -> bool {
-    let began = Instant::now();
-    while child.try_wait().expect("it can be asked").is_none() {
-        if steps(out) >= step {
-            return true;
-        }
-        assert!(began.elapsed() < PATIENCE, "the job does not come on");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    false
-}
-
-fn signal(name: &str, process: &str) {
-    let sent = Command::new("kill").args([name, process]).status();
-    assert!(sent.expect("kill starts").success());
-}
-
-/// All that a run comes to, times aside.
-fn outcome(out: &Path) -> Vec<(&'static str, Vec<u8>)> {
-    let weights = |name: &str| {
-        let checkpoint = Checkpoint::load(&out.join(name)).expect("whole");
-        let path = out.join("weights.safetensors");
-        export_official(&checkpoint, &path).expect("writable");
-        fs::read(path).expect("written")
-    };
-    let read = |name: &str| fs::read(out.join(name)).expect("written");
-    let epochs = String::from_utf8(read("epochs.jsonl")).expect("text");
-    let epochs: Vec<EpochRecord> = epochs
-        .lines()
-        .map(|line| EpochRecord {
-            seconds: 0.0,
-            studies_per_second: 0.0,
-            ..serde_json::from_str(line).expect("a record")
-        })
-        .collect();
-    let results = ExperimentResults {
-        seconds: 0.0,
-        ..serde_json::from_slice(&read("metrics.json")).expect("results")
-    };
-    vec![
-        ("last weights", weights("last.ithn")),
-        ("best weights", weights("best.ithn")),
-        ("epochs", format!("{epochs:?}").into_bytes()),
-        ("steps", read("steps.jsonl")),
-        ("predictions", read("predictions.csv")),
-        ("rankings", read("retrieval.csv")),
-        ("similarities", read("similarities.json")),
-        ("results", format!("{results:?}").into_bytes()),
-    ]
-}
-
-fn assert_same(expected: &Path, actual: &Path) {
-    for ((name, expected), (_, other)) in outcome(expected).into_iter().zip(outcome(actual)) {
-        assert!(expected == other, "{name} of {} differ", actual.display());
-    }
-}
-
-fn is_child() -> bool {
-    std::env::var_os(FOLDER).is_some()
-}
-
 /// Everything in one test: the runs share uninterrupted ones, and no core is left over for two.
 #[test]
 fn ranks_take_the_steps_of_one_process() {
-    if is_child() {
+    if std::env::var_os(FOLDER).is_some() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -301,34 +132,18 @@ fn faults(folder: &Path, whole: &Path) {
     let last_step = steps(whole);
     let killed = folder.join("killed");
     let mut random = 1895_u64;
-    for kill in 0..kills {
+    let mut below = |limit: usize| {
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        let share = (random >> 40) as f64 / (1_u64 << 24) as f64;
-        let step = ((kill as f64 + share) / kills as f64 * last_step as f64) as usize;
-        let before = steps(&killed);
-        let mut child = Job::new(&killed, 2, 1).start();
-        let rank = kill % 2;
-        let reached = wait_for_step(&mut child, &killed, step.max(before + 1));
-        let process = fs::read_to_string(folder.join(format!("rank-{rank}"))).expect("written");
-        if reached {
-            signal("-KILL", &process);
+        (random >> 33) as usize % limit
+    };
+    for kill in 0..kills {
+        // Of every run that comes to its end between two kills, too.
+        while !kill_a_rank(folder, &killed, kill % 2, &mut below, last_step) {
+            assert_same(whole, &killed);
+            fs::remove_dir_all(&killed).expect("removable");
         }
-        let began = Instant::now();
-        let (success, said) = finish(child);
-        if !reached {
-            assert!(success, "{said}");
-            continue;
-        }
-        assert!(
-            !success && began.elapsed() < Duration::from_secs(30),
-            "{said}"
-        );
-        assert!(
-            said.contains(&format!("rank {rank}")) && said.contains("node"),
-            "{said}"
-        );
         every_file_is_whole(&killed);
     }
     Job::new(&killed, 2, 1).complete();
@@ -348,17 +163,37 @@ fn faults(folder: &Path, whole: &Path) {
     assert_same(whole, &warned);
 }
 
-fn every_file_is_whole(out: &Path) {
-    for entry in fs::read_dir(out).expect("a folder") {
-        let path = entry.expect("readable").path();
-        if path.extension().is_some_and(|it| it == "ithn") {
-            Checkpoint::load(&path).expect("whole");
-        }
+/// Kills a rank of a job some steps further, at a random moment; false if the job came to its end before.
+fn kill_a_rank(
+    folder: &Path,
+    out: &Path,
+    rank: usize,
+    below: &mut impl FnMut(usize) -> usize,
+    last_step: usize,
+) -> bool {
+    let before = steps(out);
+    let mut child = Job::new(out, 2, 1).start();
+    let reached = wait_for_step(&mut child, out, before + 1 + below(last_step / 2));
+    std::thread::sleep(Duration::from_millis(below(30) as u64));
+    let alive = reached && child.try_wait().expect("it can be asked").is_none();
+    if alive {
+        let process = fs::read_to_string(folder.join(format!("rank-{rank}"))).expect("written");
+        // It may have ended in this moment.
+        let sent = Command::new("kill").args(["-KILL", &process]).status();
+        sent.expect("kill starts");
     }
-    let epochs = fs::read_to_string(out.join("epochs.jsonl")).unwrap_or_default();
-    for line in epochs.lines() {
-        serde_json::from_str::<EpochRecord>(line).expect("whole");
+    let began = Instant::now();
+    let (success, said) = finish(child);
+    if success {
+        return false;
     }
+    assert!(alive && began.elapsed() < Duration::from_secs(30), "{said}");
+    assert!(
+        said.contains(&format!("rank {rank}")) && said.contains("node"),
+        "{said}"
+    );
+    println!("killed rank {rank} after step {}", steps(out));
+    true
 }
 
 /// Ranks that cannot go on, and ranks that would train something else.
