@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use ithn::config::Preset;
 use ithn::train::arguments::{TrainArguments, VerbosityArguments, failed};
-use ithn::train::{Console, ExperimentResults, TrainError, run_experiment};
+use ithn::train::{Console, ExperimentResults, Ranks, TrainError, run_experiment};
 
 /// Trains a report generator with increasingly hard negatives, evaluates it and writes reports.
 ///
@@ -24,15 +24,23 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    // One process, or several under `mpirun` and `srun` with the feature `mpi`.
+    let ranks = match Ranks::start() {
+        Ok(ranks) => ranks,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
     ithn::device::prepare_process();
-    match train(&Arguments::parse()) {
+    match train(&Arguments::parse(), &ranks) {
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, &ranks),
     }
 }
 
-fn train(arguments: &Arguments) -> Result<ExperimentResults, TrainError> {
-    let (config, options) = arguments.job.job(Preset::IuXray)?;
+fn train(arguments: &Arguments, ranks: &Ranks) -> Result<ExperimentResults, TrainError> {
+    let (config, options) = arguments.job.job(Preset::IuXray, ranks)?;
     let mut console = Console::new(arguments.verbosity.verbosity());
     run_experiment(&config, &options, &mut console)
 }

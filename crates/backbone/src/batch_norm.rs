@@ -4,6 +4,8 @@ use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor, assert_shape};
 use ithn_kernels::{Activation, BatchNormTraining, scale_shift};
 
+use crate::running::average;
+
 /// Configuration of a [`BatchNorm`].
 #[derive(Config, Debug, PartialEq)]
 #[non_exhaustive]
@@ -135,12 +137,8 @@ impl BatchNorm {
         } else {
             1.0
         };
-        let average = |running: &RunningState<Tensor<1>>, newest: Tensor<1>| {
-            let kept = running.value_sync().mul_scalar(1.0 - self.momentum);
-            running.update((kept + newest.detach().mul_scalar(self.momentum)).detach());
-        };
-        average(&self.running_mean, mean);
-        average(&self.running_var, biased_variance * unbiased);
+        average(&self.running_mean, mean, self.momentum);
+        average(&self.running_var, biased_variance * unbiased, self.momentum);
     }
 }
 

@@ -27,6 +27,7 @@ mod densenet;
 mod features;
 mod pixels;
 mod resnet;
+mod running;
 
 pub use backbone::{Backbone, BackboneConfig};
 pub use batch_norm::{BatchNorm, BatchNormConfig};
@@ -35,6 +36,7 @@ pub use densenet::{DenseLayer, DenseNet, DenseNetConfig, PreNormedConvolution};
 pub use features::{ImageEncoder, ImageFeatures};
 pub use pixels::PixelScale;
 pub use resnet::{ResNet, ResNetConfig};
+pub use running::{RunningUpdate, apply_running_updates, record_running_updates};
 
 /// The examples of the README are tested.
 #[cfg(doctest)]

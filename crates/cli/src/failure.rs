@@ -5,16 +5,18 @@ use std::fmt::{self, Display};
 use std::io;
 use std::process::ExitCode;
 
-use ithn::train::TrainError;
 use ithn::train::arguments;
+use ithn::train::{Ranks, TrainError};
 
 use crate::output::say;
 
 /// Why a subcommand did not end well.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// A training run; its options are known to [`arguments::failed`].
+    /// Reading, training or writing by the library; its options are known to [`arguments::failed`].
     Train(TrainError),
+    /// A run of several processes, all of which have the error.
+    Ranks(TrainError, Ranks),
     /// Standard output was closed by its reader, as `head` does: no failure to speak of.
     Closed,
     /// Anything else, in one line.
@@ -30,7 +32,8 @@ impl Failure {
     /// Prints what is to be said and returns the exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Failure::Train(error) => arguments::failed(error),
+            Failure::Train(error) => arguments::failed(error, &Ranks::default()),
+            Failure::Ranks(error, ranks) => arguments::failed(error, ranks),
             Failure::Closed => ExitCode::SUCCESS,
             Failure::Said(text) => {
                 say(format_args!("error: {text}"));
@@ -43,7 +46,7 @@ impl Failure {
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Train(error) => error.fmt(f),
+            Failure::Train(error) | Failure::Ranks(error, _) => error.fmt(f),
             Failure::Closed => f.write_str("standard output was closed"),
             Failure::Said(text) => f.write_str(text),
         }

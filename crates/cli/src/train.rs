@@ -3,7 +3,7 @@
 use clap::Args;
 use ithn::config::Preset;
 use ithn::train::arguments::TrainArguments;
-use ithn::train::{Console, Observer, run_experiment};
+use ithn::train::{Console, Observer, Ranks, run_experiment};
 
 use crate::dashboard::Dashboard;
 use crate::failure::Failure;
@@ -35,20 +35,22 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(&self, talk: Talk) -> Result<(), Failure> {
-        ithn::device::prepare_process();
         if self.job.lacks_preset() {
             return Err(Failure::Said(
                 "an annotation does not say whose reports it holds: give --preset iu-xray, mimic-cxr or phantom"
                     .to_owned(),
             ));
         }
-        let (config, mut options) = self.job.job(Preset::MimicCxr)?;
+        let ranks = Ranks::start().map_err(|error| Failure::Said(error.to_string()))?;
+        let together = |error| Failure::Ranks(error, ranks.clone());
+        ithn::device::prepare_process();
+        let (config, mut options) = self.job.job(Preset::MimicCxr, &ranks).map_err(together)?;
         for weights in [&mut options.backbone_weights, &mut options.start_from] {
             if let Some(path) = weights {
                 *path = hub::local_path(path)?;
             }
         }
-        let mut observer: Box<dyn Observer> = match self.dashboard {
+        let mut observer: Box<dyn Observer> = match self.dashboard && ranks.is_first() {
             true => {
                 let generator = config.model.generator.name();
                 let title = format!("{generator} in {}", options.out.display());
@@ -57,12 +59,12 @@ impl Arguments {
             }
             false => Box::new(Console::new(talk.verbosity)),
         };
-        if self.tensorboard {
+        if self.tensorboard && ranks.is_first() {
             tensorboard::check(&options.out)?;
             let folder = tensorboard::folder_of(&options.out);
             observer = Box::new(TensorBoard::new(observer, folder));
         }
-        run_experiment(&config, &options, observer.as_mut())?;
+        run_experiment(&config, &options, observer.as_mut()).map_err(together)?;
         Ok(())
     }
 }

@@ -21,6 +21,8 @@ pub enum DeviceName {
     Cpu,
     /// An NVIDIA GPU by index (feature `cuda`, or `cuda-nvrtc` where no LLVM can be downloaded).
     Cuda(usize),
+    /// The NVIDIA GPU of this process: the first, or one of its own [among several](Self::of_process).
+    OwnCuda,
     /// The default GPU through WebGPU (feature `wgpu`).
     Wgpu,
     /// The processor through the `ndarray` backend (feature `ndarray`); slower than `cpu`.
@@ -53,7 +55,7 @@ impl FromStr for DeviceName {
             "cpu" => Ok(DeviceName::Cpu),
             "wgpu" => Ok(DeviceName::Wgpu),
             "ndarray" => Ok(DeviceName::NdArray),
-            "cuda" => Ok(DeviceName::Cuda(0)),
+            "cuda" => Ok(DeviceName::OwnCuda),
             _ => {
                 let index = name.strip_prefix("cuda:").ok_or_else(unknown)?;
                 index.parse().map(DeviceName::Cuda).map_err(|_| unknown())
@@ -63,6 +65,18 @@ impl FromStr for DeviceName {
 }
 
 impl DeviceName {
+    /// The device of a process that is number `local_rank` of those that train together on this machine: for
+    /// [`OwnCuda`](Self::OwnCuda) the GPU of that index, counted among those that `CUDA_VISIBLE_DEVICES` shows
+    /// this process (which may be its own one alone). Any other name is the same device for all.
+    #[must_use]
+    pub fn of_process(self, local_rank: usize) -> Self {
+        let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+        match self {
+            DeviceName::OwnCuda => DeviceName::Cuda(own_gpu(local_rank, visible.as_deref())),
+            named => named,
+        }
+    }
+
     /// The device itself, without autodiff; `.autodiff()` on it gives the one to train on.
     ///
     /// # Errors
@@ -72,9 +86,19 @@ impl DeviceName {
         match self {
             DeviceName::Cpu => cpu(),
             DeviceName::Cuda(index) => cuda(index),
+            DeviceName::OwnCuda => cuda(0),
             DeviceName::Wgpu => wgpu(),
             DeviceName::NdArray => ndarray(),
         }
+    }
+}
+
+/// Index of a process's GPU among the visible ones.
+fn own_gpu(local_rank: usize, visible: Option<&str>) -> usize {
+    let listed = visible.map(|list| list.split(',').filter(|one| !one.trim().is_empty()));
+    match listed.map(Iterator::count) {
+        None | Some(0) => local_rank,
+        Some(count) => local_rank % count,
     }
 }
 
@@ -137,9 +161,21 @@ mod tests {
     fn names_parse_and_typos_are_named() {
         assert_eq!("cpu".parse(), Ok(DeviceName::Cpu));
         assert_eq!("cuda:3".parse(), Ok(DeviceName::Cuda(3)));
+        assert_eq!("cuda".parse(), Ok(DeviceName::OwnCuda));
         let error = "gpu".parse::<DeviceName>().unwrap_err();
         assert!(error.to_string().contains("'gpu'"));
         assert!("cuda:x".parse::<DeviceName>().is_err());
+    }
+
+    #[test]
+    fn a_process_takes_a_gpu_that_it_sees() {
+        assert_eq!(own_gpu(3, None), 3);
+        assert_eq!(own_gpu(3, Some("")), 3);
+        assert_eq!(own_gpu(3, Some("0,1,2,3,4,5,6,7")), 3);
+        // SLURM's --gpus-per-task shows each process its own.
+        assert_eq!(own_gpu(3, Some("5")), 0);
+        assert_eq!(DeviceName::Cuda(1).of_process(3), DeviceName::Cuda(1));
+        assert_eq!(DeviceName::Cpu.of_process(3), DeviceName::Cpu);
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -79,7 +79,7 @@ pub use scale_shift::{Activation, scale_shift};
 pub use select_append::select_append;
 pub use self_attention::{padding_mask, self_attention};
 pub use top_k_attention::{TopKAttention, laid_by_column};
-pub use worker::{join_workers, on_worker};
+pub use worker::{join_workers, join_workers_of, on_worker};
 
 use burn::tensor::Tensor;
 

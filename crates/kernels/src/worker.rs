@@ -17,16 +17,34 @@ use std::num::NonZero;
 /// ```
 pub fn join_workers() -> bool {
     #[cfg(feature = "flex")]
+    return join_workers_of(thread_count());
+    #[cfg(not(feature = "flex"))]
+    false
+}
+
+/// The same for a process that is to use `threads` threads (at least one) whatever the machine has, such as one of
+/// several that share it. It has no effect once the CPU's operations have threads: call it before
+/// [`join_workers`] and the first tensor.
+pub fn join_workers_of(threads: usize) -> bool {
+    #[cfg(feature = "flex")]
     {
         if rayon::current_thread_index().is_some() {
             return true;
         }
-        let threads = thread_count();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        threads > 1 && pool.use_current_thread().build_global().is_ok()
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
+        if threads > 1 {
+            pool.use_current_thread().build_global().is_ok()
+        } else {
+            // A single thread is not joined; an error means that there are threads already.
+            drop(pool.build_global());
+            false
+        }
     }
     #[cfg(not(feature = "flex"))]
-    false
+    {
+        let _ = threads;
+        false
+    }
 }
 
 /// Rayon's default thread count: `RAYON_NUM_THREADS`, otherwise one per core.

@@ -138,6 +138,40 @@ pub enum TrainError {
         /// The run.
         folder: PathBuf,
     },
+    /// Processes that cannot train together.
+    #[error(transparent)]
+    Ranks(#[from] RanksError),
+    /// Another rank of the run failed.
+    #[error("rank {rank} on {host}: {message}")]
+    OtherRank {
+        /// The rank.
+        rank: usize,
+        /// Its machine.
+        host: String,
+        /// Its error.
+        message: String,
+        /// Whether the error is one of the data.
+        of_data: bool,
+    },
+    /// A rank that would train something else.
+    #[error(
+        "rank {rank} on {host} differs from rank 0 in its {what}: start every rank with the same program, options \
+         and data"
+    )]
+    RanksDiffer {
+        /// The rank.
+        rank: usize,
+        /// Its machine.
+        host: String,
+        /// In what it differs.
+        what: &'static str,
+    },
+    /// A message to ranks that have ended with an error already.
+    #[error("the ranks of the run have parted after an error")]
+    RanksParted,
+    /// A message between ranks that is not what was expected.
+    #[error("ranks do not understand each other: {0}")]
+    Message(String),
     /// Signals that cannot be listened to.
     #[error("cannot listen to Ctrl-C: {0}")]
     Signals(std::io::Error),
@@ -194,4 +228,39 @@ pub enum TrainError {
         /// The I/O error.
         source: std::io::Error,
     },
+}
+
+impl TrainError {
+    pub(crate) fn message(error: impl std::fmt::Display) -> Self {
+        TrainError::Message(error.to_string())
+    }
+
+    /// Whether it is an error of the data, on whichever rank.
+    pub(crate) fn is_of_data(&self) -> bool {
+        matches!(
+            self,
+            TrainError::Data(_) | TrainError::OtherRank { of_data: true, .. }
+        )
+    }
+}
+
+/// Why processes cannot train together.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RanksError {
+    /// The program has no engine.
+    #[error(
+        "this process is one of {0} that a launcher started, but the program was built without MPI: build it with \
+         the cargo feature `mpi`, or start one process"
+    )]
+    NotBuilt(usize),
+    /// The engine does not speak to the launcher.
+    #[error(
+        "the launcher started {0} processes, but MPI sees a single one: start them with the `mpirun` of the MPI \
+         library that the program was built with, or give `srun` the plug-in of that library (`srun --mpi=pmix`)"
+    )]
+    NotConnected(usize),
+    /// Another part of the program has started the engine.
+    #[error("MPI cannot be started: it is in use already, or without support for threads")]
+    NotStarted,
 }

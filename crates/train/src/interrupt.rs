@@ -14,8 +14,9 @@ pub struct Interrupt {
 pub const INTERRUPTED_STATUS: u8 = 130;
 
 impl Interrupt {
-    /// One that Ctrl-C, SIGTERM and (where there is such a thing) SIGHUP raise. A second one ends the
-    /// process at once; checkpoints saved before then are intact.
+    /// One that Ctrl-C, SIGTERM and, where there are such things, SIGHUP and SIGUSR1 raise. A second one ends
+    /// the process at once, unless it is SIGUSR1, which a queue may send before the end of a job, and more than
+    /// once; checkpoints saved before then are intact.
     ///
     /// # Errors
     ///
@@ -32,6 +33,8 @@ impl Interrupt {
             flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED_STATUS), raised)?;
             flag::register(signal, Arc::clone(&interrupt.raised))?;
         }
+        #[cfg(unix)]
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&interrupt.raised))?;
         Ok(interrupt)
     }
 

@@ -10,6 +10,7 @@
 //! | `optimizer` | Adam with AMSGrad, parameter groups, gradient clipping |
 //! | `trainer` | the loop: steps, epochs, checkpoints, incidents |
 //! | `evaluation` | reports of a split and their scores, baselines, retrieval |
+//! | `ranks` | processes that train together |
 //! | `records` | files of a run's folder |
 //! | `watch` | observers: console, progress |
 //! | `start` | weights that a run starts from |
@@ -31,6 +32,7 @@ mod experiment;
 mod interrupt;
 mod optimizer;
 pub mod pretrain;
+mod ranks;
 mod records;
 mod start;
 mod trainer;
@@ -40,7 +42,7 @@ pub use dataset::{
     DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, UidParity, Watch,
     draw_annotation, near_twins, stated_findings, training_batch,
 };
-pub use error::TrainError;
+pub use error::{RanksError, TrainError};
 pub use evaluation::{
     NearTwinScores, Prediction, RankingConfig, RankingScores, RetrievalScores, SimilaritySample,
     SplitScores, Writing, annotation_floors, composed_reports, constant_labels,
@@ -49,10 +51,11 @@ pub use evaluation::{
 };
 pub use experiment::{
     ComposedFloor, ExperimentOptions, ExperimentResults, Floors, RunData, RunDescription,
-    page_of_run, run_experiment, run_experiment_with, write_run_page,
+    config_to_resume, page_of_run, run_experiment, run_experiment_with, write_run_page,
 };
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use optimizer::{clip_gradients, gradient_norm, init_optimizer, learning_rate_policy};
+pub use ranks::{Communicator, OneProcess, Ranks, slice};
 pub use records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, RunFolder, StepRecord};
 pub use trainer::Trainer;
 pub use watch::{Console, EpochPlan, Observer, Pace, Verbosity};

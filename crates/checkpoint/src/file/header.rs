@@ -58,6 +58,10 @@ pub struct TrainingProgress {
     /// CRC-32 of the training studies and their negatives in order, so that another dataset is
     /// noticed; none before training.
     pub data: Option<u32>,
+    /// Batches that a step averages at all ranks of the run together; none in earlier files and before
+    /// training.
+    #[serde(default)]
+    pub batches_per_step: Option<usize>,
 }
 
 /// The best value of the monitored metric, and where it was reached.

@@ -12,17 +12,18 @@ use std::process::ExitCode;
 
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
+use ithn_checkpoint::CheckpointError;
 use ithn_checkpoint::config::{
     ExperimentConfig, GeneratorKind, LearningRateSchedule, Negatives, NonFinite, Precision, Preset,
     Setting, TrainingConfig,
 };
-use ithn_checkpoint::{CheckpointError, CheckpointHeader};
 use ithn_data::{DataError, OnBadStudy};
 use ithn_generator::config::{NonNegative, Positive};
 use ithn_inference::device::DeviceName;
 
 use crate::{
-    DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, RunFolder, TrainError, Verbosity,
+    DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Ranks, RunFolder, TrainError,
+    Verbosity, config_to_resume,
 };
 
 /// How much a program says.
@@ -107,6 +108,11 @@ pub struct TrainArguments {
     #[arg(long, value_name = "N")]
     accumulate: Option<usize>,
 
+    /// With several processes (mpirun, srun) and --accumulate: the steps of one process to the last bit, at the price
+    /// of one exchange per batch
+    #[arg(long)]
+    exact: bool,
+
     /// Numbers that training multiplies: single, or bfloat16 (for GPUs) [default: the preset's]
     #[arg(long, value_name = "single|bfloat16", value_parser = values::precision)]
     precision: Option<Precision>,
@@ -165,21 +171,24 @@ enum NegativesArgument {
 }
 
 /// Prints why a job failed, on one line of standard error with the options that mend it, and returns its exit
-/// code: 2, or [`INTERRUPTED_STATUS`] after an interruption.
-pub fn failed(error: &TrainError) -> ExitCode {
-    // Nothing is left to be told to whoever has closed standard error.
-    let mut out = std::io::stderr().lock();
-    if let TrainError::Interrupted { folder, .. } = error {
-        drop(writeln!(
-            out,
-            "{error}: --resume --out {}",
-            folder.display()
-        ));
-        return ExitCode::from(INTERRUPTED_STATUS);
+/// code: 2, or [`INTERRUPTED_STATUS`] after an interruption. Of several ranks, which all have the error, the first
+/// prints.
+pub fn failed(error: &TrainError, ranks: &Ranks) -> ExitCode {
+    let (status, text) = match error {
+        TrainError::Interrupted { folder, .. } => (
+            INTERRUPTED_STATUS,
+            format!("{error}: --resume --out {}", folder.display()),
+        ),
+        _ => {
+            let options = option_for(error).unwrap_or_default();
+            (2, format!("error: {error}{options}"))
+        }
+    };
+    if ranks.is_first() {
+        // Nothing is left to be told to whoever has closed standard error.
+        drop(writeln!(std::io::stderr().lock(), "{text}"));
     }
-    let options = option_for(error).unwrap_or_default();
-    drop(writeln!(out, "error: {error}{options}"));
-    ExitCode::from(2)
+    ExitCode::from(status)
 }
 
 /// The options that mend an error, which the library's messages cannot name.
@@ -223,27 +232,31 @@ impl VerbosityArguments {
 
 impl TrainArguments {
     /// The configuration and the options of the job. `real_data_preset` is the preset of real data, where
-    /// `--preset` names none. From here on signals stop the run after its step
+    /// `--preset` names none; all `ranks` call this. From here on signals stop the run after its step
     /// ([`Interrupt::on_signals`]).
     ///
     /// # Errors
     ///
-    /// If the device cannot be opened, the run that is to be resumed cannot be read, a value of `--set` is
+    /// An error of one rank is an error of all: if the device cannot be opened, the run that is to be resumed cannot be read, a value of `--set` is
     /// refused, or the process cannot listen to signals.
     pub fn job(
         &self,
         real_data_preset: Preset,
+        ranks: &Ranks,
     ) -> Result<(ExperimentConfig, ExperimentOptions), TrainError> {
-        let device = self.device.open()?;
-        let config = self.config(real_data_preset)?;
+        let device = self.device.of_process(ranks.local_rank()).open();
+        let device = ranks.agree(device.map_err(TrainError::from))?;
+        let config = ranks.agree(self.config(real_data_preset, ranks))?;
         let out = match &self.out {
             Some(out) => out.clone(),
             None => first_free(config.preset),
         };
-        let mut options = self.options(out, device)?;
+        let mut options = ranks.agree(self.options(out, device))?;
         options.backbone_weights = self.backbone_weights.clone();
         options.start_from = self.start_from.clone();
-        options.interrupt = Interrupt::on_signals().map_err(TrainError::Signals)?;
+        options.interrupt = ranks.agree(Interrupt::on_signals().map_err(TrainError::Signals))?;
+        options.ranks = ranks.clone();
+        options.exact = self.exact;
         Ok((config, options))
     }
 
@@ -276,12 +289,13 @@ impl TrainArguments {
         Ok(options)
     }
 
-    fn config(&self, real_data_preset: Preset) -> Result<ExperimentConfig, TrainError> {
+    fn config(
+        &self,
+        real_data_preset: Preset,
+        ranks: &Ranks,
+    ) -> Result<ExperimentConfig, TrainError> {
         let mut config = match (&self.out, self.resume) {
-            (Some(out), true) => {
-                let checkpoint = RunFolder::open(out)?.last_checkpoint();
-                CheckpointHeader::load(&checkpoint)?.config
-            }
+            (Some(out), true) => config_to_resume(out, ranks)?,
             _ => self.preset(real_data_preset).config(),
         };
         if let Some(generator) = self.generator {

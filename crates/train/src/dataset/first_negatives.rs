@@ -4,6 +4,7 @@ use ithn_mining::{MiningStudy, TfIdfConfig, mine};
 
 use super::Watch;
 use crate::error::TrainError;
+use crate::ranks::Ranks;
 
 /// Index of every training study's first negative. A negative that the dataset contains is appended
 /// to `training`; the others are mined among the training studies. A study without an admissible
@@ -14,6 +15,7 @@ pub(super) fn first_negatives(
     config: &ExperimentConfig,
     training: &mut Vec<TokenizedStudy>,
     watch: Watch<'_>,
+    ranks: &Ranks,
 ) -> Result<Vec<usize>, TrainError> {
     let cleaned: Vec<String> = train
         .iter()
@@ -22,7 +24,7 @@ pub(super) fn first_negatives(
     let mined = if train.iter().all(|study| study.negative.is_some()) {
         vec![None; train.len()]
     } else {
-        mine_closest(train, &cleaned, watch)?
+        ranks.gather_shares(mine_closest(train, &cleaned, watch, ranks))?
     };
     let mut negatives = Vec::with_capacity(train.len());
     for (index, study) in train.iter().enumerate() {
@@ -46,10 +48,12 @@ pub(super) fn first_negatives(
     Ok(negatives)
 }
 
+/// The closest other study of each in this rank's share.
 fn mine_closest(
     train: &[&Study],
     cleaned: &[String],
     watch: Watch<'_>,
+    ranks: &Ranks,
 ) -> Result<Vec<Option<usize>>, TrainError> {
     let studies: Vec<MiningStudy> = train
         .iter()
@@ -61,8 +65,9 @@ fn mine_closest(
         })
         .collect();
     let embedding = TfIdfConfig::default().fit(cleaned.iter().map(String::as_str));
-    let neighbours = mine(&studies, &studies, 1, &embedding, |done| {
-        watch("mining first negatives", done, studies.len());
+    let own: Vec<MiningStudy> = ranks.share_of(&studies).copied().collect();
+    let neighbours = mine(&studies, &own, 1, &embedding, |done| {
+        watch("mining first negatives", done, own.len());
     })?;
     Ok(neighbours
         .into_iter()

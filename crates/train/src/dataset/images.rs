@@ -9,6 +9,7 @@ use ithn_data::{
 
 use crate::dataset::Dataset;
 use crate::error::TrainError;
+use crate::ranks::Ranks;
 use ithn_checkpoint::config::{ExperimentConfig, ImageConfig};
 
 /// Bytes of decoded images that a loader may keep in memory.
@@ -81,36 +82,60 @@ impl Dataset {
         progress: impl FnMut(usize, usize),
     ) -> Result<Arc<ImageCache>, TrainError> {
         let (images, views) = (&config.images, config.model.views);
-        self.cache_images_of(folder, images, views, on_bad_study, progress)
+        let ranks = Ranks::default();
+        self.cache_images_of(folder, (images, views), on_bad_study, &ranks, progress)
     }
 
-    /// [`cache_images`](Self::cache_images) of `views` images a study.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn cache_images_of(
+    /// [`cache_images`](Self::cache_images) of some images of every study, divided among ranks. Each decodes its own,
+    /// so that no two write one shard.
+    pub(crate) fn cache_images_of(
         &mut self,
         folder: &Path,
-        images: &ImageConfig,
-        views: usize,
+        (images, views): (&ImageConfig, usize),
         on_bad_study: OnBadStudy,
+        ranks: &Ranks,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Arc<ImageCache>, TrainError> {
-        let mut cache = ImageCache::open(folder)?;
         let requests = self.cache_requests(images, views);
-        let report = cache.complete(&requests, on_bad_study, &mut progress)?;
+        let mut complete = |requests: &[CacheRequest]| -> Result<_, TrainError> {
+            let mut cache = ImageCache::open(folder)?;
+            let report = cache.complete(requests, on_bad_study, &mut progress)?;
+            Ok((cache, report))
+        };
+        let own: Vec<CacheRequest> = ranks.share_of(&requests).cloned().collect();
+        let completed = complete(&own).map(|(cache, report)| {
+            let failed = report.failed.into_iter();
+            let failed: Vec<(PathBuf, String)> = failed
+                .map(|(path, error)| (path, error.to_string()))
+                .collect();
+            (Some(cache), (report.reused, report.added, failed))
+        });
+        let (cache, own) = match completed {
+            Ok((cache, own)) => (cache, Ok(own)),
+            Err(error) => (None, Err(error)),
+        };
+        let mut counts = (0, 0);
+        let mut failed: HashMap<PathBuf, String> = HashMap::new();
+        for (reused, added, of_rank) in ranks.gather_values(own)? {
+            counts = (counts.0 + reused, counts.1 + added);
+            failed.extend(of_rank);
+        }
+        let cache = match cache {
+            Some(cache) if ranks.is_alone() => cache,
+            // The other ranks' images are there now.
+            _ => {
+                let sound = requests.into_iter();
+                let sound = sound.filter(|request| !failed.contains_key(&request.path));
+                let completed = complete(&sound.collect::<Vec<_>>());
+                ranks.agree(completed)?.0
+            }
+        };
         self.notes.push(format!(
             "{}: {} images were there, {} decoded",
             folder.display(),
-            report.reused,
-            report.added
+            counts.0,
+            counts.1
         ));
-        let failed: HashMap<PathBuf, String> = report
-            .failed
-            .into_iter()
-            .map(|(path, error)| (path, error.to_string()))
-            .collect();
         let mut exclusions = Exclusions::new(on_bad_study);
         self.studies.retain(|study| {
             let negatives = study.negative.iter().flat_map(|it| &it.images);
@@ -128,7 +153,7 @@ impl Dataset {
             }
         });
         self.warnings.extend(exclusions.notes_of_broken());
-        self.check_splits()?;
+        ranks.agree(self.check_splits())?;
         Ok(Arc::new(cache))
     }
 

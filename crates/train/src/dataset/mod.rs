@@ -35,6 +35,7 @@ pub use near_twins::near_twins;
 pub use uids::UidParity;
 
 use crate::error::TrainError;
+use crate::ranks::Ranks;
 use balance::repeats;
 use first_negatives::first_negatives;
 
@@ -82,6 +83,22 @@ impl DataSource {
         DataSource::HalfOfUids {
             source: Box::new(self),
             train_on: parity,
+        }
+    }
+
+    /// Writes phantom studies, unless they are there or the studies come from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written.
+    pub(crate) fn draw(&self) -> Result<(), TrainError> {
+        match self {
+            DataSource::Phantom(folder) => {
+                write_phantom_dataset(folder, &PhantomConfig::default())?;
+                Ok(())
+            }
+            DataSource::HalfOfUids { source, .. } => source.draw(),
+            DataSource::Mimic { .. } | DataSource::Annotation { .. } => Ok(()),
         }
     }
 
@@ -200,7 +217,7 @@ impl Dataset {
         };
         let dataset = match source {
             DataSource::Phantom(folder) => {
-                write_phantom_dataset(folder, &PhantomConfig::default())?;
+                source.draw()?;
                 Dataset::mimic(folder, &options(None), limit, watch)?
             }
             DataSource::Mimic { folder, reports } => {
@@ -384,6 +401,17 @@ impl PreparedData {
         tokenizer: Option<Tokenizer>,
         watch: Watch<'_>,
     ) -> Result<Self, TrainError> {
+        PreparedData::of_ranks(dataset, config, tokenizer, watch, &Ranks::default())
+    }
+
+    /// Like [`watched`](Self::watched), with the mining divided among ranks; every rank gets all of it.
+    pub(crate) fn of_ranks(
+        dataset: &Dataset,
+        config: &ExperimentConfig,
+        tokenizer: Option<Tokenizer>,
+        watch: Watch<'_>,
+        ranks: &Ranks,
+    ) -> Result<Self, TrainError> {
         let train: Vec<&Study> = dataset.split(Split::Train).collect();
         if config.training.batch_size > train.len() {
             return Err(TrainError::BatchTooLarge {
@@ -412,7 +440,8 @@ impl PreparedData {
                 })
                 .collect(),
             Negatives::Ithn | Negatives::Fixed => {
-                let negatives = first_negatives(&train, &tokenizer, config, &mut training, watch)?;
+                let negatives =
+                    first_negatives(&train, &tokenizer, config, &mut training, watch, ranks)?;
                 negatives
                     .into_iter()
                     .enumerate()

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::dataset::{EvaluationSplit, PreparedData, Watch};
 use crate::error::TrainError;
+use crate::ranks::Ranks;
 
 /// Side to which images are averaged down before they are compared, in cells.
 const GRID: usize = 32;
@@ -114,28 +115,26 @@ pub fn nearest_image_report(
     images: &ImageLoader,
     watch: Watch<'_>,
 ) -> Result<Vec<String>, TrainError> {
-    let wanted = grids(&split.studies.iter().collect::<Vec<_>>(), images)?;
-    let mut nearest = vec![(f32::INFINITY, 0); wanted.len()];
-    let mut done = 0;
-    for members in data.members.chunks(AT_A_TIME) {
-        let studies: Vec<&TokenizedStudy> = members
-            .iter()
-            .map(|member| &data.training[member.study])
-            .collect();
-        let training = grids(&studies, images)?;
-        wanted
-            .par_iter()
-            .zip(&mut nearest)
-            .for_each(|(image, nearest)| {
-                for (index, other) in training.iter().enumerate() {
-                    let distance = squared_distance(image, other);
-                    if distance < nearest.0 {
-                        *nearest = (distance, done + index);
-                    }
-                }
-            });
-        done += members.len();
-        watch("comparing images for the floor", done, data.members.len());
+    nearest_image_report_of(data, split, images, watch, &Ranks::default())
+}
+
+/// Like [`nearest_image_report`], with the training images divided among ranks.
+pub(crate) fn nearest_image_report_of(
+    data: &PreparedData,
+    split: &EvaluationSplit,
+    images: &ImageLoader,
+    watch: Watch<'_>,
+    ranks: &Ranks,
+) -> Result<Vec<String>, TrainError> {
+    let own = nearest_of_share(data, split, images, watch, ranks);
+    let mut nearest = vec![(f32::INFINITY, 0); split.studies.len()];
+    for of_rank in ranks.gather_values(own)? {
+        for (nearest, (distance, index)) in nearest.iter_mut().zip(of_rank) {
+            let other = (f32::from_bits(distance), index);
+            if other.0 < nearest.0 || (other.0 == nearest.0 && other.1 < nearest.1) {
+                *nearest = other;
+            }
+        }
     }
     Ok(nearest
         .into_iter()
@@ -143,6 +142,45 @@ pub fn nearest_image_report(
             let study = &data.training[data.members[index].study];
             data.tokenizer.decode(&study.tokens[1..])
         })
+        .collect())
+}
+
+/// Of each study of a split the nearest training image among this rank's: the bits of its distance, and
+/// its place.
+fn nearest_of_share(
+    data: &PreparedData,
+    split: &EvaluationSplit,
+    images: &ImageLoader,
+    watch: Watch<'_>,
+    ranks: &Ranks,
+) -> Result<Vec<(u32, usize)>, TrainError> {
+    let wanted = grids(&split.studies.iter().collect::<Vec<_>>(), images)?;
+    let mut nearest = vec![(f32::INFINITY, 0); wanted.len()];
+    let own: Vec<usize> = ranks.share_of(0..data.members.len()).collect();
+    let mut done = 0;
+    for places in own.chunks(AT_A_TIME) {
+        let studies: Vec<&TokenizedStudy> = places
+            .iter()
+            .map(|&place| &data.training[data.members[place].study])
+            .collect();
+        let training = grids(&studies, images)?;
+        wanted
+            .par_iter()
+            .zip(&mut nearest)
+            .for_each(|(image, nearest)| {
+                for (other, &place) in training.iter().zip(places) {
+                    let distance = squared_distance(image, other);
+                    if distance < nearest.0 {
+                        *nearest = (distance, place);
+                    }
+                }
+            });
+        done += places.len();
+        watch("comparing images for the floor", done, own.len());
+    }
+    let bits = nearest.into_iter();
+    Ok(bits
+        .map(|(distance, place)| (distance.to_bits(), place))
         .collect())
 }
 

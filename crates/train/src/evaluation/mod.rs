@@ -13,16 +13,19 @@ use ithn_generator::StepDecoder;
 use ithn_inference::{FindingsReader, FindingsScores, study_batch};
 use ithn_kernels::on_worker;
 use ithn_metrics::{Diversity, OverlapScores, score_corpus};
-use ithn_search::{SearchConfig, search};
+use ithn_search::{Hypothesis, SearchConfig, search};
 use serde::{Deserialize, Serialize};
 
 pub use annotation_floors::{annotation_floors, nearest_film_floor};
+pub(crate) use floors::nearest_image_report_of;
 pub use floors::{composed_reports, constant_labels, most_frequent_report, nearest_image_report};
+pub(crate) use ranking::Ranker;
 pub use ranking::{NearTwinScores, RankingConfig, RankingScores, RetrievalScores, rank_split};
 pub use similarity::{SimilaritySample, sample_similarities};
 
 use crate::dataset::EvaluationSplit;
 use crate::error::TrainError;
+use crate::ranks::{Ranks, in_turn};
 
 /// A generated report with its reference and its own scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -139,31 +142,57 @@ pub fn write_reports<D: StepDecoder>(
     generator: &D,
     split: &EvaluationSplit,
     writing: &Writing<'_>,
+    progress: impl FnMut(usize),
+) -> Result<Vec<String>, TrainError> {
+    write_reports_of(generator, split, writing, &Ranks::default(), progress)
+}
+
+/// Like [`write_reports`], with the batches divided among ranks; every rank gets all reports.
+pub(crate) fn write_reports_of<D: StepDecoder>(
+    generator: &D,
+    split: &EvaluationSplit,
+    writing: &Writing<'_>,
+    ranks: &Ranks,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<String>, TrainError> {
-    let reports = write_reports_while(generator, split, writing, |done| {
+    let reports = write_reports_while(generator, split, writing, ranks, |done| {
         progress(done);
         true
     })?;
     Ok(reports.unwrap_or_default())
 }
 
-/// Like [`write_reports`], but `progress` can stop it by returning false; the result then is
-/// `None`.
+/// Like [`write_reports_of`], but `progress` can stop it by returning false, at any rank; the result then is
+/// `None` at all.
 pub(crate) fn write_reports_while<D: StepDecoder>(
     generator: &D,
     split: &EvaluationSplit,
     writing: &Writing<'_>,
-    mut progress: impl FnMut(usize) -> bool,
+    ranks: &Ranks,
+    progress: impl FnMut(usize) -> bool,
 ) -> Result<Option<Vec<String>>, TrainError> {
-    let members: Vec<BatchMember> = (0..split.studies.len())
+    let own = write_share(generator, split, writing, ranks, progress);
+    let shares: Option<Vec<_>> = ranks.gather_values(own)?.into_iter().collect();
+    Ok(shares.map(|shares| in_turn(shares).flatten().collect()))
+}
+
+/// The reports of this rank's batches, batch by batch; none if `progress` stopped it.
+fn write_share<D: StepDecoder>(
+    generator: &D,
+    split: &EvaluationSplit,
+    writing: &Writing<'_>,
+    ranks: &Ranks,
+    mut progress: impl FnMut(usize) -> bool,
+) -> Result<Option<Vec<Vec<String>>>, TrainError> {
+    let total = split.studies.len();
+    let members: Vec<BatchMember> = (0..total)
         .map(|study| BatchMember {
             study,
             negative: None,
         })
         .collect();
-    let batches = members
-        .chunks(writing.batch_size)
+    let batches: Vec<Vec<BatchMember>> = ranks
+        .share_of(members.chunks(writing.batch_size))
         .map(<[BatchMember]>::to_vec)
         .collect();
     let loader = BatchLoader::start(
@@ -173,22 +202,30 @@ pub(crate) fn write_reports_while<D: StepDecoder>(
         0,
         writing.threads,
     );
-    let mut reports = Vec::with_capacity(split.studies.len());
+    let mut written = Vec::new();
+    let mut done = 0;
     for batch in loader {
-        let batch = study_batch(batch?.images, writing.device);
-        let studies = &split.studies[reports.len()..][..batch.len()];
-        let ids: Vec<&str> = studies.iter().map(|study| study.id.as_str()).collect();
+        let batch = batch?;
+        let studies = batch
+            .members
+            .iter()
+            .map(|member| &split.studies[member.study]);
+        let ids: Vec<&str> = studies.map(|study| study.id.as_str()).collect();
+        let images = study_batch(batch.images, writing.device);
         let found = on_worker(|| {
-            let state = generator.start(batch);
+            let state = generator.start(images);
             search(generator, state, &ids, writing.search)
         })?;
-        for hypotheses in found {
+        let best = |hypotheses: Vec<Hypothesis>| {
             let best = hypotheses.first().map_or(&[][..], |best| &best.tokens);
-            reports.push(writing.tokenizer.decode(best));
-        }
-        if !progress(reports.len()) {
+            writing.tokenizer.decode(best)
+        };
+        written.push(found.into_iter().map(best).collect());
+        // The others are about as far.
+        done += ids.len() * ranks.size();
+        if !progress(done.min(total)) {
             return Ok(None);
         }
     }
-    Ok(Some(reports))
+    Ok(Some(written))
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::EvaluationSplit;
 use crate::error::TrainError;
+use crate::ranks::Ranks;
 use ithn_inference::{study_batch, token_batch};
 use ithn_plugin::{Ithn, TextPath};
 
@@ -108,31 +109,61 @@ pub fn rank_split<G: ReportGenerator>(
         images,
         device,
         batch_size: config.batch_size.max(1),
+        ranks: &Ranks::default(),
     };
-    let ranked: Vec<usize> = (0..split.studies.len().min(config.studies)).collect();
-    let paired: Vec<[usize; 2]> = twins
-        .iter()
-        .enumerate()
-        .filter_map(|(study, twin)| Some([study, (*twin)?]))
-        .collect();
-    let mut scored = if trained {
-        ranker.retrieve(&ranked, config)?
-    } else {
-        Vec::new()
-    };
-    scored.extend(ranker.compare(&paired, trained)?);
-    Ok(scored)
+    ranker.rank(twins, trained, config)
 }
 
-struct Ranker<'a, G> {
-    model: &'a Ithn<G>,
-    studies: &'a [TokenizedStudy],
-    images: &'a ImageLoader,
-    device: &'a Device,
-    batch_size: usize,
+/// What [`rank_split`] ranks with.
+pub(crate) struct Ranker<'a, G> {
+    pub(crate) model: &'a Ithn<G>,
+    pub(crate) studies: &'a [TokenizedStudy],
+    pub(crate) images: &'a ImageLoader,
+    pub(crate) device: &'a Device,
+    /// Studies per batch, at least 1.
+    pub(crate) batch_size: usize,
+    /// Who share the batches out; every rank gets all scores.
+    pub(crate) ranks: &'a Ranks,
 }
 
 impl<G: ReportGenerator> Ranker<'_, G> {
+    /// As [`rank_split`].
+    pub(crate) fn rank(
+        &self,
+        twins: &[Option<usize>],
+        trained: bool,
+        config: &RankingConfig,
+    ) -> Result<Vec<RankedStudy>, TrainError> {
+        let ranked: Vec<usize> = (0..self.studies.len().min(config.studies)).collect();
+        let paired: Vec<[usize; 2]> = twins
+            .iter()
+            .enumerate()
+            .filter_map(|(study, twin)| Some([study, (*twin)?]))
+            .collect();
+        let mut scored = if trained {
+            self.retrieve(&ranked, config)?
+        } else {
+            Vec::new()
+        };
+        scored.extend(self.compare(&paired, trained)?);
+        Ok(scored)
+    }
+
+    /// Scores of all batches, column by column, each batch by one rank.
+    fn share_out<T: Copy>(
+        &self,
+        batches: &[T],
+        score: impl Fn(T) -> Result<Vec<Vec<f32>>, TrainError>,
+    ) -> Result<Vec<Vec<Vec<f32>>>, TrainError> {
+        let own: Result<Vec<_>, _> = self.ranks.share_of(batches).map(|it| score(*it)).collect();
+        if self.ranks.is_alone() {
+            return own;
+        }
+        // As bits, which JSON keeps.
+        let bits = own.map(|batches| each_score(batches, f32::to_bits));
+        Ok(each_score(self.ranks.gather_shares(bits)?, f32::from_bits))
+    }
+
     /// Every ranked study among its candidates, by alignment.
     fn retrieve(
         &self,
@@ -151,42 +182,59 @@ impl<G: ReportGenerator> Ranker<'_, G> {
             TextPath::ReportAlone => Some(self.embed_reports_alone()),
             TextPath::WithImage | TextPath::SameImage => None,
         };
-        let mut scored = Vec::with_capacity(ranked.len());
-        for (studies, drawn) in ranked
+        let batches: Vec<_> = ranked
             .chunks(self.batch_size)
             .zip(drawn.chunks(self.batch_size))
-        {
-            let encoded = self.encode(studies)?;
-            // Column 0 holds the true reports, the others one candidate of every study.
-            let mut columns = vec![studies.to_vec()];
-            columns.extend(
-                (0..candidates).map(|place| drawn.iter().map(|drawn| drawn[place]).collect()),
-            );
-            let scores: Vec<Vec<f32>> = match &alone {
+            .collect();
+        // Column 0 holds the true reports, the others one candidate of every study.
+        let columns = |(studies, drawn): (&[usize], &[Vec<usize>])| -> Vec<Vec<usize>> {
+            let candidates =
+                (0..candidates).map(|place| drawn.iter().map(|drawn| drawn[place]).collect());
+            [studies.to_vec()].into_iter().chain(candidates).collect()
+        };
+        let scores = self.share_out(&batches, |batch| {
+            let encoded = self.encode(batch.0)?;
+            let columns = columns(batch);
+            Ok(match &alone {
                 Some(reports) => self.scores_alone(&encoded, reports, &columns),
                 None => columns
                     .iter()
                     .map(|column| self.alignment(&encoded, column))
                     .collect(),
-            };
-            scored.extend(self.scored(RankingTask::Retrieval, &columns, &scores));
-        }
-        Ok(scored)
+            })
+        })?;
+        let scored = batches.into_iter().zip(&scores);
+        let scored = scored.flat_map(|(batch, scores)| {
+            self.scored(RankingTask::Retrieval, &columns(batch), scores)
+        });
+        Ok(scored.collect())
     }
 
     /// Every study that has a near-twin against it, by likelihood and, if `trained`, by alignment.
     fn compare(&self, pairs: &[[usize; 2]], trained: bool) -> Result<Vec<RankedStudy>, TrainError> {
-        let mut scored = Vec::new();
-        for pairs in pairs.chunks(self.batch_size) {
-            let columns: [Vec<usize>; 2] =
-                [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).collect());
+        let batches: Vec<&[[usize; 2]]> = pairs.chunks(self.batch_size).collect();
+        let columns = |pairs: &[[usize; 2]]| -> [Vec<usize>; 2] {
+            [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).collect())
+        };
+        let scores = self.share_out(&batches, |pairs| {
+            let columns = columns(pairs);
             let encoded = self.encode(&columns[0])?;
+            let likelihoods = columns.iter().map(|it| self.likelihood(&encoded, it));
+            Ok(if trained {
+                let alignments = columns.iter().map(|it| self.alignment(&encoded, it));
+                alignments.chain(likelihoods).collect()
+            } else {
+                likelihoods.collect()
+            })
+        })?;
+        let mut scored = Vec::new();
+        for (pairs, mut scores) in batches.into_iter().zip(scores) {
+            let columns = columns(pairs);
+            let likelihoods = scores.split_off(scores.len() - 2);
             if trained {
-                let scores = columns.each_ref().map(|it| self.alignment(&encoded, it));
                 scored.extend(self.scored(RankingTask::NearTwin, &columns, &scores));
             }
-            let scores = columns.each_ref().map(|it| self.likelihood(&encoded, it));
-            scored.extend(self.scored(RankingTask::NearTwinLikelihood, &columns, &scores));
+            scored.extend(self.scored(RankingTask::NearTwinLikelihood, &columns, &likelihoods));
         }
         Ok(scored)
     }
@@ -266,6 +314,12 @@ impl<G: ReportGenerator> Ranker<'_, G> {
             })
             .collect()
     }
+}
+
+fn each_score<A: Copy, B>(batches: Vec<Vec<Vec<A>>>, with: fn(A) -> B) -> Vec<Vec<Vec<B>>> {
+    let column = |column: Vec<A>| column.into_iter().map(with).collect();
+    let batch = |columns: Vec<Vec<A>>| columns.into_iter().map(column).collect();
+    batches.into_iter().map(batch).collect()
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::{PreparedData, Watch};
 use crate::error::TrainError;
 use crate::evaluation::{
-    SplitScores, composed_reports, constant_labels, most_frequent_report, nearest_image_report,
+    SplitScores, composed_reports, constant_labels, most_frequent_report, nearest_image_report_of,
     score_split,
 };
+use crate::ranks::Ranks;
 
 /// Test scores without a generator; constants are chosen on the validation split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +64,7 @@ impl Floors {
         data: &PreparedData,
         images: &Arc<ImageLoader>,
         watch: Watch<'_>,
+        ranks: &Ranks,
     ) -> Result<Self, TrainError> {
         let test = &data.test;
         let scored =
@@ -81,7 +83,7 @@ impl Floors {
             .collect::<Result<_, TrainError>>()?;
         Ok(Floors {
             most_frequent: scored(&most_frequent_report(data, test))?,
-            nearest_image: scored(&nearest_image_report(data, test, images, watch)?)?,
+            nearest_image: scored(&nearest_image_report_of(data, test, images, watch, ranks)?)?,
             composed,
             labels: constant_labels(data)?,
         })

@@ -6,8 +6,9 @@ mod floors;
 mod page;
 mod prepare;
 mod resume;
+mod written;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -23,14 +24,15 @@ use crate::dataset::near_twins;
 use crate::dataset::{DataSource, Dataset, EvaluationSplit, PreparedData};
 use crate::dataset::{RunImages, frozen_features};
 use crate::error::TrainError;
-use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports};
-use crate::evaluation::{RankingConfig, RankingScores, rank_split};
+use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports_of};
+use crate::evaluation::{Ranker, RankingConfig, RankingScores};
 use crate::interrupt::Interrupt;
+use crate::ranks::Ranks;
 use crate::records::RunFolder;
 use crate::start::EarlierWeights;
 use crate::start::pretrained;
 use crate::trainer::Trainer;
-use crate::watch::Observer;
+use crate::watch::{Observer, Silent};
 pub use description::RunDescription;
 pub use floors::{ComposedFloor, Floors};
 use ithn_checkpoint::Checkpoint;
@@ -40,9 +42,8 @@ use ithn_models::LibraryGenerator;
 use ithn_plugin::Ithn;
 pub use page::{RunData, page_of_run, write_run_page};
 use prepare::watch;
-
-/// Predictions printed at the end.
-const EXAMPLES: usize = 5;
+pub use resume::config_to_resume;
+use written::{report, write_results};
 
 /// Inputs of a run in addition to its configuration.
 #[derive(Debug, Clone)]
@@ -70,6 +71,12 @@ pub struct ExperimentOptions {
     pub on_bad_study: OnBadStudy,
     /// Where the dates on checkpoints come from.
     pub clock: Clock,
+    /// The processes that train together, all with the same options but for their device. Rank 0 alone tells its
+    /// observer and writes into `out`, which all must be able to read.
+    pub ranks: Ranks,
+    /// Whether several ranks with several accumulated batches take the steps of one process to the last bit, at the
+    /// price of one exchange per batch; see [`Trainer::with_ranks`].
+    pub exact: bool,
 }
 
 impl ExperimentOptions {
@@ -87,7 +94,17 @@ impl ExperimentOptions {
             cache: None,
             on_bad_study: OnBadStudy::Stop,
             clock: Clock::System,
+            ranks: Ranks::default(),
+            exact: false,
         }
+    }
+
+    /// With the folder that rank 0 chose.
+    fn agreed(&self) -> Result<Self, TrainError> {
+        Ok(ExperimentOptions {
+            out: self.ranks.of_first(Ok(self.out.clone()))?,
+            ..self.clone()
+        })
     }
 }
 
@@ -113,7 +130,8 @@ pub struct ExperimentResults {
 }
 
 /// Trains, evaluates and writes reports: everything from a data source to the final table, with the
-/// generator that the configuration names.
+/// generator that the configuration names. Under several ranks every rank calls it; all get the results, and an
+/// error of one is returned by all.
 ///
 /// # Errors
 ///
@@ -123,6 +141,13 @@ pub fn run_experiment(
     options: &ExperimentOptions,
     observer: &mut dyn Observer,
 ) -> Result<ExperimentResults, TrainError> {
+    let options = &options.agreed()?;
+    let mut silent = Silent;
+    let observer = if options.ranks.is_first() {
+        observer
+    } else {
+        &mut silent
+    };
     let run = Run::prepare(config, options, observer)?;
     let (vocabulary, device) = (run.data.tokenizer.vocabulary(), run.device());
     config.model.build(vocabulary, &device, run)?
@@ -154,6 +179,13 @@ pub fn run_experiment_with<G: TrainableGenerator>(
         )
         .into());
     }
+    let options = &options.agreed()?;
+    let mut silent = Silent;
+    let observer = if options.ranks.is_first() {
+        observer
+    } else {
+        &mut silent
+    };
     let run = Run::prepare(config, options, observer)?;
     let generator = build(run.data.tokenizer.vocabulary(), &run.device());
     run.train_and_evaluate(generator, None)
@@ -187,18 +219,10 @@ impl Run<'_> {
         backbone: Option<BackboneOf<G>>,
     ) -> Result<ExperimentResults, TrainError> {
         let (config, options) = (self.config, self.options);
-        let mut model = config.ithn.init(generator, &self.device()).materialize();
-        if let Some(path) = &options.start_from {
-            let earlier = EarlierWeights::read(path, config, &options.device)?;
-            model = earlier.carry_into(model, &self.data.tokenizer)?;
-        }
-        let folder = if options.resume {
-            RunFolder::open(&options.out)?
-        } else {
-            let folder = RunFolder::create(&options.out, config)?;
-            self.description.write(folder.root())?;
-            folder
-        };
+        let ranks = &options.ranks;
+        let model = config.ithn.init(generator, &self.device()).materialize();
+        let model = ranks.agree(self.carry_weights(model))?;
+        let folder = ranks.agree(self.folder())?;
         self.describe(model.num_params());
 
         let films = Arc::clone(&self.images.evaluation);
@@ -215,50 +239,84 @@ impl Run<'_> {
             options.device.clone(),
         )
         .with_interrupt(options.interrupt.clone())
-        .with_card(self.card(), options.clock);
-        let trainer = match &self.checkpoint {
-            Some(checkpoint) => {
-                let trainer = trainer.resume(checkpoint)?;
-                self.description.write(folder.root())?;
-                trainer
-            }
-            None => trainer,
-        };
+        .with_card(self.card(), options.clock)
+        .with_ranks(ranks.clone(), options.exact);
+        let trainer = ranks.agree(match &self.checkpoint {
+            Some(checkpoint) => trainer.resume(checkpoint),
+            None => Ok(trainer),
+        })?;
+        if self.checkpoint.is_some() {
+            ranks.agree(self.describe_run(&folder))?;
+        }
         let model = match trainer.train(self.observer) {
-            Err(error @ TrainError::Data(_)) => {
-                folder.discard_untrained()?;
+            Err(error) if error.is_of_data() => {
+                if ranks.is_first() {
+                    folder.discard_untrained()?;
+                }
                 return Err(error);
             }
             trained => trained?,
         };
-        let best = Checkpoint::load(&folder.best_checkpoint())?;
-        let model = best.restore_model(model.valid())?;
+        let (model, best) = ranks.agree(best_model(&folder, &model.valid()))?;
 
         let Evaluated {
             results,
             predictions,
             ranked,
         } = self.evaluate(&model, [&images, &films], best.header.progress.epoch)?;
-        folder.write_predictions("predictions.csv", &predictions)?;
-        if !ranked.is_empty() {
-            folder.write_retrieval(&ranked)?;
+        let run = RunData {
+            model: &model,
+            config,
+            data: &self.data,
+            images: &films,
+            device: &options.device,
+            best_epoch: results.best_epoch,
+            results: Some(&results),
+        };
+        let written = match ranks.is_first() {
+            true => self
+                .save_scores(best, &results, &folder)
+                .and_then(|()| write_results(&folder, &run, &results, &predictions, &ranked))
+                .map(Some),
+            false => Ok(None),
+        };
+        if let Some(page) = ranks.agree(written)? {
+            report(&results, &predictions, &folder, &page, self.observer);
         }
-        folder.write_json("metrics.json", &results)?;
-        self.save_scores(best, &results, &folder)?;
-        let page = write_run_page(
-            &folder,
-            &RunData {
-                model: &model,
-                config,
-                data: &self.data,
-                images: &films,
-                device: &options.device,
-                best_epoch: results.best_epoch,
-                results: Some(&results),
-            },
-        )?;
-        report(&results, &predictions, &folder, &page, self.observer);
         Ok(results)
+    }
+
+    /// The model with the weights of an earlier run, if it starts from them.
+    fn carry_weights<G: TrainableGenerator>(&self, model: Ithn<G>) -> Result<Ithn<G>, TrainError> {
+        match &self.options.start_from {
+            None => Ok(model),
+            Some(path) => {
+                let earlier = EarlierWeights::read(path, self.config, &self.options.device)?;
+                Ok(earlier.carry_into(model, &self.data.tokenizer)?)
+            }
+        }
+    }
+
+    /// The run's folder, which belongs to rank 0.
+    fn folder(&self) -> Result<RunFolder, TrainError> {
+        let options = self.options;
+        match (options.ranks.is_first(), options.resume) {
+            (false, _) => Ok(RunFolder::view(&options.out)),
+            (true, true) => RunFolder::open(&options.out),
+            (true, false) => {
+                let folder = RunFolder::create(&options.out, self.config)?;
+                self.description.write(folder.root())?;
+                Ok(folder)
+            }
+        }
+    }
+
+    /// Describes the run anew in its folder.
+    fn describe_run(&self, folder: &RunFolder) -> Result<(), TrainError> {
+        match self.options.ranks.is_first() {
+            true => self.description.write(folder.root()),
+            false => Ok(()),
+        }
     }
 
     fn describe(&mut self, weights: usize) {
@@ -313,15 +371,22 @@ impl Run<'_> {
         };
         let folder = options.cache.as_ref().unwrap_or(&options.out);
         let observer = Mutex::new(&mut *self.observer);
-        let features = frozen_features(
-            &self.data,
-            config,
-            backbone(&model.generator),
-            &self.images.evaluation,
-            &options.device,
-            folder,
-            &watch(&observer),
-        )?;
+        let watch = watch(&observer);
+        let compute = || {
+            frozen_features(
+                &self.data,
+                config,
+                backbone(&model.generator),
+                &self.images.evaluation,
+                &options.device,
+                folder,
+                &watch,
+            )
+        };
+        // Rank 0 writes the file, the others find it.
+        let ranks = &options.ranks;
+        let features = ranks.agree(ranks.is_first().then(&compute).transpose())?;
+        let features = ranks.agree(features.map_or_else(&compute, Ok))?;
         self.images = self.images.of_features(features);
         Ok(())
     }
@@ -342,37 +407,37 @@ impl Run<'_> {
             threads: config.training.loader_threads,
             device,
         };
+        let ranks = &self.options.ranks;
         let observer = &mut *self.observer;
         let mut write_and_score = |split: &EvaluationSplit| {
             let total = split.studies.len();
-            let reports = write_reports(&model.generator, split, &writing, |done| {
+            let reports = write_reports_of(&model.generator, split, &writing, ranks, |done| {
                 observer.writing(split.name, done, total);
             })?;
-            score_split(split, &reports, data.findings)
+            ranks.agree(score_split(split, &reports, data.findings))
         };
         let (validation, _) = write_and_score(&data.validation)?;
         let (test, predictions) = write_and_score(&data.test)?;
 
-        let ranked = rank_split(
+        let twins = near_twins(&self.dataset, Split::Test, data.tokenizer.cleaning());
+        let ranker = Ranker {
             model,
-            &data.test,
-            &near_twins(&self.dataset, Split::Test, data.tokenizer.cleaning())?,
-            config.negatives != Negatives::Off,
+            studies: &data.test.studies,
             images,
             device,
-            &RankingConfig {
-                batch_size: config.training.evaluation_batch_size,
-                ..RankingConfig::default()
-            },
-        )?;
+            batch_size: config.training.evaluation_batch_size,
+            ranks,
+        };
+        let is_trained = config.negatives != Negatives::Off;
+        let ranked = ranker.rank(&ranks.agree(twins)?, is_trained, &RankingConfig::default())?;
         let observer = Mutex::new(&mut *self.observer);
-        let floors = Floors::of(data, films, &watch(&observer))?;
+        let floors = ranks.agree(Floors::of(data, films, &watch(&observer), ranks))?;
         let results = ExperimentResults {
             best_epoch,
             validation,
             unbeaten: floors.unbeaten_by(&test),
             test,
-            ranking: Some(RankingScores::of(&ranked)?),
+            ranking: Some(ranks.agree(RankingScores::of(&ranked))?),
             floors,
             seconds: self.began.elapsed().as_secs_f64(),
         };
@@ -401,40 +466,20 @@ impl GeneratorTask for Run<'_> {
         let config = self.config.model.generator.backbone();
         if let (Some(path), Some(config)) = (&self.options.backbone_weights, config) {
             let backbone = generator.backbone_mut();
-            *backbone = pretrained(backbone.clone(), config, path, &self.device())?;
+            let loaded = pretrained(backbone.clone(), config, path, &self.device());
+            *backbone = self.options.ranks.agree(loaded)?;
         }
         self.train_and_evaluate(generator, Some(G::backbone))
     }
 }
 
-fn report(
-    results: &ExperimentResults,
-    predictions: &[Prediction],
+/// The model of the best epoch, and its checkpoint.
+fn best_model<G: TrainableGenerator>(
     folder: &RunFolder,
-    page: &Path,
-    observer: &mut dyn Observer,
-) {
-    let floors = results.floors.rows();
-    let rows = [("validation", &results.validation), ("test", &results.test)];
-    let floor_rows = floors.iter().map(|(name, scores)| (name.as_str(), *scores));
-    observer.results(&rows.into_iter().chain(floor_rows).collect::<Vec<_>>());
-    for line in results.floors.label_lines() {
-        observer.note(&line);
-    }
-    for unbeaten in &results.unbeaten {
-        observer.warning(unbeaten);
-    }
-    if let Some(ranking) = &results.ranking {
-        observer.note(&format!("\n{ranking}"));
-    }
-    observer.examples(&predictions[..EXAMPLES.min(predictions.len())]);
-    observer.note(&format!(
-        "\nbest epoch {}; config, checkpoints, metrics and predictions are in {}; open {} to look at \
-         the run",
-        results.best_epoch,
-        folder.root().display(),
-        page.display(),
-    ));
+    like: &Ithn<G>,
+) -> Result<(Ithn<G>, Checkpoint), TrainError> {
+    let best = Checkpoint::load(&folder.best_checkpoint())?;
+    Ok((best.restore_model(like.clone())?, best))
 }
 
 #[cfg(test)]

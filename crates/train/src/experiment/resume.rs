@@ -1,13 +1,15 @@
 //! What is checked before anything is read, and what a resumed run does otherwise than before.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use ithn_checkpoint::config::ExperimentConfig;
+use ithn_checkpoint::CheckpointHeader;
+use ithn_checkpoint::config::{ConfigError, ExperimentConfig};
 
 use super::{ExperimentOptions, RunDescription};
 use crate::dataset::DataSource;
 use crate::error::TrainError;
+use crate::ranks::Ranks;
 use crate::records::{RunFolder, output_error};
 use crate::start::{EarlierWeights, check_pretrained};
 use crate::watch::Observer;
@@ -99,4 +101,34 @@ pub(super) fn go_on(
         ));
     }
     Ok(())
+}
+
+/// The configuration to resume a run of `out` with, at `ranks` processes: its own, with as many accumulated batches a
+/// rank as keep the batches of a step.
+///
+/// # Errors
+///
+/// [`TrainError::NothingToResume`] if there is no checkpoint; [`TrainError::Config`] if the batches of a step
+/// cannot be divided among so many ranks.
+pub fn config_to_resume(out: &Path, ranks: &Ranks) -> Result<ExperimentConfig, TrainError> {
+    let checkpoint = RunFolder::view(out).last_checkpoint();
+    if !checkpoint.is_file() {
+        return Err(TrainError::NothingToResume(out.to_owned(), "last.ithn"));
+    }
+    let header = CheckpointHeader::load(&checkpoint)?;
+    let mut config = header.config;
+    if let Some(batches) = header.progress.batches_per_step {
+        config.training.accumulate = match batches % ranks.size() {
+            0 => batches / ranks.size(),
+            _ => {
+                let problem = format!(
+                    "the run averages {batches} batches a step, which {} processes cannot divide: start a number \
+                     of processes that divides {batches}",
+                    ranks.size()
+                );
+                return Err(ConfigError::new("training.accumulate", problem).into());
+            }
+        };
+    }
+    Ok(config)
 }

@@ -54,7 +54,10 @@ struct Squares<'a> {
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.sums.push(gradient.square().sum());
+            // A device may add in the order of memory: the norm must not depend on a gradient's layout,
+            // which a gradient that came from other processes does not keep.
+            let values = gradient.shape().num_elements();
+            self.sums.push(gradient.reshape([values]).square().sum());
         }
     }
 }

@@ -22,6 +22,7 @@ use super::weights::ClassifierHeader;
 use crate::dataset::{DataSource, Dataset, RunImages};
 use crate::error::TrainError;
 use crate::interrupt::Interrupt;
+use crate::ranks::Ranks;
 use crate::records::RunFolder;
 use crate::start::pretrained;
 
@@ -288,8 +289,9 @@ fn read(
     let cache = match &options.cache {
         Some(folder) => {
             let progress = |done, total| watch("decoding images", done, total);
-            let (images, views) = (&config.images, config.views);
-            Some(dataset.cache_images_of(folder, images, views, on_bad, progress)?)
+            let images = (&config.images, config.views);
+            let alone = Ranks::default();
+            Some(dataset.cache_images_of(folder, images, on_bad, &alone, progress)?)
         }
         None if on_bad == OnBadStudy::Skip => {
             dataset.drop_undecodable(&watch)?;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
+use ithn_backbone::{RunningUpdate, apply_running_updates};
 use ithn_data::{BatchLoader, BatchMember, DataError, LoadedBatch, shuffled_order};
 use ithn_negatives::TrainingPoint;
 
@@ -41,29 +42,36 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             done,
             batch_size: training.batch_size,
         });
+        let own = self.ranks.share_of(&batches[done..]).cloned().collect();
         let mut loader = BatchLoader::start(
             Arc::clone(&self.data.training),
             Arc::clone(&self.training_images),
-            batches[done..].to_vec(),
+            own,
             epoch,
             training.loader_threads,
         );
+        let (epoch_began, spent) = (Instant::now(), self.ranks.time_spent());
         while self.progress.batch < total {
             let began = Instant::now();
-            let size = training.accumulate.min(total - self.progress.batch);
+            let size = self.batches_per_step().min(total - self.progress.batch);
             let point = TrainingPoint {
                 epoch,
                 step: self.progress.step,
-                total_steps: training.epochs * total.div_ceil(training.accumulate),
+                total_steps: training.epochs * total.div_ceil(self.batches_per_step()),
             };
-            let group: Vec<LoadedBatch> = loader
-                .by_ref()
-                .take(size)
-                .collect::<Result<_, DataError>>()?;
-            self.take_step(group, point, log, observer)?;
+            let group = &batches[self.progress.batch..][..size];
+            self.take_step(&mut loader, group, point, log, observer)?;
             let partial = &mut self.progress.partial;
             partial.seconds = Exact(partial.seconds.0 + began.elapsed().as_secs_f64());
             self.save_if_due(epoch, log)?;
+        }
+        if !self.ranks.is_alone() {
+            observer.note(&format!(
+                "{} ranks: rank 0 spent {:.1} s of {:.1} s exchanging gradients and waiting for others",
+                self.ranks.size(),
+                (self.ranks.time_spent() - spent).as_secs_f64(),
+                epoch_began.elapsed().as_secs_f64(),
+            ));
         }
         Ok(())
     }
@@ -86,35 +94,48 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             .collect()
     }
 
-    /// One optimiser step, from the mean gradient of some batches.
+    /// One optimiser step, from the mean gradient of the batches of `members`, which come from the loaders
+    /// of all ranks.
     fn take_step(
         &mut self,
-        group: Vec<LoadedBatch>,
+        loader: &mut BatchLoader,
+        members: &[Vec<BatchMember>],
         point: TrainingPoint,
         log: &mut StepLog,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let members: Vec<Vec<BatchMember>> =
-            group.iter().map(|batch| batch.members.clone()).collect();
         // Running statistics move in the forward pass: this is the model to go back to.
         let before = self.model().valid();
         let lambda = self.config.lambda(point);
-        let learnt = catch_out_of_memory(|| self.learn(group, point.epoch, lambda))?;
+        let step = Micro {
+            batches: members.len(),
+            epoch: point.epoch,
+            lambda,
+        };
+        let learnt = if self.ranks.is_alone() {
+            self.learn(loader, step)?
+        } else {
+            self.learn_together(loader, step)?
+        };
         if let Some(found) = learnt.values.non_finite() {
             self.model = Some(before.train());
-            return self.leave_out(found, &learnt.values, &members, point, log, observer);
+            return self.leave_out(found, &learnt.values, members, point, log, observer);
         }
 
         // A second owner of the weights would force the step to copy them instead of updating in
         // place.
         drop(before);
         let model = self.model.take().expect(BETWEEN_STEPS);
+        let model = match learnt.running.is_empty() {
+            true => model,
+            false => apply_running_updates(model, &learnt.running),
+        };
         let optimizer = &self.config.training.optimizer;
         let policy = learning_rate_policy(optimizer, point);
         self.model = Some(self.optimizer.step(policy, model, learnt.gradients));
         self.progress.step += 1;
         let partial = &mut self.progress.partial;
-        for (values, members) in learnt.values.batches.iter().zip(&members) {
+        for (values, members) in learnt.values.batches.iter().zip(members) {
             partial.add_batch(values, members.len());
         }
         partial.add_step(learnt.values.gradient_norm, lambda);
@@ -128,58 +149,87 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             ..StepRecord::mean_of(&learnt.values.batches)
         };
         self.progress.batch += members.len();
-        log.record(&record)?;
+        self.ranks.agree(log.record(&record))?;
         observer.step_ends(&record);
         Ok(())
     }
 
-    /// Mean gradient of some batches, clipped, and their numbers.
-    fn learn(
+    /// Mean gradient of the next batches, clipped, and their numbers.
+    fn learn(&self, loader: &mut BatchLoader, step: Micro) -> Result<Learnt, TrainError> {
+        let group: Vec<LoadedBatch> = loader
+            .take(step.batches)
+            .collect::<Result<_, DataError>>()?;
+        catch_out_of_memory(|| {
+            let model = self.model();
+            let mut values = Vec::with_capacity(step.batches);
+            let mut sum = GradientsAccumulator::new();
+            for (index, batch) in group.into_iter().enumerate() {
+                let (numbers, gradients) = self.learn_batch(batch, index, step);
+                values.push(numbers);
+                sum.accumulate(model, gradients);
+            }
+            let gradients = sum.grads();
+            let norm: Tensor<1> = gradient_norm(model, &gradients, &self.device);
+            let gradients = self.clip(gradients, norm.clone());
+            Ok(Learnt {
+                values: StepValues::read(values, norm)?,
+                gradients,
+                running: Vec::new(),
+            })
+        })
+    }
+
+    /// Gradients and numbers of batch `index` of a step, as a share of the step's mean.
+    pub(super) fn learn_batch(
         &self,
-        group: Vec<LoadedBatch>,
-        epoch: usize,
-        lambda: f64,
-    ) -> Result<Learnt, TrainError> {
+        batch: LoadedBatch,
+        index: usize,
+        step: Micro,
+    ) -> (Tensor<1>, GradientsParams) {
         let device = self.device.clone().autodiff();
         let model = self.model();
-        let count = group.len();
-        let mut values = Vec::with_capacity(count);
-        let mut sum = GradientsAccumulator::new();
-        for (index, batch) in group.into_iter().enumerate() {
-            // The dropout of a batch depends on seed, epoch and batch alone.
-            let seed = self.config.training.seed;
-            self.device
-                .seed(batch_seed(seed, epoch, self.progress.batch + index));
-            let losses = || model.losses(self.data.training_batch(batch, &device), lambda);
-            let terms = match self.config.training.precision {
-                Precision::Bfloat16 => in_bfloat16(losses),
-                Precision::Single => losses(),
-            };
-            values.push(batch_values(&terms));
-            let share = match count {
-                1 => terms.total,
-                _ => terms.total.div_scalar(count as f64),
-            };
-            let gradients = GradientsParams::from_grads(share.backward(), model);
-            sum.accumulate(model, gradients);
-        }
-        let gradients = sum.grads();
-        let norm: Tensor<1> = gradient_norm(model, &gradients, &self.device);
-        let gradients = match self.config.training.guards.largest_gradient_norm {
-            Some(largest) => clip_gradients(model, gradients, norm.clone(), largest.get()),
-            None => gradients,
+        // The dropout of a batch depends on seed, epoch and batch alone.
+        let seed = self.config.training.seed;
+        self.device
+            .seed(batch_seed(seed, step.epoch, self.progress.batch + index));
+        let losses = || model.losses(self.data.training_batch(batch, &device), step.lambda);
+        let terms = match self.config.training.precision {
+            Precision::Bfloat16 => in_bfloat16(losses),
+            Precision::Single => losses(),
         };
-        Ok(Learnt {
-            values: StepValues::read(values, norm)?,
-            gradients,
-        })
+        let values = batch_values(&terms);
+        let share = match step.batches {
+            1 => terms.total,
+            batches => terms.total.div_scalar(batches as f64),
+        };
+        let gradients = GradientsParams::from_grads(share.backward(), model);
+        (values, gradients)
+    }
+
+    /// Clips gradients as configured; `norm` is theirs, `[1]`.
+    pub(super) fn clip(&self, gradients: GradientsParams, norm: Tensor<1>) -> GradientsParams {
+        match self.config.training.guards.largest_gradient_norm {
+            Some(largest) => clip_gradients(self.model(), gradients, norm, largest.get()),
+            None => gradients,
+        }
     }
 }
 
-/// Loss values and accumulated gradients of a group of batches.
-struct Learnt {
-    values: StepValues,
-    gradients: GradientsParams,
+/// A step whose batches are being learnt from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Micro {
+    /// Batches of the step, at all ranks.
+    pub(super) batches: usize,
+    pub(super) epoch: usize,
+    pub(super) lambda: f64,
+}
+
+/// Loss values and the mean gradient of a group of batches.
+pub(super) struct Learnt {
+    pub(super) values: StepValues,
+    pub(super) gradients: GradientsParams,
+    /// Updates of running statistics that are still to be applied.
+    pub(super) running: Vec<RunningUpdate>,
 }
 
 /// Seed of all random numbers of a batch's training step (SplitMix64 of seed, epoch and batch).

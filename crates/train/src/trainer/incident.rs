@@ -51,7 +51,11 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
                 .filter_map(|member| member.negative.map(id))
                 .collect(),
         };
-        self.folder.write_json("non-finite.json", &incident)?;
+        let written = match self.ranks.is_first() {
+            true => self.folder.write_json("non-finite.json", &incident),
+            false => Ok(()),
+        };
+        self.ranks.agree(written)?;
         let studies = incident.studies.join(", ");
         let allowed = match self.config.training.guards.non_finite {
             NonFinite::Stop => 0,

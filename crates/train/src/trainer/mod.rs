@@ -2,8 +2,11 @@
 
 mod epoch;
 mod incident;
+mod layout;
+mod part;
 mod saving;
 mod step;
+mod together;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +24,7 @@ use crate::error::TrainError;
 use crate::evaluation::{SplitScores, Writing, score_split, write_reports_while};
 use crate::interrupt::Interrupt;
 use crate::optimizer::init_optimizer;
+use crate::ranks::Ranks;
 use crate::records::RunFolder;
 use crate::records::StepLog;
 use crate::records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, card_score};
@@ -31,6 +35,7 @@ use ithn_checkpoint::config::{ConfigError, ExperimentConfig, MonitoredMetric, Pr
 use ithn_checkpoint::{BestEpoch, Checkpoint, Exact, TrainingProgress};
 use ithn_plugin::Ithn;
 use saving::fingerprint;
+pub(crate) use saving::fingerprint_of_all;
 pub(crate) use step::catch_out_of_memory;
 
 /// Invariant: `model` is `None` only while a step runs.
@@ -56,6 +61,8 @@ pub struct Trainer<'a, G> {
     card: Card,
     clock: Clock,
     saved: Instant,
+    ranks: Ranks,
+    exact: bool,
 }
 
 /// Whether a device computes in the configured numbers.
@@ -101,7 +108,19 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             card: Card::default(),
             clock: Clock::System,
             saved: Instant::now(),
+            ranks: Ranks::default(),
+            exact: false,
         }
+    }
+
+    /// Trains together with other processes, each of which calls the same methods with the same configuration,
+    /// data and weights. `exact`: with several batches accumulated, every batch's gradient travels by
+    /// itself, so that a step has the bits of one process; otherwise a rank adds up its own first, which
+    /// takes less time and agrees to rounding.
+    pub fn with_ranks(mut self, ranks: Ranks, exact: bool) -> Self {
+        self.ranks = ranks;
+        self.exact = exact;
+        self
     }
 
     /// Stops after the step in which `interrupt` is raised, with everything saved.
@@ -117,7 +136,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         self
     }
 
-    /// Continues from a checkpoint of the same run.
+    /// Continues from a checkpoint of the same run; after [`with_ranks`](Self::with_ranks), if it is called.
     ///
     /// # Errors
     ///
@@ -143,8 +162,10 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         }
         // Write the current configuration, since options may have changed, and drop the epochs that
         // will be repeated.
-        self.folder.write_json("config.json", self.config)?;
-        self.folder.write_epochs(&self.progress.history)?;
+        if self.ranks.is_first() {
+            self.folder.write_json("config.json", self.config)?;
+            self.folder.write_epochs(&self.progress.history)?;
+        }
         Ok(self)
     }
 
@@ -160,11 +181,18 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         check_precision(self.config.training.precision, &self.device)?;
         let training = &self.config.training;
         let log_every = training.records.log_every_steps;
-        let mut log = StepLog::open(self.folder, log_every, self.progress.step)?;
-        if !self.folder.last_checkpoint().exists() {
+        let log = match self.ranks.is_first() {
+            true => StepLog::open(self.folder, log_every, self.progress.step),
+            false => StepLog::open(self.folder, 0, 0),
+        };
+        let mut log = self.ranks.agree(log)?;
+        self.keep_batches_per_step(observer);
+        let is_new = !self.folder.last_checkpoint().exists();
+        if self.ranks.of_first(Ok(is_new))? {
             self.save(&mut log)?;
         }
         observer.monitors(training.monitor);
+        self.check_weights()?;
         if self.progress.step > 0 {
             observer.resumes(&self.history()?);
         }
@@ -177,6 +205,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
                 break;
             }
             self.train_epoch(epoch, &mut log, observer)?;
+            self.check_weights()?;
             let record = self.end_epoch(epoch, &mut log, observer)?;
             observer.epoch_ends(&record);
         }
@@ -277,8 +306,26 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         TrainingPoint {
             epoch,
             step: self.progress.step.saturating_sub(1),
-            total_steps: training.epochs * batches.div_ceil(training.accumulate),
+            total_steps: training.epochs * batches.div_ceil(self.batches_per_step()),
         }
+    }
+
+    /// Notes how many batches a step averages, and warns if a resumed run averages another number from now on.
+    fn keep_batches_per_step(&mut self, observer: &mut dyn Observer) {
+        let now = self.batches_per_step();
+        if let Some(before) = self.progress.batches_per_step.replace(now)
+            && before != now
+        {
+            observer.warning(&format!(
+                "a step averages {now} batches from now on, {before} before: the run will not be the same as one \
+                 that was never interrupted"
+            ));
+        }
+    }
+
+    /// Batches whose gradients a step averages, at all ranks.
+    fn batches_per_step(&self) -> usize {
+        self.config.training.accumulate * self.ranks.size()
     }
 
     /// Scores on the validation split; none if interrupted.
@@ -287,7 +334,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         let generator = self.model().generator.valid();
         let writing = self.writing(&self.device);
         let total = split.studies.len();
-        let reports = write_reports_while(&generator, split, &writing, |done| {
+        let reports = write_reports_while(&generator, split, &writing, &self.ranks, |done| {
             observer.writing(split.name, done, total);
             !self.interrupt.is_raised()
         })?;

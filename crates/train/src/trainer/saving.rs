@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use ithn_data::TokenizedStudy;
 use ithn_generator::TrainableGenerator;
 
 use super::Trainer;
@@ -21,6 +22,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let is_due =
             every.is_some_and(|minutes| self.saved.elapsed().as_secs_f64() >= minutes * 60.0);
         let interrupted = self.interrupt.is_raised();
+        let (is_due, interrupted) = self.agree_on(is_due, interrupted)?;
         if is_due || interrupted {
             self.save(log)?;
         }
@@ -28,6 +30,19 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             return Err(self.interrupted(epoch));
         }
         Ok(())
+    }
+
+    /// Whether rank 0's clock asks for a checkpoint, and whether any rank is to stop.
+    fn agree_on(&self, is_due: bool, interrupted: bool) -> Result<(bool, bool), TrainError> {
+        if self.ranks.is_alone() {
+            return Ok((is_due, interrupted));
+        }
+        let all = self
+            .ranks
+            .gather(Ok(vec![is_due.into(), interrupted.into()]))?;
+        let is_set = |flags: &Vec<u8>, flag: usize| flags.get(flag) == Some(&1);
+        let is_due = all.first().is_some_and(|first| is_set(first, 0));
+        Ok((is_due, all.iter().any(|flags| is_set(flags, 1))))
     }
 
     pub(crate) fn interrupted(&self, epoch: usize) -> TrainError {
@@ -54,16 +69,39 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         )?)
     }
 
+    /// Saves, at rank 0; all ranks call it.
     pub(crate) fn save(&mut self, log: &mut StepLog) -> Result<(), TrainError> {
-        log.sync()?;
-        self.checkpoint()?.save_as(&self.folder.last_checkpoint())?;
+        let saved = match self.ranks.is_first() {
+            true => self.write_last(log),
+            false => Ok(()),
+        };
         self.saved = Instant::now();
-        Ok(())
+        self.ranks.agree(saved)
+    }
+
+    fn write_last(&self, log: &mut StepLog) -> Result<(), TrainError> {
+        log.sync()?;
+        Ok(self.checkpoint()?.save_as(&self.folder.last_checkpoint())?)
+    }
+
+    /// Saves after an epoch, at rank 0; all ranks call it.
+    pub(crate) fn save_epoch(
+        &mut self,
+        epoch: usize,
+        is_best: bool,
+        log: &mut StepLog,
+    ) -> Result<(), TrainError> {
+        let saved = match self.ranks.is_first() {
+            true => self.write_epoch(epoch, is_best, log),
+            false => Ok(()),
+        };
+        self.saved = Instant::now();
+        self.ranks.agree(saved)
     }
 
     /// `last.ithn` is renamed last, so an interrupted save resumes from the previous checkpoint.
-    pub(crate) fn save_epoch(
-        &mut self,
+    fn write_epoch(
+        &self,
         epoch: usize,
         is_best: bool,
         log: &mut StepLog,
@@ -78,7 +116,6 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         }
         names.push(&last);
         self.checkpoint()?.save_under(&names)?;
-        self.saved = Instant::now();
         folder.write_epochs(&self.progress.history)?;
         folder.remove_old_epochs(epoch, self.config.training.records.keep_epochs)
     }
@@ -87,20 +124,45 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
 /// CRC-32 of the training studies and their negatives, in order.
 pub(crate) fn fingerprint(data: &PreparedData) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    let number = |value: usize, hasher: &mut crc32fast::Hasher| {
-        hasher.update(&(value as u64).to_le_bytes());
-    };
     for member in &data.members {
         let negative = member.negative.unwrap_or(member.study);
         for index in [member.study, negative] {
-            let study = &data.training[index];
-            number(study.id.len(), &mut hasher);
-            hasher.update(study.id.as_bytes());
-            number(study.tokens.len(), &mut hasher);
-            for token in &study.tokens {
-                hasher.update(&token.to_le_bytes());
-            }
+            hash_study(&data.training[index], &mut hasher);
         }
     }
     hasher.finalize()
+}
+
+/// CRC-32 of the studies of all splits, the order of training and the vocabulary.
+pub(crate) fn fingerprint_of_all(data: &PreparedData) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&fingerprint(data).to_le_bytes());
+    for turn in &data.turns {
+        hasher.update(&(*turn as u64).to_le_bytes());
+    }
+    for split in [&data.validation, &data.test] {
+        for study in split.studies.iter() {
+            hash_study(study, &mut hasher);
+        }
+        for reference in &split.full_references {
+            hasher.update(reference.as_bytes());
+        }
+    }
+    for word in data.tokenizer.words() {
+        hasher.update(word.as_bytes());
+        hasher.update(&[0]);
+    }
+    hasher.finalize()
+}
+
+fn hash_study(study: &TokenizedStudy, hasher: &mut crc32fast::Hasher) {
+    let number = |value: usize, hasher: &mut crc32fast::Hasher| {
+        hasher.update(&(value as u64).to_le_bytes());
+    };
+    number(study.id.len(), hasher);
+    hasher.update(study.id.as_bytes());
+    number(study.tokens.len(), hasher);
+    for token in &study.tokens {
+        hasher.update(&token.to_le_bytes());
+    }
 }

@@ -46,31 +46,18 @@ pub(crate) fn batch_values(terms: &LossTerms) -> Tensor<1> {
 }
 
 impl StepValues {
-    /// Copies the values of a step to the host in one transfer. Training waits for its device here
-    /// only, so device failures surface here.
+    /// Copies the values of a step to the host in one transfer.
     pub(crate) fn read(
         batches: Vec<Tensor<1>>,
         gradient_norm: Tensor<1>,
     ) -> Result<Self, TrainError> {
-        let lengths: Vec<usize> = batches.iter().map(|values| values.dims()[0]).collect();
         let mut parts = batches;
         parts.push(gradient_norm);
-        let data = Tensor::cat(parts, 0)
-            .try_into_data()
-            .map_err(|error| device_failure(&error.to_string()))?;
-        let numbers: Vec<f32> = data.iter::<f32>().collect();
-        let mut rest = numbers.as_slice();
-        let mut rows = Vec::with_capacity(lengths.len());
-        for length in lengths {
-            let (row, others) = rest.split_at(length);
-            let mut values = [0.0; 7];
-            values[..length].copy_from_slice(row);
-            rows.push(values);
-            rest = others;
-        }
+        let mut numbers = read_together(parts)?;
+        let norm = numbers.pop().unwrap_or_default();
         Ok(StepValues {
-            batches: rows,
-            gradient_norm: rest.first().copied().unwrap_or(0.0),
+            batches: numbers.iter().map(|values| padded(values)).collect(),
+            gradient_norm: norm.first().copied().unwrap_or(0.0),
         })
     }
 
@@ -100,6 +87,39 @@ impl StepValues {
             batch: None,
         })
     }
+}
+
+/// A batch's values, with 0 for those that it lacks.
+pub(crate) fn padded(values: &[f32]) -> [f32; 7] {
+    let mut row = [0.0; 7];
+    row[..values.len()].copy_from_slice(values);
+    row
+}
+
+/// Copies tensors to the host in one transfer. Training waits for its device here only, so device
+/// failures surface here.
+pub(crate) fn read_together(parts: Vec<Tensor<1>>) -> Result<Vec<Vec<f32>>, TrainError> {
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lengths: Vec<usize> = parts.iter().map(|values| values.dims()[0]).collect();
+    let numbers = read_flat(Tensor::cat(parts, 0))?;
+    let mut rest = numbers.as_slice();
+    let split = lengths.into_iter().map(|length| {
+        let (part, others) = rest.split_at(length);
+        rest = others;
+        part.to_vec()
+    });
+    Ok(split.collect())
+}
+
+/// Copies a tensor to the host.
+pub(crate) fn read_flat(values: Tensor<1>) -> Result<Vec<f32>, TrainError> {
+    let data = values
+        .try_into_data()
+        .map_err(|error| device_failure(&error.to_string()))?;
+    data.try_into_vec()
+        .map_err(|error| device_failure(&format!("{error:?}")))
 }
 
 /// Runs a step and turns an out-of-memory panic of the backend into an error. Other panics are bugs

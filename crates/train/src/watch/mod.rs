@@ -6,6 +6,7 @@ mod pace;
 mod printing;
 
 pub use console::{Console, Verbosity};
+pub(crate) use observer::Silent;
 pub use observer::{EpochPlan, Observer};
 pub use pace::Pace;
 pub(crate) use printing::print;

@@ -30,6 +30,20 @@ pub trait Observer: Send {
     fn examples(&mut self, predictions: &[Prediction]);
 }
 
+/// Tells nobody: the observer of every rank but the first.
+#[derive(Debug)]
+pub(crate) struct Silent;
+
+impl Observer for Silent {
+    fn epoch_begins(&mut self, _plan: &EpochPlan) {}
+    fn step_ends(&mut self, _step: &StepRecord) {}
+    fn writing(&mut self, _split: &str, _done: usize, _total: usize) {}
+    fn epoch_ends(&mut self, _record: &EpochRecord) {}
+    fn note(&mut self, _text: &str) {}
+    fn results(&mut self, _rows: &[(&str, &SplitScores)]) {}
+    fn examples(&mut self, _predictions: &[Prediction]) {}
+}
+
 /// Plan of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochPlan {
