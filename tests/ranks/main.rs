@@ -57,7 +57,9 @@ fn child() {
     .expect("writable");
     let resume = out.join("last.ithn").exists();
     let config = match resume {
-        true => config_to_resume(&out, &ranks).expect("a run that so many ranks can continue"),
+        true => {
+            config_to_resume(&out, &ranks, None).expect("a run that so many ranks can continue")
+        }
         false => config(asked(ACCUMULATE).expect("it is told")),
     };
     let studies = asked::<PathBuf>(STUDIES).unwrap_or(folder);

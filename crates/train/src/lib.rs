@@ -55,7 +55,7 @@ pub use experiment::{
 };
 pub use interrupt::{INTERRUPTED_STATUS, Interrupt};
 pub use optimizer::{clip_gradients, gradient_norm, init_optimizer, learning_rate_policy};
-pub use ranks::{Communicator, OneProcess, Ranks, slice};
+pub use ranks::{Communicator, OneProcess, Ranks, slice_of};
 pub use records::{EpochRecord, GradientNorms, MeanAlignment, MeanLosses, RunFolder, StepRecord};
 pub use trainer::Trainer;
 pub use watch::{Console, EpochPlan, Observer, Pace, Verbosity};

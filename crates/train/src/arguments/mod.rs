@@ -295,7 +295,7 @@ impl TrainArguments {
         ranks: &Ranks,
     ) -> Result<ExperimentConfig, TrainError> {
         let mut config = match (&self.out, self.resume) {
-            (Some(out), true) => config_to_resume(out, ranks)?,
+            (Some(out), true) => config_to_resume(out, ranks, self.accumulate)?,
             _ => self.preset(real_data_preset).config(),
         };
         if let Some(generator) = self.generator {

@@ -20,11 +20,11 @@ pub trait Communicator: Debug + Send + Sync {
     /// The messages of all ranks, in their order, at every rank.
     fn gather(&self, message: &[u8]) -> Vec<Vec<u8>>;
 
-    /// This rank's [slice](slice) of the `values` of every rank, one after the other in the order of
+    /// This rank's [slice](slice_of) of the `values` of every rank, one after the other in the order of
     /// ranks: `size · slice` numbers. At most 2²⁹ values, as many at every rank.
     fn exchange(&self, values: &[f32]) -> Vec<f32>;
 
-    /// Joins the [slices](slice) of all ranks to `length` values, at every rank.
+    /// Joins the [slices](slice_of) of all ranks to `length` values, at every rank.
     fn join(&self, slice: &[f32], length: usize) -> Vec<f32>;
 
     /// Ends all processes at once.
@@ -32,7 +32,7 @@ pub trait Communicator: Debug + Send + Sync {
 }
 
 /// The part of `length` values that a rank adds up.
-pub fn slice(length: usize, rank: usize, size: usize) -> Range<usize> {
+pub fn slice_of(length: usize, rank: usize, size: usize) -> Range<usize> {
     length * rank / size..length * (rank + 1) / size
 }
 

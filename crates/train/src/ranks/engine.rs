@@ -8,7 +8,7 @@ use mpi::environment::{Universe, initialize_with_threading, processor_name};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives};
 
-use super::communicator::{Communicator, slice};
+use super::communicator::{Communicator, slice_of};
 use crate::error::RanksError;
 
 /// Bytes of all messages that are gathered at a time: MPI counts in 31 bits.
@@ -75,7 +75,7 @@ impl MpiProcess {
     /// Lengths and offsets of all ranks' slices of `length` values.
     fn slices(&self, length: usize) -> (Vec<i32>, Vec<i32>) {
         (0..self.size)
-            .map(|rank| slice(length, rank, self.size))
+            .map(|rank| slice_of(length, rank, self.size))
             .map(|slice| (slice.len() as i32, slice.start as i32))
             .unzip()
     }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use communicator::{Communicator, OneProcess, slice};
+pub use communicator::{Communicator, OneProcess, slice_of};
 pub(crate) use sum::{NOTHING, OrderedSum};
 
 use crate::error::{RanksError, TrainError};

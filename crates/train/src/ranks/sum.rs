@@ -1,5 +1,5 @@
 use super::Ranks;
-use super::communicator::slice;
+use super::communicator::slice_of;
 
 /// Values that travel at a time: 128 MiB, which bounds the memory of a step.
 const BUCKET: usize = 1 << 25;
@@ -36,7 +36,7 @@ impl<'a> OrderedSum<'a> {
         self.length = values.len();
         for (number, bucket) in values.chunks(self.bucket).enumerate() {
             let parts = self.ranks.together(|ranks| ranks.exchange(bucket));
-            let own = slice(bucket.len(), self.ranks.rank(), self.ranks.size()).len();
+            let own = slice_of(bucket.len(), self.ranks.rank(), self.ranks.size()).len();
             // An empty slice has no parts to add.
             let mut parts = parts.chunks_exact(own.max(1));
             if is_first {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Barrier, Mutex};
 
-use super::communicator::{Communicator, slice};
+use super::communicator::{Communicator, slice_of};
 
 #[derive(Debug)]
 struct Shared {
@@ -70,7 +70,7 @@ impl Communicator for TestRanks {
     }
 
     fn exchange(&self, values: &[f32]) -> Vec<f32> {
-        let own = slice(values.len(), self.rank, self.size);
+        let own = slice_of(values.len(), self.rank, self.size);
         let all = self.all(values.to_vec(), &self.shared.floats);
         all.iter()
             .flat_map(|values| values[own.clone()].to_vec())
