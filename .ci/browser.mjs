@@ -1,71 +1,11 @@
-// Drives headless Chromium over its DevTools protocol; see .ci/browser.
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+// What the page of a run, or of an evaluation, must do; see .ci/browser.
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { check, open } from './chromium.mjs';
 
 const [page, shots] = process.argv.slice(2);
-const failures = [];
-const check = (holds, law) => {
-  console.log(`${holds ? 'ok  ' : 'FAIL'} ${law}`);
-  if (!holds) failures.push(law);
-};
-
-const profile = mkdtempSync(join(tmpdir(), 'browser-'));
-const chromium = spawn('chromium', ['--headless=new', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0',
-  `--user-data-dir=${profile}`, '--window-size=1280,1600', 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'] });
-
-process.on('exit', () => chromium.kill());
-
-/** Address that Chromium announces on standard error. */
-const address = await new Promise((found, failed) => {
-  let said = '';
-  chromium.stderr.on('data', (text) => {
-    said += text;
-    const match = said.match(/DevTools listening on (ws:\S+)/);
-    if (match) found(match[1]);
-  });
-  chromium.on('exit', () => failed(new Error(`chromium ended: ${said}`)));
-});
-
-const socket = new WebSocket(address);
-await new Promise((open) => socket.addEventListener('open', open));
-let last = 0;
-const waiting = new Map();
-const complaints = [];
-const requests = [];
-socket.addEventListener('message', ({ data }) => {
-  const message = JSON.parse(data);
-  if (message.id) waiting.get(message.id)(message);
-  const { method, params } = message;
-  if (method === 'Runtime.exceptionThrown') complaints.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
-  if (method === 'Runtime.consoleAPICalled' && ['error', 'warning', 'assert'].includes(params.type)) complaints.push(JSON.stringify(params.args));
-  if (method === 'Log.entryAdded' && ['error', 'warning'].includes(params.entry.level)) complaints.push(params.entry.text);
-  if (method === 'Network.requestWillBeSent') requests.push(params.request.url);
-});
-const send = (method, params = {}, sessionId) => new Promise((done, failed) => {
-  last += 1;
-  waiting.set(last, (message) => message.error ? failed(new Error(`${method}: ${message.error.message}`)) : done(message.result));
-  socket.send(JSON.stringify({ id: last, method, params, sessionId }));
-});
-
-const { targetId } = await send('Target.createTarget', { url: 'about:blank' });
-const { sessionId } = await send('Target.attachToTarget', { targetId, flatten: true });
-const tab = (method, params) => send(method, params, sessionId);
-const evaluate = async (expression) => {
-  const { result, exceptionDetails } = await tab('Runtime.evaluate', { expression, returnByValue: true, awaitPromise: true });
-  if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
-  return result.value;
-};
-const press = async (key) => {
-  for (const type of ['keyDown', 'keyUp']) await tab('Input.dispatchKeyEvent', { type, key, code: key });
-};
-const shoot = async (name) => {
-  const { data } = await tab('Page.captureScreenshot', { captureBeyondViewport: true });
-  writeFileSync(join(shots, name), Buffer.from(data, 'base64'));
-  return data.length;
-};
+const { tab, evaluate, press, shoot, visit, dark, close, complaints, requests } = await open(shots);
 const canvases = '[...document.querySelectorAll(".view canvas")].map((c) => c.toDataURL()).join()';
 
 /** The page of a training run. */
@@ -133,11 +73,7 @@ async function checkEvaluation() {
   await tab('Emulation.clearDeviceMetricsOverride');
 }
 
-for (const domain of ['Runtime', 'Log', 'Network', 'Page']) await tab(`${domain}.enable`);
-await tab('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: 'light' }] });
-const loaded = new Promise((done) => socket.addEventListener('message', ({ data }) => JSON.parse(data).method === 'Page.loadEventFired' && done()));
-await tab('Page.navigate', { url: pathToFileURL(resolve(page)).href });
-await loaded;
+await visit(pathToFileURL(resolve(page)).href);
 
 check(statSync(page).size < 10_000_000, `below 10 MB (${statSync(page).size} bytes)`);
 check(await evaluate('document.querySelectorAll("#page h2").length') >= 1, 'sections are drawn');
@@ -146,16 +82,10 @@ await (isEvaluation ? checkEvaluation() : checkRun());
 
 const ground = 'getComputedStyle(document.body).backgroundColor';
 const light = await evaluate(ground);
-await tab('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: 'dark' }] });
+await dark();
 check(await evaluate(ground) !== light, 'dark mode is dark');
 await shoot('dark.png');
 check(complaints.length === 0, `no console errors ${complaints.join(' | ')}`);
 check(requests.every((url) => url.startsWith('file:') || url.startsWith('data:')), 'no request leaves the page');
 
-socket.close();
-chromium.removeAllListeners('exit');
-const ended = new Promise((done) => chromium.on('exit', done));
-chromium.kill();
-await ended;
-rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-if (failures.length > 0) process.exitCode = 1;
+await close();

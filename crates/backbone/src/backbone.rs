@@ -36,6 +36,7 @@ impl Config for BackboneConfig {}
 
 /// An image backbone. Its parameter paths are those of the network itself.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a model has one backbone")]
 pub enum Backbone {
     /// A residual network.
     ResNet(ResNet),

@@ -23,6 +23,7 @@ pub mod parity;
 mod prepare;
 mod pretrain;
 mod report;
+pub mod serve;
 mod tensorboard;
 mod train;
 mod version;
@@ -68,6 +69,7 @@ enum Command {
     Parity(parity::Arguments),
     Report(report::Arguments),
     Ablation(ablation::Arguments),
+    Serve(serve::Arguments),
     Completions(manual::Completions),
     Manual(manual::Manual),
 }
@@ -110,6 +112,7 @@ impl Command {
             Command::Parity(arguments) => arguments.run(talk),
             Command::Report(arguments) => arguments.run(talk),
             Command::Ablation(arguments) => arguments.run(talk),
+            Command::Serve(arguments) => arguments.run(talk),
             Command::Completions(arguments) => arguments.run(command()),
             Command::Manual(arguments) => arguments.run(command(), talk),
         }

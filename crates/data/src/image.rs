@@ -7,7 +7,6 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 pub use self::kind::FileKind;
-use self::kind::START;
 use crate::error::DataError;
 use crate::jpeg::decode_jpeg;
 pub use crate::pixels::DecodedImage;
@@ -85,9 +84,23 @@ pub fn inspect_image(path: &Path) -> Result<(usize, usize), DataError> {
     Err(failure.unwrap_or_else(|| image_error(path, "it has no dimensions".to_owned())))
 }
 
+/// The same of the whole content of an image; `path` is what messages call it.
+///
+/// # Errors
+///
+/// As [`decode_image`].
+pub fn inspect_image_bytes(bytes: &[u8], path: &Path) -> Result<(usize, usize), DataError> {
+    let (width, height) = match kind_of(bytes, path)? {
+        FileKind::Dicom => inspect_dicom(bytes, bytes.len() as u64, path)?,
+        _ => header_dimensions(bytes, path)?,
+    };
+    check_dimensions(path, width, height)?;
+    Ok((width, height))
+}
+
 /// The kind of the file that starts with `bytes`; an error if it is not supported.
 fn kind_of(bytes: &[u8], path: &Path) -> Result<FileKind, DataError> {
-    let kind = FileKind::of_start(&bytes[..bytes.len().min(START)]);
+    let kind = FileKind::of_bytes(bytes);
     match kind.refusal() {
         None => Ok(kind),
         Some(reason) => Err(image_error(path, reason)),
@@ -269,11 +282,31 @@ mod tests {
     #[test]
     fn an_image_that_claims_too_many_pixels_is_refused_unread() {
         let (_folder, path) = written("bomb.png", &png_header(4_000_000, 4_000_000));
-        let error = decode_image(&path).unwrap_err().to_string();
-        assert!(
-            error.contains("bomb.png") && error.to_lowercase().contains("limit"),
-            "{error}"
-        );
+        let bytes = std::fs::read(&path).expect("readable");
+        let errors = [
+            decode_image(&path).map(|_| ()),
+            inspect_image_bytes(&bytes, &path).map(|_| ()),
+        ];
+        for error in errors {
+            let error = error.unwrap_err().to_string();
+            assert!(
+                error.contains("bomb.png") && error.to_lowercase().contains("limit"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn dimensions_are_read_from_a_file_and_from_bytes() {
+        let (_folder, path) = written("film.png", b"");
+        for name in ["film.png", "film.jpg"] {
+            let path = path.with_file_name(name);
+            image::GrayImage::new(37, 21).save(&path).expect("written");
+            let bytes = std::fs::read(&path).expect("readable");
+            assert_eq!(inspect_image(&path).expect("readable"), (37, 21));
+            let inspected = inspect_image_bytes(&bytes, &path).expect("readable");
+            assert_eq!(inspected, (37, 21));
+        }
     }
 
     #[test]

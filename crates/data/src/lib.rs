@@ -103,7 +103,9 @@ pub use cleaning::Cleaning;
 pub use error::DataError;
 pub use exclusion::{Exclusion, ExclusionReason, Exclusions, OnBadStudy};
 pub use feature_cache::{FeatureBlock, FeatureCache};
-pub use image::{DecodedImage, FileKind, decode_image, decode_image_bytes, inspect_image};
+pub use image::{
+    DecodedImage, FileKind, decode_image, decode_image_bytes, inspect_image, inspect_image_bytes,
+};
 pub use image_loader::{ImageBlock, ImageLoader};
 pub use jitter::Jitter;
 pub use label_table::{LabelTable, read_label_table};

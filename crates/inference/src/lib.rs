@@ -17,7 +17,7 @@ mod tensors;
 mod writer;
 
 pub use error::InferenceError;
-pub use film::Film;
+pub use film::{Film, FilmReader, PreparedFilm};
 pub use findings::{ClassCounts, ClassScores, FindingsReader, FindingsScores};
 pub use marks::{Mark, MarkedReport, mark_report};
 pub use sheet::{AttentionMaps, SheetMaker, StudySheet};

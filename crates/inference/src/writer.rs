@@ -19,7 +19,7 @@ use ithn_search::{Hypothesis, SearchConfig, SearchError, search};
 use serde::Serialize;
 
 use crate::InferenceError;
-use crate::film::Film;
+use crate::film::{Film, FilmReader};
 use crate::sheet::{SheetMaker, StudySheet};
 use crate::tensors::study_batch;
 
@@ -39,7 +39,7 @@ pub struct ReportWriter {
     generator: Box<dyn Writes>,
     tokenizer: Tokenizer,
     search: SearchConfig,
-    transform: ImageTransform,
+    films: FilmReader,
     views: usize,
     card: ModelCard,
     device: Device,
@@ -89,7 +89,7 @@ pub struct WrittenReport {
 }
 
 /// Methods of a generator that the writer calls, with the generator's type erased.
-trait Writes: Debug {
+trait Writes: Debug + Send {
     fn search(
         &self,
         studies: StudyBatch,
@@ -152,8 +152,10 @@ impl Loading<'_> {
             generator: Box::new(generator.valid()),
             search: config.search(&tokenizer),
             tokenizer,
+            films: FilmReader {
+                transform: ImageTransform::evaluation(config.images.size),
+            },
             card,
-            transform: ImageTransform::evaluation(config.images.size),
             views: config.model.views,
             device: self.device.clone(),
         })
@@ -219,6 +221,11 @@ impl ReportWriter {
             self.search.forbidden.push(unknown);
         }
         self
+    }
+
+    /// Decodes and resizes films for this writer, on any thread; the result is a [`Film`] as well.
+    pub fn film_reader(&self) -> FilmReader {
+        self.films
     }
 
     /// Search options: those of the run's evaluation unless changed.
@@ -325,7 +332,7 @@ impl ReportWriter {
     /// Films of studies as the model reads them; a study with fewer films than views has its last
     /// views missing, as in training.
     fn load(&self, studies: &[FilmStudy]) -> Result<ImageBlock, InferenceError> {
-        let size = self.transform.size();
+        let size = self.films.transform.size();
         let dims = [studies.len(), self.views, 3, size, size];
         let mut pixels = Vec::with_capacity(dims.iter().product());
         let mut present = Vec::with_capacity(studies.len() * self.views);
@@ -334,7 +341,7 @@ impl ReportWriter {
                 return Err(InferenceError::NoFilm(study.id.clone()));
             }
             for film in study.films.iter().take(self.views) {
-                pixels.extend_from_slice(&self.square(film)?);
+                pixels.extend_from_slice(self.films.prepare(film)?.pixels());
             }
             present.extend((0..self.views).map(|view| view < study.films.len()));
             pixels.resize((index + 1) * self.views * 3 * size * size, 0);
@@ -345,10 +352,5 @@ impl ReportWriter {
             features: None,
             present,
         })
-    }
-
-    fn square(&self, film: &Film) -> Result<Vec<u8>, InferenceError> {
-        let square = self.transform.apply(&film.decode()?, 0);
-        Ok(square.map_err(|error| film.error(error))?)
     }
 }

@@ -189,7 +189,8 @@ pub fn score_class(
             index,
         });
     }
-    let estimate = |statistic: &dyn Fn(&[f64], &[bool]) -> Option<f64>| {
+    type Statistic<'a> = &'a dyn Fn(&[f64], &[bool]) -> Option<f64>;
+    let estimate = |statistic: Statistic<'_>| {
         let Some(value) = statistic(scores, labels) else {
             return Ok(None);
         };

@@ -1,12 +1,12 @@
 'use strict';
-const run = JSON.parse(document.getElementById('data').textContent);
-const page = document.getElementById('page');
 
 /** An element with attributes and children; text is never markup. */
 function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key === 'on') for (const [event, heard] of Object.entries(value)) element.addEventListener(event, heard);
+    // A style that a policy without inline styles allows.
+    if (key === 'style') element.style.cssText = value;
+    else if (key === 'on') for (const [event, heard] of Object.entries(value)) element.addEventListener(event, heard);
     else if (value !== null && value !== undefined) element.setAttribute(key, value);
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));

@@ -1,3 +1,6 @@
+const run = JSON.parse(document.getElementById('data').textContent);
+const page = document.getElementById('page');
+
 /* The page of an evaluation. */
 
 const color = (system) => `var(--c${system % 6})`;

@@ -3,11 +3,12 @@
 //! [`EvaluationPage`] shows the numbers of an evaluation and its studies. [`ReportPage`] is the run page and
 //! holds what that page shows; a [`StudySheet`] is one of its studies: image, reference,
 //! prediction with agreeing and contradicting statements marked, and the cross-attention and memory
-//! rows of every word. Scripts and style are written by hand, in `page.js`, `evaluation.js` and
-//! `page.css`.
+//! rows of every word. [`ServedPage`] is the page of a server that writes reports, with the same
+//! viewer of studies. Scripts and styles are written by hand, in the files beside this one.
 
 mod evaluation;
 mod sentences;
+mod served;
 
 use std::io;
 use std::path::Path;
@@ -22,10 +23,15 @@ pub use evaluation::{
     PairTable, PairedNumber,
 };
 pub use sentences::{MarkedSentences, mark_sentences};
+pub use served::ServedPage;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = concat!(include_str!("elements.js"), include_str!("page.js"));
+const SCRIPT: &str = concat!(
+    include_str!("elements.js"),
+    include_str!("viewer.js"),
+    include_str!("page.js")
+);
 
 /// Content of a run page. Sections without data are left out.
 #[derive(Debug, Clone, Serialize)]
@@ -96,12 +102,17 @@ fn html(title: &str, script: &str, data: &impl Serialize) -> serde_json::Result<
     let parts = [
         ("/*STYLE*/", STYLE),
         ("/*SCRIPT*/", script),
-        ("<!--TITLE-->", &title),
-        ("/*DATA*/", &data),
+        ("<!--TITLE-->", title.as_str()),
+        ("/*DATA*/", data.as_str()),
     ];
-    // Each marker stands once in the template, and only there: what is filled in is not searched.
-    let mut html = String::with_capacity(TEMPLATE.len() + STYLE.len() + script.len() + data.len());
-    let mut rest = TEMPLATE;
+    Ok(fill(TEMPLATE, &parts))
+}
+
+/// A template with texts in place of its markers. What is filled in is not searched for markers.
+fn fill(template: &str, parts: &[(&str, &str)]) -> String {
+    let length = parts.iter().map(|(_, text)| text.len()).sum::<usize>();
+    let mut html = String::with_capacity(template.len() + length);
+    let mut rest = template;
     while let Some((at, marker, text)) = parts
         .iter()
         .filter_map(|(marker, text)| rest.find(marker).map(|at| (at, *marker, *text)))
@@ -112,7 +123,7 @@ fn html(title: &str, script: &str, data: &impl Serialize) -> serde_json::Result<
         rest = &rest[at + marker.len()..];
     }
     html.push_str(rest);
-    Ok(html)
+    html
 }
 
 fn escape(text: &str) -> String {

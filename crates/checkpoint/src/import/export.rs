@@ -7,7 +7,8 @@ use std::path::Path;
 
 use burn::tensor::TensorData;
 use ithn_data::write_atomically;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, tensor::TensorView};
+use serde::Deserialize;
 
 use super::tensors::ImportError;
 use crate::file::CheckpointError;
@@ -59,21 +60,27 @@ pub fn safetensors_texts(path: &Path) -> Result<HashMap<String, String>, ImportE
     };
     let mut file = File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
-    let mut bytes = vec![0; 8];
+    let mut bytes = [0; 8];
     file.read_exact(&mut bytes)
         .map_err(|_| malformed("it is cut short".to_owned()))?;
-    let header = bytes
-        .first_chunk::<8>()
-        .map_or(0, |header| u64::from_le_bytes(*header));
+    let header = u64::from_le_bytes(bytes);
     if header > LARGEST_HEADER || header.saturating_add(8) > length {
         return Err(malformed(format!("its header claims {header} bytes")));
     }
+    let mut json = Vec::new();
     file.take(header)
-        .read_to_end(&mut bytes)
+        .read_to_end(&mut json)
         .map_err(unreadable)?;
-    let (_, metadata) =
-        SafeTensors::read_metadata(&bytes).map_err(|error| malformed(error.to_string()))?;
-    Ok(metadata.metadata().clone().unwrap_or_default())
+    let header: Header =
+        serde_json::from_slice(&json).map_err(|error| malformed(error.to_string()))?;
+    Ok(header.texts)
+}
+
+/// The part of a header that names no tensor.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__", default)]
+    texts: HashMap<String, String>,
 }
 
 #[cfg(test)]

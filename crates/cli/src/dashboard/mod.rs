@@ -28,6 +28,7 @@ mod terminal;
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use ithn::config::MonitoredMetric;
 use ithn::train::{
     Console, EpochPlan, EpochRecord, Interrupt, Observer, Prediction, SplitScores, StepRecord,
     Verbosity,
@@ -139,6 +140,10 @@ impl Drop for Dashboard {
 impl Observer for Dashboard {
     fn resumes(&mut self, history: &[EpochRecord]) {
         self.progress().epochs.extend_from_slice(history);
+    }
+
+    fn monitors(&mut self, metric: MonitoredMetric) {
+        self.console.monitors(metric);
     }
 
     fn epoch_begins(&mut self, plan: &EpochPlan) {

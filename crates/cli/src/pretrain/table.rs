@@ -16,8 +16,8 @@ pub(super) fn results(results: &PretrainResults) -> String {
 fn split(name: &str, scores: &ClassificationScores) -> String {
     let mut text = format!("\n{name}: {} studies\n", scores.studies);
     text += &format!(
-        "{:<28}{:>5}  {:<20}{:<20}{:<20}{}\n",
-        "class", "+", "AUROC", "AP", "F1", "F1 always"
+        "{:<28}{:>5}  {:<20}{:<20}{:<20}F1 always\n",
+        "class", "+", "AUROC", "AP", "F1"
     );
     for class in &scores.classes {
         let Some(of_class) = &class.scores else {

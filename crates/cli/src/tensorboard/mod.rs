@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ithn::config::MonitoredMetric;
 use ithn::train::{EpochPlan, EpochRecord, Observer, Prediction, SplitScores, StepRecord};
 use serde::Serialize;
 use serde_json::Value;
@@ -92,6 +93,10 @@ pub(crate) fn folder_of(run: &Path) -> PathBuf {
 impl Observer for TensorBoard {
     fn resumes(&mut self, history: &[EpochRecord]) {
         self.screen.resumes(history);
+    }
+
+    fn monitors(&mut self, metric: MonitoredMetric) {
+        self.screen.monitors(metric);
     }
 
     fn epoch_begins(&mut self, plan: &EpochPlan) {

@@ -6,7 +6,7 @@ use crate::dicom_start::elements_start;
 use crate::error::DataError;
 
 /// Bytes read to recognise a file.
-pub(crate) const START: usize = 1 << 12;
+const START: usize = 1 << 12;
 
 /// Format of a file, recognised by its first bytes and not by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +80,13 @@ impl FileKind {
         Ok(Self::of_start(&start))
     }
 
+    /// Recognises the format of a file's content.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::of_start(&bytes[..bytes.len().min(START)])
+    }
+
     /// Recognises a format from `start`, the first 4 KiB of a file or all of a shorter one.
-    pub(crate) fn of_start(start: &[u8]) -> Self {
+    fn of_start(start: &[u8]) -> Self {
         if start.starts_with(b"\x89PNG\r\n\x1a\n") {
             return FileKind::Png;
         }

@@ -209,7 +209,7 @@ pub fn read_classified(path: &Path) -> Result<Vec<ClassifiedStudy>, EvaluationEr
             found: header.join(", ").chars().take(200).collect(),
         })
     };
-    let id = find(&ID, "ids", "id")?;
+    let id = find(ID, "ids", "id")?;
     let mut columns = [0; CLASSES];
     for (at, class) in columns.iter_mut().zip(FindingClass::ABNORMAL) {
         *at = find(&[class.name()], "a class", class.name())?;

@@ -157,7 +157,7 @@ mod tests {
         shorter.add(&[true], &[true]).expect("one");
         assert!(compare_seeds(&[], &floor, &[0], 10, 0).is_err());
         assert!(compare_seeds(&[shorter], &floor, &[0], 10, 0).is_err());
-        assert!(compare_seeds(&[floor.clone()], &floor, &[1], 10, 0).is_err());
-        assert!(compare_seeds(&[floor.clone()], &floor, &[0], 0, 0).is_err());
+        assert!(compare_seeds(std::slice::from_ref(&floor), &floor, &[1], 10, 0).is_err());
+        assert!(compare_seeds(std::slice::from_ref(&floor), &floor, &[0], 0, 0).is_err());
     }
 }

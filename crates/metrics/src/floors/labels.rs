@@ -163,8 +163,9 @@ mod tests {
     use crate::{FindingCounts, Undefined};
 
     fn rows(studies: usize, salt: usize) -> Vec<Vec<bool>> {
-        let flag =
-            |study: usize, label: usize| (study * 7 + label * 3 + salt) % (3 + 2 * label) == 0;
+        let flag = |study: usize, label: usize| {
+            (study * 7 + label * 3 + salt).is_multiple_of(3 + 2 * label)
+        };
         (0..studies)
             .map(|study| (0..4).map(|label| flag(study, label)).collect())
             .collect()

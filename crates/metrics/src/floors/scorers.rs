@@ -145,6 +145,9 @@ pub(super) struct CiderScorer {
     bigrams: Vec<usize>,
 }
 
+/// References that hold an n-gram, and how often.
+type Holders = Vec<(usize, u32)>;
+
 struct Postings {
     weight: f64,
     /// Study, TF-IDF value, and the value divided by the norm of the reference's vector.
@@ -159,7 +162,7 @@ impl CiderScorer {
             .collect();
         let counted: Vec<Counts> = words.iter().map(|words| counts(words)).collect();
         let rare = (references.len() as f64).ln();
-        let mut held: [HashMap<Ngram, Vec<(usize, u32)>, RandomState>; MAX_ORDER] =
+        let mut held: [HashMap<Ngram, Holders, RandomState>; MAX_ORDER] =
             std::array::from_fn(|_| HashMap::default());
         for (study, counts) in counted.iter().enumerate() {
             for (of_order, counts) in held.iter_mut().zip(counts) {
@@ -170,7 +173,7 @@ impl CiderScorer {
         }
         let mut order = 0;
         let ngrams = held.map(|of_order| {
-            let weight = |holders: &Vec<(usize, u32)>| rare - (holders.len() as f64).ln();
+            let weight = |holders: &Holders| rare - (holders.len() as f64).ln();
             // In the order of the n-grams, so that sums are the same in every process.
             let square = |&(ngram, count): &(Ngram, u32)| {
                 (f64::from(count) * of_order.get(&ngram).map_or(0.0, weight)).powi(2)

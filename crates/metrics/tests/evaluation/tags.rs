@@ -10,8 +10,8 @@ const CARDIOMEGALY: usize = 1;
 fn tags() -> Vec<TaggedReport> {
     let tag = |uid: usize| match uid {
         9 => "No Indexing",
-        _ if uid % 3 == 0 => "Cardiomegaly/mild",
-        _ if uid % 4 == 0 => "Opacity/lung/base",
+        _ if uid.is_multiple_of(3) => "Cardiomegaly/mild",
+        _ if uid.is_multiple_of(4) => "Opacity/lung/base",
         _ => "normal",
     };
     (1..=30)
@@ -58,7 +58,7 @@ fn a_classifier_is_scored_on_tagged_studies_alone() {
     let scores: Vec<f64> = kept.iter().map(|it| it.scores[CARDIOMEGALY]).collect();
     let labels: Vec<bool> = kept
         .iter()
-        .map(|it| open_i_uid(&it.id).unwrap() % 3 == 0)
+        .map(|it| open_i_uid(&it.id).unwrap().is_multiple_of(3))
         .collect();
     let area = class.scores.auroc.expect("both labels occur");
     assert_eq!(Some(area.value), auroc(&scores, &labels));
@@ -140,7 +140,7 @@ fn scores_of_a_classifier_are_read_by_class_name_and_broken_ones_are_named() {
     let read = read_classified(&good).unwrap();
     assert_eq!((read[0].scores[0], read[0].scores[12]), (0.5, 0.25));
     assert_eq!(read[0].id, "CXR1_IM-1");
-    let table = |rows: &[String]| [&[header.clone()], rows].concat().join("\n");
+    let table = |rows: &[String]| format!("{header}\n{}", rows.join("\n"));
     for (name, text, expected) in [
         ("number.csv", table(&[row("high", "1")]), "score 'high'"),
         ("nan.csv", table(&[row("NaN", "1")]), "finite number"),

@@ -40,13 +40,14 @@ impl Run<'_> {
         folder: &RunFolder,
     ) -> Result<(), TrainError> {
         let mut card = best.header.card.take().unwrap_or_default();
-        let floors = &results.floors;
         card.scores = vec![
             card_score("model", "validation", &results.validation),
             card_score("model", "test", &results.test),
-            card_score("floor: most frequent report", "test", &floors.most_frequent),
-            card_score("floor: nearest image", "test", &floors.nearest_image),
         ];
+        let floors = results.floors.rows();
+        let floors = floors.iter();
+        let scored = floors.map(|(name, scores)| card_score(name, "test", scores));
+        card.scores.extend(scored);
         // A checkpoint of an earlier version that is the best of a resumed run has no card.
         card.data = card.data.or(self.card().data);
         best.header.card = Some(card.dated(self.options.clock));

@@ -96,7 +96,7 @@ pub struct PretrainResults {
     pub seconds: f64,
 }
 
-/// Trains a classifier of findings and leaves its best weights in [`best_weights`].
+/// Trains a classifier of findings and leaves its best weights in `best.safetensors` of the folder.
 ///
 /// # Errors
 ///
