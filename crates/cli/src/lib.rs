@@ -56,7 +56,7 @@ enum Command {
     Pretrain(Box<pretrain::Arguments>),
     Generate(generate::Arguments),
     Floors(floors::Arguments),
-    Evaluate(evaluate::Arguments),
+    Evaluate(Box<evaluate::Arguments>),
     Label(label::Arguments),
     #[command(subcommand)]
     Prepare(prepare::Command),

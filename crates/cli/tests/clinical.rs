@@ -334,7 +334,7 @@ fn files_of_rexrank_have_a_protocol_of_their_own() {
         "--section".to_owned(),
         "impression".to_owned(),
     ]);
-    assert_eq!(impressions["protocol"], "r2gen");
+    assert_eq!(impressions["protocol"], "full");
     assert!(impressions["files"]["without_section"].as_u64() > Some(0));
     let out = folder.path().join("exported");
     let mut arguments = vec![path];

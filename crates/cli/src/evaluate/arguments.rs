@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "both")]
     pub section: SectionArgument,
     /// What the references are: cleaned and cut as R2Gen does, untouched, or what ReXrank's script makes of two
-    /// sections [default: rexrank for ReXrank's files, else r2gen]
+    /// sections [default: rexrank for ReXrank's files, full for one section of them, else r2gen]
     #[arg(long)]
     pub protocol: Option<ProtocolArgument>,
     /// Derives the references of the protocol `r2gen` from untouched ones: cleaned, cut, and words that

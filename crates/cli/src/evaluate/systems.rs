@@ -122,9 +122,7 @@ fn names(paths: &[&Path]) -> Vec<String> {
 /// The protocol asked for, or that of the form of the references.
 pub(super) fn protocol(arguments: &Arguments, notes: &ReadNotes) -> Result<Protocol, Failure> {
     let form = notes.references.unwrap_or(notes.predictions);
-    let is_rexrank = form == Format::RexRank
-        && arguments.section == SectionArgument::Both
-        && arguments.r2gen_vocabulary.is_none();
+    let is_rexrank = form == Format::RexRank && arguments.r2gen_vocabulary.is_none();
     match arguments.protocol {
         Some(ProtocolArgument::R2gen) => Ok(Protocol::R2gen),
         Some(ProtocolArgument::Full) => Ok(Protocol::Full),
@@ -132,8 +130,13 @@ pub(super) fn protocol(arguments: &Arguments, notes: &ReadNotes) -> Result<Proto
             "--protocol rexrank needs references in ReXrank's form, with section_findings and section_impression"
                 .to_owned(),
         )),
-        None if !is_rexrank => Ok(Protocol::R2gen),
-        _ => Ok(Protocol::Rexrank),
+        Some(ProtocolArgument::Rexrank) => Ok(Protocol::Rexrank),
+        None => Ok(match (is_rexrank, arguments.section) {
+            (true, SectionArgument::Both) => Protocol::Rexrank,
+            // A section is as it was written.
+            (true, _) => Protocol::Full,
+            (false, _) => Protocol::R2gen,
+        }),
     }
 }
 

@@ -262,6 +262,7 @@ impl Progress {
             });
         }
         let path = PathBuf::from(format!("{out}.progress"));
+        let header_line = header.to_string();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -280,7 +281,7 @@ impl Progress {
                     path.display()
                 ))
             };
-            if first != header.to_string() {
+            if first != header_line {
                 return Err(foreign(
                     "was written by another checkpoint or other options",
                 ));
