@@ -1,7 +1,7 @@
 //! Time to add the gradients of a full-size model over all ranks: one line of JSON at rank 0.
 //!
 //! ```text
-//! cargo build --profile bench --features mpi --bench exchange --message-format=json   # names the program
+//! cargo build --profile bench -p ithn-benches --features mpi --bench exchange --message-format=json   # names the program
 //! mpirun -n 2 PROGRAM [WEIGHTS, 60000000]
 //! ```
 

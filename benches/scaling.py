@@ -52,7 +52,7 @@ def train(program, ranks, accumulate, options, studies, folder):
 
 def compare(arguments):
     program = built("--example", "train_mimic")
-    exchange = built("--bench", "exchange")
+    exchange = built("-p", "ithn-benches", "--bench", "exchange")
     with tempfile.TemporaryDirectory() as folder:
         if arguments.full:
             # Full size on phantom films: as large a model and images as MIMIC-CXR's preset, few studies.
