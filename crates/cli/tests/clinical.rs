@@ -326,7 +326,7 @@ fn scores_made_elsewhere_are_summarised_and_tested() {
 fn files_of_rexrank_have_a_protocol_of_their_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = text(&fixture("formats/rexrank_prediction.json"));
-    let report = evaluated(&[path.clone()]);
+    let report = evaluated(std::slice::from_ref(&path));
     assert_eq!(report["protocol"], "rexrank");
     assert!(score(&report, "bleu_2_per_study")["mean"].is_number());
     let impressions = evaluated(&[
