@@ -45,10 +45,9 @@ impl Arguments {
         let together = |error| Failure::Ranks(error, ranks.clone());
         ithn::device::prepare_process();
         let (config, mut options) = self.job.job(Preset::MimicCxr, &ranks).map_err(together)?;
-        for weights in [&mut options.backbone_weights, &mut options.start_from] {
-            if let Some(path) = weights {
-                *path = hub::local_path(path)?;
-            }
+        let weights = [&mut options.backbone_weights, &mut options.start_from];
+        for path in weights.into_iter().flatten() {
+            *path = hub::local_path(path)?;
         }
         let mut observer: Box<dyn Observer> = match self.dashboard && ranks.is_first() {
             true => {

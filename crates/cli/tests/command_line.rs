@@ -109,7 +109,9 @@ fn documented_commands_are_accepted() {
 fn documented_settings_are_accepted() {
     let mut count = 0;
     for page in pages() {
-        let text = fs::read_to_string(&page).expect("UTF-8");
+        let text = fs::read_to_string(&page)
+            .expect("UTF-8")
+            .replace("\\\n", " ");
         for after in text.split("--set ").skip(1) {
             let quoted = after.split(['`', '\n']).next().expect("a first part");
             let words = shlex::split(quoted).unwrap_or_else(|| panic!("quotes: {quoted}"));

@@ -154,11 +154,12 @@ mod tests {
     use super::*;
 
     fn record(step: usize) -> StepRecord {
-        let mut record = StepRecord::default();
-        record.step = step;
-        record.total = 1.5 / step as f32;
-        record.learning_rates = [1e-4, 2e-4];
-        record
+        StepRecord {
+            step,
+            total: 1.5 / step as f32,
+            learning_rates: [1e-4, 2e-4],
+            ..StepRecord::default()
+        }
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub struct TrainArguments {
     #[arg(long, value_name = "MINUTES")]
     save_every_minutes: Option<f64>,
 
-    /// Never write <unk>, in validation, at the end and in reports from the checkpoint [default: the preset's]
+    /// Never write `<unk>`, in validation, at the end and in reports from the checkpoint [default: the preset's]
     #[arg(
         long,
         value_name = "true|false",
@@ -158,7 +158,7 @@ pub struct TrainArguments {
     #[arg(long, requires = "out", conflicts_with_all = ["preset", "generator", "batch_size", "seed", "negatives", "set"])]
     resume: bool,
 
-    /// Folder of the run [default: the first free runs/<preset>-N]
+    /// Folder of the run [default: the first free runs/PRESET-N]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
