@@ -16,7 +16,7 @@ pub(crate) enum Failure {
     /// Reading, training or writing by the library; its options are known to [`arguments::failed`].
     Train(TrainError),
     /// A run of several processes, all of which have the error.
-    Ranks(TrainError, Ranks),
+    Ranks(Box<TrainError>, Ranks),
     /// Standard output was closed by its reader, as `head` does: no failure to speak of.
     Closed,
     /// Anything else, in one line.
@@ -46,7 +46,8 @@ impl Failure {
 impl Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Train(error) | Failure::Ranks(error, _) => error.fmt(f),
+            Failure::Train(error) => error.fmt(f),
+            Failure::Ranks(error, _) => error.fmt(f),
             Failure::Closed => f.write_str("standard output was closed"),
             Failure::Said(text) => f.write_str(text),
         }

@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "JSON", conflicts_with = "beam", value_parser = strategy)]
     strategy: Option<Strategy>,
 
-    /// Never write <unk> [default: as the run was evaluated]
+    /// Never write `<unk>` [default: as the run was evaluated]
     #[arg(
         long,
         value_name = "true|false",

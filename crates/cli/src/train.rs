@@ -42,7 +42,7 @@ impl Arguments {
             ));
         }
         let ranks = Ranks::start().map_err(|error| Failure::Said(error.to_string()))?;
-        let together = |error| Failure::Ranks(error, ranks.clone());
+        let together = |error| Failure::Ranks(Box::new(error), ranks.clone());
         ithn::device::prepare_process();
         let (config, mut options) = self.job.job(Preset::MimicCxr, &ranks).map_err(together)?;
         let weights = [&mut options.backbone_weights, &mut options.start_from];

@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub protocol: Option<ProtocolArgument>,
     /// Derives the references of the protocol `r2gen` from untouched ones: cleaned, cut, and words that
-    /// are rare in this annotation's training split replaced by <unk>
+    /// are rare in this annotation's training split replaced by `<unk>`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["protocol", "section"])]
     pub r2gen_vocabulary: Option<PathBuf>,
     /// Whose cleaning and defaults that follows: 3 occurrences and 60 tokens, or 10 and 100
