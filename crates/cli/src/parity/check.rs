@@ -149,7 +149,7 @@ impl Check {
         Check::new(family, reason, [f64::INFINITY; 2], Tolerance::Exact)
     }
 
-    /// A largest absolute difference that was found elsewhere, of numbers or, under [`Tolerance::Exact`], of entries
+    /// A largest absolute difference that was found elsewhere, of numbers or, under the exact tolerance, of entries
     /// that differ. Its relative error is not known, unless there is none.
     pub fn difference(
         family: &'static str,
