@@ -227,7 +227,7 @@ fn wrong_values_are_refused_by_key_or_run() {
         }
     }
     assert!(refused > 1_000, "only {refused} were refused");
-    assert!(built.len() > 25, "only {} were built", built.len());
+    assert!(built.len() > 20, "only {} were built", built.len());
 }
 
 #[test]

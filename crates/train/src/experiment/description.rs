@@ -260,8 +260,8 @@ mod tests {
         for source in [
             options.source.clone(),
             DataSource::Phantom("studies".into()),
-            DataSource::mimic("mimic".into()),
             DataSource::mimic("mimic".into()).trained_on(UidParity::Even),
+            DataSource::mimic("mimic".into()),
         ] {
             options.source = source;
             let description = RunDescription::of(&options).expect("paths");
