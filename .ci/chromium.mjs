@@ -105,7 +105,11 @@ export async function open(shots) {
     const ended = new Promise((done) => chromium.on('exit', done));
     chromium.kill();
     await ended;
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    try {
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    } catch {
+      console.log(`left behind: ${profile}`);
+    }
     if (failures.length > 0) process.exitCode = 1;
   };
 

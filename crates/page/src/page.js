@@ -27,21 +27,24 @@ const real = (s) => s.findings_reader !== 'phantom';
 /** Findings F1 to go by: exact on phantoms, else over the 13 abnormal classes, which files of earlier versions lack. */
 function headline(s) { return real(s) ? s.findings_by_class?.f1_13_micro : s.findings_f1_micro; }
 
+/** Name, number, and whether a narrow screen can do without it. */
 const columns = [
-  ['BLEU-1', (s) => s.bleu_1], ['BLEU-2', (s) => s.bleu_2], ['BLEU-3', (s) => s.bleu_3],
+  ['BLEU-1', (s) => s.bleu_1], ['BLEU-2', (s) => s.bleu_2, true], ['BLEU-3', (s) => s.bleu_3, true],
   ['BLEU-4', (s) => s.bleu_4], ['ROUGE-L', (s) => s.rouge_l], ['CIDEr', (s) => s.cider],
-  ['BLEU-4 full', (s) => s.bleu_4_full], ['findings F1', headline],
-  ['F1 macro', (s) => s.findings_by_class?.f1_13_macro], ['F1, 14 classes', (s) => real(s) ? s.findings_f1_micro : null],
-  ['F1, 5 classes', (s) => s.findings_by_class?.f1_5_micro],
-  ['wrong side', (s) => s.laterality_errors], ['distinct', (s) => s.diversity.distinct],
-  ['same report', (s) => s.diversity.most_frequent_share], ['studies', (s) => s.studies],
+  ['BLEU-4 full', (s) => s.bleu_4_full, true], ['findings F1', headline],
+  ['F1 macro', (s) => s.findings_by_class?.f1_13_macro], ['F1, 14 classes', (s) => real(s) ? s.findings_f1_micro : null, true],
+  ['F1, 5 classes', (s) => s.findings_by_class?.f1_5_micro, true],
+  ['wrong side', (s) => s.laterality_errors, true], ['distinct', (s) => s.diversity.distinct],
+  ['same report', (s) => s.diversity.most_frequent_share], ['studies', (s) => s.studies, true],
 ];
 
 function scores() {
   if (run.table.length === 0) return;
-  const cells = columns.map(([, read]) => [read, aligned(run.table.map(([, s]) => read(s)))]);
+  const known = columns.filter(([, read]) => run.table.some(([, s]) => Number.isFinite(read(s))));
+  const style = (spare) => spare ? { class: 'spare' } : {};
+  const cells = known.map(([, read, spare]) => [read, aligned(run.table.map(([, s]) => read(s))), spare]);
   const row = ([name, s]) => make('tr', { class: name === 'test' ? 'own' : null }, make('td', {}, name),
-    ...cells.map(([read, write]) => make('td', {}, write(read(s)))));
+    ...cells.map(([read, write, spare]) => make('td', style(spare), write(read(s)))));
   page.append(make('h2', {}, 'Scores beside the floors'),
     make('p', { class: 'faint' }, `Protocol r2gen unless “full”; findings read by ${run.table[0][1].findings_reader}`
       + `${real(run.table[0][1]) ? '; findings F1 over the 13 abnormal classes, micro and macro' : ''}. `
@@ -49,7 +52,7 @@ function scores() {
     ...run.warnings.map((line) => make('p', { class: 'warning' }, `Warning: ${line}.`)),
     make('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Scores' }, make('table', { class: 'scores' },
       make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, ''),
-        ...columns.map(([name]) => make('th', { scope: 'col' }, name.replaceAll('-', '\u2011'))))),
+        ...known.map(([name, , spare]) => make('th', { scope: 'col', ...style(spare) }, name.replaceAll('-', '\u2011'))))),
       make('tbody', {}, ...run.table.map(row)))),
     ...run.label_floors.map((line) => make('p', { class: 'faint' }, line)));
 }
