@@ -21,7 +21,7 @@ await screen(1280, 1000);
 await visit(address);
 const views = await evaluate('server.views');
 check((await evaluate('document.querySelector(".notice").textContent')).includes('not for clinical use'), 'the notice comes first');
-check((await evaluate('document.querySelector(".notice").textContent')).includes('trained on'), 'it says what is known of the data');
+check((await evaluate('document.querySelector(".notice").textContent')).toLowerCase().includes('trained on'), 'it says what is known of the data');
 await shoot('empty.png');
 
 // One film.

@@ -75,9 +75,13 @@ fn of_card(card: &ModelCard) -> impl Iterator<Item = (String, String)> {
 
 /// What is known of the data that a checkpoint was trained on, as sentences.
 fn trained_on(card: &ModelCard) -> Vec<String> {
+    let is_known = card.card.as_ref().is_some_and(|card| card.data.is_some());
     let lines = card.lines();
     let data = lines.iter().find(|(name, _)| *name == "trained on");
-    let data = data.map(|(_, text)| format!("Trained on {text}."));
+    let data = match (data, is_known) {
+        (Some((_, text)), true) => format!("Trained on {text}."),
+        _ => "What this checkpoint was trained on is not known.".to_owned(),
+    };
     let caution = card.caution().map(|text| {
         let mut letters = text.chars();
         let first = letters.next().map(|letter| letter.to_ascii_uppercase());
@@ -87,7 +91,7 @@ fn trained_on(card: &ModelCard) -> Vec<String> {
             letters.as_str()
         )
     });
-    data.into_iter().chain(caution).collect()
+    std::iter::once(data).chain(caution).collect()
 }
 
 fn training(header: &CheckpointHeader) -> String {
