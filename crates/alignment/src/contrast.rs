@@ -19,7 +19,7 @@ pub enum HardNegativePlacement {
     /// Nowhere: plain contrastive learning on the studies and on their negatives.
     Absent,
     /// Nowhere, and the negatives do not enter either: plain contrastive learning on the studies of the batch, as in
-    /// CLIP. The control for what mined negatives add.
+    /// CLIP. An experiment compares with it to see what mined negatives add.
     InBatch,
 }
 

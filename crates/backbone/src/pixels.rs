@@ -27,7 +27,7 @@ impl PixelScale {
         }
     }
 
-    /// Pixels at this scale, from those at ImageNet's, `[batch, 3, height, width]`.
+    /// Converts pixels normalised by ImageNet's mean and deviation, `[batch, 3, height, width]`, to this scale.
     pub(crate) fn of_imagenet(self, images: Tensor<4>) -> Tensor<4> {
         match self {
             PixelScale::ImageNet => images,

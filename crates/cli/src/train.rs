@@ -1,9 +1,9 @@
 //! `ithn train`: trains, evaluates and writes reports.
 
 use clap::Args;
-use ithn::config::Preset;
+use ithn::config::{ExperimentConfig, Preset};
 use ithn::train::arguments::TrainArguments;
-use ithn::train::{Console, Observer, Ranks, run_experiment};
+use ithn::train::{Console, ExperimentOptions, Observer, Ranks, run_experiment};
 
 use crate::dashboard::Dashboard;
 use crate::failure::Failure;
@@ -45,11 +45,35 @@ impl Arguments {
         let together = |error| Failure::Ranks(Box::new(error), ranks.clone());
         ithn::device::prepare_process();
         let (config, mut options) = self.job.job(Preset::MimicCxr, &ranks).map_err(together)?;
+        let observer = self.own_part(talk, &config, &mut options, &ranks);
+        let mut observer = observer.map_err(|failure| {
+            if !ranks.is_alone() {
+                // The other ranks do not know of it and would wait.
+                eprintln!("error: {failure}");
+                ranks.abort(2);
+            }
+            failure
+        })?;
+        run_experiment(&config, &options, observer.as_mut()).map_err(together)?;
+        Ok(())
+    }
+
+    /// What a rank does on its own before the run: weights fetched, the screen opened.
+    fn own_part(
+        &self,
+        talk: Talk,
+        config: &ExperimentConfig,
+        options: &mut ExperimentOptions,
+        ranks: &Ranks,
+    ) -> Result<Box<dyn Observer>, Failure> {
         let weights = [&mut options.backbone_weights, &mut options.start_from];
         for path in weights.into_iter().flatten() {
             *path = hub::local_path(path)?;
         }
-        let mut observer: Box<dyn Observer> = match self.dashboard && ranks.is_first() {
+        if !ranks.is_first() {
+            return Ok(Box::new(Console::new(talk.verbosity)));
+        }
+        let mut observer: Box<dyn Observer> = match self.dashboard {
             true => {
                 let generator = config.model.generator.name();
                 let title = format!("{generator} in {}", options.out.display());
@@ -58,12 +82,11 @@ impl Arguments {
             }
             false => Box::new(Console::new(talk.verbosity)),
         };
-        if self.tensorboard && ranks.is_first() {
+        if self.tensorboard {
             tensorboard::check(&options.out)?;
             let folder = tensorboard::folder_of(&options.out);
             observer = Box::new(TensorBoard::new(observer, folder));
         }
-        run_experiment(&config, &options, observer.as_mut()).map_err(together)?;
-        Ok(())
+        Ok(observer)
     }
 }

@@ -13,7 +13,7 @@ pub struct MarkedSentences {
 /// capitals, line breaks and full stops that touch their words are kept.
 pub fn mark_sentences(prediction: &str, reference: &str) -> MarkedSentences {
     let sentences = split(prediction);
-    // One sentence for the marker, whatever stops are inside: words, then the only stop.
+    // The marker splits at full stops: inner ones are removed, so that it sees one sentence with one stop at its end.
     let normal = |sentence: &&str| {
         let words = sentence
             .split_whitespace()
