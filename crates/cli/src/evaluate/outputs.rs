@@ -99,7 +99,8 @@ impl Work<'_> {
         }
         if let Some(file) = &arguments.csv {
             let mut table = Vec::new();
-            write_study_scores(&mut table, &this.studies, &this.evaluation)
+            let columns = this.clinical.table.columns();
+            write_study_scores(&mut table, &this.studies, &this.evaluation, columns)
                 .map_err(|error| Failure::Said(format!("cannot write {file}: {error}")))?;
             file.write(&table)?;
         }

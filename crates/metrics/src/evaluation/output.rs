@@ -7,20 +7,34 @@ use super::{
     ClassAgreement, ClassFindings, Evaluation, Overlap, Protocol, Ranking, ScoredStudy, Versus,
 };
 use crate::{
+    clinical::scores::ScoreColumn,
     findings::Prf,
     labeler::{FindingClass, Uncertain},
     significance::Interval,
 };
 
-/// Writes one row per study: id, reference, prediction, its scores, the findings of both reports and who read them.
+/// Writes one row per study: id, reference, prediction, its scores, the findings of both reports, who read them, and
+/// further columns, in the order of the studies; a study without a score has an empty cell there.
 ///
 /// # Errors
-/// If the writer fails.
+/// If the writer fails, or a column has not one score per study.
 pub fn write_study_scores(
     table: impl io::Write,
     studies: &[ScoredStudy],
     evaluation: &Evaluation,
+    columns: &[ScoreColumn],
 ) -> io::Result<()> {
+    if let Some(column) = columns
+        .iter()
+        .find(|column| column.scores.len() != studies.len())
+    {
+        return Err(io::Error::other(format!(
+            "column '{}' has {} scores for {} studies",
+            column.name,
+            column.scores.len(),
+            studies.len()
+        )));
+    }
     let meteor = if evaluation.overlap.meteor.is_some() {
         "meteor"
     } else {
@@ -28,7 +42,7 @@ pub fn write_study_scores(
     };
     let write = |table| -> Result<(), csv::Error> {
         let mut table = csv::Writer::from_writer(table);
-        table.write_record([
+        let own = [
             "id",
             "reference",
             "prediction",
@@ -42,8 +56,10 @@ pub fn write_study_scores(
             "reference_findings",
             "predicted_findings",
             "labeler",
-        ])?;
-        for (study, scores) in studies.iter().zip(&evaluation.per_study) {
+        ];
+        let further = columns.iter().map(|column| column.name.as_str());
+        table.write_record(own.into_iter().chain(further))?;
+        for (at, (study, scores)) in studies.iter().zip(&evaluation.per_study).enumerate() {
             let reference = study.references.join(" ||| ");
             let mut row = vec![study.id.clone(), reference, study.prediction.clone()];
             let overlap = scores.overlap;
@@ -57,6 +73,10 @@ pub fn write_study_scores(
                 [scores.true_findings, scores.predicted_findings].map(|flags| names(&flags)),
             );
             row.push(evaluation.findings.labeler.clone());
+            row.extend(columns.iter().map(|column| match column.scores[at] {
+                Some(score) => format!("{score:.6}"),
+                None => String::new(),
+            }));
             table.write_record(&row)?;
         }
         table.flush()?;

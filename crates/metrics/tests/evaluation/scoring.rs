@@ -1,6 +1,7 @@
 //! Scores of studies, and comparisons of two systems.
 
 use super::*;
+use ithn_metrics::clinical::scores::{ScoreColumn, ScoreTable};
 use ithn_metrics::evaluation::*;
 use ithn_metrics::{FindingClass, Meteor, Uncertain, score_corpus};
 
@@ -209,8 +210,29 @@ fn results_are_written_and_read_back() {
         evaluation.findings.micro_14.f1
     ));
     assert!(value["meteor_es"].is_number() && value.get("meteor").is_none());
-    write_study_scores(fs::File::create(&csv).unwrap(), &studies, &evaluation).unwrap();
+    let mut green = ScoreColumn {
+        name: "green".to_owned(),
+        scores: vec![Some(0.5); studies.len()],
+    };
+    green.scores[1] = None;
+    let columns = [green];
+    write_study_scores(
+        fs::File::create(&csv).unwrap(),
+        &studies,
+        &evaluation,
+        &columns,
+    )
+    .unwrap();
     assert_eq!(read_studies(alone(&csv)).unwrap(), studies);
+    let table = ScoreTable::read(&csv).unwrap();
+    let read = table.columns().iter().find(|read| read.name == "green");
+    assert_eq!(read, columns.first());
+    let short = [ScoreColumn {
+        name: "green".to_owned(),
+        scores: Vec::new(),
+    }];
+    let error = write_study_scores(Vec::new(), &studies, &evaluation, &short).unwrap_err();
+    assert!(error.to_string().contains("'green' has 0 scores"));
 }
 
 #[test]
