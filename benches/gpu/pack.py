@@ -82,7 +82,7 @@ def main():
     parser.add_argument("--target-dir", type=Path, default=TARGET)
     parser.add_argument("--tuned", action="store_true", help="time kernels before their first use, for minutes")
     arguments = parser.parse_args()
-    features = "cuda-nvrtc,wgpu" if arguments.tuned else "cuda-nvrtc-untuned,wgpu-untuned"
+    features = ("cuda-nvrtc,wgpu" if arguments.tuned else "cuda-nvrtc-untuned,wgpu-untuned") + ",kernel-cache"
     pack(arguments.folder.resolve(), arguments.target_dir.resolve(), features)
 
 

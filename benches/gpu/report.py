@@ -18,6 +18,20 @@ def pairs(step):
                f"| {number(row['torch'], 'first_ms', '{:.0f}')} |")
 
 
+def kernels(table):
+    """The kernels that took longest; a fused kernel's long name is cut."""
+    yield "| kernel | ms | launches |"
+    yield "|---|---|---|"
+    total = next((row for row in table if row["kernel"] == "Total"), None)
+    named = [row for row in table if row is not total]
+    for row in named[:20]:
+        yield f"| `{row['kernel'][:90]}` | {row['ms']:.2f} | {row['launches']} |"
+    if others := named[20:]:
+        yield f"| {len(others)} others | {sum(row['ms'] for row in others):.2f} | {sum(row['launches'] for row in others)} |"
+    if total:
+        yield f"| all | {total['ms']:.1f} | {total['launches']} |"
+
+
 def section(results):
     """Markdown, from the results of a run."""
     machine, steps = results["machine"], results["steps"]
@@ -28,6 +42,8 @@ def section(results):
     for name in ("single", "bf16", "parts"):
         if "table" in steps.get(name, {}):
             lines += [*pairs(steps[name]), ""]
+    if table := steps.get("kernels", {}).get("table"):
+        lines += [*kernels(table), ""]
     if counts := steps.get("parity", {}).get("counts"):
         lines += [f"Parity: {counts}.", ""]
     phantom = steps.get("phantom", {})

@@ -39,15 +39,23 @@ class Run:
             home, source = machine.cuda_home(self.out / "cuda", arguments.cuda, sorted(HERE.glob("*.whl")))
             self.results["machine"]["headers"] = source
         self.environment = machine.environment(self.programs, self.device, home)
+        self.kernels = self.out / "kernels"
+        self.configure(self.out)
         self.ends = time.monotonic() + arguments.seconds
 
     def left(self):
         return self.ends - time.monotonic()
 
-    def program(self, name, *arguments, log, seconds, watch=False, environment=None):
+    def configure(self, folder, *sections):
+        """Makes programs that start in the folder keep compiled kernels for those that follow."""
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = ["[compilation]", "cache = true", "[environment.path]", f"directory = {json.dumps(str(self.kernels))}"]
+        (folder / "cubecl.toml").write_text("\n".join([*kept, *sections]) + "\n")
+
+    def program(self, name, *arguments, log, seconds, watch=False, folder=None):
         """Runs one of our programs; -> (lines of standard output, exit code or None when stopped, peak MiB)."""
-        return self.command([str(self.programs / name), *map(str, arguments)], log, seconds, watch,
-                            {**self.environment, **(environment or {})})
+        return self.command([str(self.programs / name), *map(str, arguments)], log, seconds, watch, self.environment,
+                            folder)
 
     def torch(self, *arguments, log, seconds, watch=False):
         """Runs the PyTorch workloads."""
@@ -55,12 +63,13 @@ class Run:
         command = [sys.executable, str(HERE / "pytorch" / "workloads.py"), *map(str, arguments), "--device", device]
         return self.command(command, log, seconds, watch, None)
 
-    def command(self, command, log, seconds, watch, environment):
+    def command(self, command, log, seconds, watch, environment, folder=None):
         path = self.out / f"{log}.log"
         before = machine.used_memory() if watch else None
         peak = before
         with path.open("w") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=self.out)
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment,
+                                       cwd=folder or self.out)
             ends = time.monotonic() + min(seconds, self.left())
             while process.poll() is None and time.monotonic() < ends:
                 time.sleep(0.2)

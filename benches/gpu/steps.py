@@ -85,6 +85,41 @@ def parts(run, seconds):
     return pairs(run, seconds, "parts", names, variants, "tf32")
 
 
+def kernels(run, seconds):
+    """Where the device's time in a training step goes, by CubeCL's own profile, which waits for every kernel.
+
+    The step has run before, so that its kernels are compiled and kept.
+    """
+    folder = run.out / "profile"
+    log = folder / "profile.log"
+    run.configure(folder, "[profiling.logger]", 'level = "medium"', f"file = {json.dumps(str(log))}", "append = false")
+    name = small("train_step") if run.dry else "train_step:batch=16"
+    lines, code, _ = run.program("workload", name, "--repeats", 1, "--device", run.device, log="kernels",
+                                 seconds=seconds, folder=folder)
+    table = last_profile(log.read_text(errors="replace").splitlines()) if log.exists() else []
+    return {"outcome": "ok" if table else outcome(code, 0, 1), "table": table}
+
+
+UNITS = {"s": 1e3, "ms": 1.0, "µs": 1e-3, "ns": 1e-6}
+
+
+def milliseconds(text):
+    number = text.rstrip("smµn")
+    return float(number) * UNITS[text[len(number):]]
+
+
+def last_profile(lines):
+    """Rows of the last summary in a log: kernel, milliseconds and launches, those that took longest first."""
+    table = []
+    for line in lines:
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        if cells[0] == "Name":
+            table = []
+        elif len(cells) == 4 and cells[2].isdigit():
+            table.append({"kernel": cells[0], "ms": milliseconds(cells[1]), "launches": int(cells[2])})
+    return table
+
+
 def losses(folder):
     return [json.loads(line) for line in (folder / "epochs.jsonl").read_text().splitlines()]
 
@@ -179,6 +214,7 @@ STEPS = {
     "bf16": (75, bf16),
     "phantom": (120, phantom),
     "parts": (75, parts),
+    "kernels": (60, kernels),
     "resumed": (60, resumed),
     "batches": (90, batches),
     "loader": (75, loader),

@@ -1,5 +1,6 @@
 //! Chooses the device of tensors: `cpu`, `cuda:N`, `wgpu` or `ndarray`, by name, at run time.
 
+use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::Device;
@@ -64,6 +65,19 @@ impl FromStr for DeviceName {
     }
 }
 
+impl fmt::Display for DeviceName {
+    /// As it is parsed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceName::Cpu => f.write_str("cpu"),
+            DeviceName::Cuda(index) => write!(f, "cuda:{index}"),
+            DeviceName::OwnCuda => f.write_str("cuda"),
+            DeviceName::Wgpu => f.write_str("wgpu"),
+            DeviceName::NdArray => f.write_str("ndarray"),
+        }
+    }
+}
+
 impl DeviceName {
     /// The device of a process that is number `local_rank` of those that train together on this machine: for
     /// [`OwnCuda`](Self::OwnCuda) the GPU of that index, counted among those that `CUDA_VISIBLE_DEVICES` shows
@@ -112,8 +126,25 @@ fn cpu() -> Result<Device, DeviceError> {
     not_built("cpu", "flex")
 }
 
+/// Has CubeCL keep what it compiles in the user's cache folder, unless a `cubecl.toml` names another place.
+#[cfg(all(feature = "kernel-cache", any(feature = "cuda", feature = "wgpu")))]
+fn keep_kernels() {
+    use burn::cubecl::config::cache::CacheConfig;
+    use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+
+    let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+    config.compilation.cache = true;
+    if matches!(config.environment.path, CacheConfig::Target) {
+        config.environment.path = CacheConfig::Global;
+    }
+    // False where the program, or a device opened before, has made its choice: then that holds.
+    let _ = CubeClRuntimeConfig::try_set(config);
+}
+
 #[cfg(feature = "cuda")]
 fn cuda(index: usize) -> Result<Device, DeviceError> {
+    #[cfg(feature = "kernel-cache")]
+    keep_kernels();
     Ok(Device::cuda(index))
 }
 
@@ -124,6 +155,8 @@ fn cuda(_index: usize) -> Result<Device, DeviceError> {
 
 #[cfg(feature = "wgpu")]
 fn wgpu() -> Result<Device, DeviceError> {
+    #[cfg(feature = "kernel-cache")]
+    keep_kernels();
     Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))
 }
 
@@ -165,6 +198,10 @@ mod tests {
         let error = "gpu".parse::<DeviceName>().unwrap_err();
         assert!(error.to_string().contains("'gpu'"));
         assert!("cuda:x".parse::<DeviceName>().is_err());
+        for name in ["cpu", "cuda", "cuda:3", "wgpu", "ndarray"] {
+            let parsed: DeviceName = name.parse().expect("known");
+            assert_eq!(parsed.to_string(), name);
+        }
     }
 
     #[test]

@@ -24,7 +24,8 @@ fn chexbert_writes_its_own_table() {
     let said = succeeds(&arguments);
     assert!(said.contains("reports labelled by CheXbert"), "{said}");
     let written = fs::read_to_string(&out).expect("a table");
-    let golden = fs::read_to_string(chexbert_fixture("labeled_reports.csv")).expect("the golden table");
+    let golden =
+        fs::read_to_string(chexbert_fixture("labeled_reports.csv")).expect("the golden table");
     assert!(written == golden, "{written}");
     // The header is one of ours as well.
     let again = succeeds(&["label".to_owned(), text(&out)]);

@@ -53,9 +53,9 @@ pub struct TrainArguments {
     #[arg(long)]
     generator: Option<GeneratorKind>,
 
-    /// cpu, cuda:N, wgpu or ndarray
-    #[arg(long, default_value = "cpu")]
-    device: DeviceName,
+    /// cpu, cuda:N, wgpu or ndarray [default: that of the run with --resume, else cpu]
+    #[arg(long)]
+    device: Option<DeviceName>,
 
     /// Epochs at most [default: the preset's]
     #[arg(long)]
@@ -244,7 +244,8 @@ impl TrainArguments {
         real_data_preset: Preset,
         ranks: &Ranks,
     ) -> Result<(ExperimentConfig, ExperimentOptions), TrainError> {
-        let device = self.device.of_process(ranks.local_rank()).open();
+        let name = ranks.agree(self.device_name())?;
+        let device = name.of_process(ranks.local_rank()).open();
         let device = ranks.agree(device.map_err(TrainError::from))?;
         let config = ranks.agree(self.config(real_data_preset, ranks))?;
         let out = match &self.out {
@@ -252,12 +253,24 @@ impl TrainArguments {
             None => first_free(config.preset),
         };
         let mut options = ranks.agree(self.options(out, device))?;
+        options.device_name = Some(name);
         options.backbone_weights = self.backbone_weights.clone();
         options.start_from = self.start_from.clone();
         options.interrupt = ranks.agree(Interrupt::on_signals().map_err(TrainError::Signals))?;
         options.ranks = ranks.clone();
         options.exact = self.exact;
         Ok((config, options))
+    }
+
+    /// The device that is named, or that of the run that goes on.
+    fn device_name(&self) -> Result<DeviceName, TrainError> {
+        let run = match (self.device, &self.out) {
+            (Some(named), _) => return Ok(named),
+            (None, Some(out)) if self.resume => RunDescription::read(out)?,
+            (None, _) => None,
+        };
+        let of_run = run.and_then(|run| run.device);
+        Ok(of_run.unwrap_or(DeviceName::Cpu))
     }
 
     /// Whether the studies come from an annotation and no preset says which data set's sizes they want.

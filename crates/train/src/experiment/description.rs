@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ithn_data::OnBadStudy;
+use ithn_inference::device::{DeviceError, DeviceName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,11 +16,11 @@ use ithn_data::write_atomically;
 /// The file's name.
 const NAME: &str = "run.json";
 
-/// Version of the file's form.
-const FORMAT: u32 = 1;
+/// Version of the file's form: the second names the device.
+const FORMAT: u32 = 2;
 
-/// Where a run's studies come from and how they are read: `run.json`, from which a run can go on without being
-/// told again. Paths are absolute.
+/// Where a run's studies come from, how they are read and where the run computes: `run.json`, from which a run can
+/// go on without being told again. Paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunDescription {
@@ -31,6 +32,8 @@ pub struct RunDescription {
     pub on_bad_study: OnBadStudy,
     /// Folder of decoded images, if any.
     pub cache: Option<PathBuf>,
+    /// The device by name, where it has one.
+    pub device: Option<DeviceName>,
 }
 
 /// The file.
@@ -42,6 +45,8 @@ struct Stored {
     limit: Option<usize>,
     on_bad_study: OnBadStudy,
     cache: Option<PathBuf>,
+    #[serde(default)]
+    device: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -125,6 +130,7 @@ impl RunDescription {
             limit: options.limit,
             on_bad_study: options.on_bad_study,
             cache: options.cache.as_deref().map(absolute).transpose()?,
+            device: options.device_name,
         })
     }
 
@@ -135,6 +141,7 @@ impl RunDescription {
             limit: None,
             on_bad_study: OnBadStudy::Stop,
             cache: None,
+            device: None,
         }
     }
 
@@ -169,7 +176,9 @@ impl RunDescription {
         }
         let stored: Stored =
             serde_json::from_value(value).map_err(|error| failed(error.to_string()))?;
+        let device = stored.device.map(|name| name.parse()).transpose();
         Ok(Some(RunDescription {
+            device: device.map_err(|error: DeviceError| failed(error.to_string()))?,
             source: stored.source.into(),
             limit: stored.limit,
             on_bad_study: stored.on_bad_study,
@@ -189,6 +198,7 @@ impl RunDescription {
             limit: self.limit,
             on_bad_study: self.on_bad_study,
             cache: self.cache.clone(),
+            device: self.device.map(|name| name.to_string()),
         };
         let mut text =
             serde_json::to_vec_pretty(&stored).map_err(|error| TrainError::Description {
@@ -232,6 +242,9 @@ impl RunDescription {
             None => "none".to_owned(),
         };
         compare("cache", cache(&self.cache), cache(&now.cache));
+        if let (Some(before), Some(now)) = (self.device, now.device) {
+            compare("device", before.to_string(), now.to_string());
+        }
         lines
     }
 }
@@ -249,6 +262,7 @@ mod tests {
         let mut options = ExperimentOptions::new(source, "run".into(), Device::default());
         options.limit = Some(3);
         options.on_bad_study = OnBadStudy::Skip;
+        options.device_name = Some(DeviceName::Cuda(1));
         options
     }
 
@@ -284,9 +298,10 @@ mod tests {
         let text = String::from_utf8(text).expect("Unicode");
         for (altered, part) in [
             (
-                text.replace("\"format\": 1", "\"format\": 2"),
+                text.replace("\"format\": 2", "\"format\": 3"),
                 "update ithn",
             ),
+            (text.replace("cuda:1", "tpu"), "unknown device 'tpu'"),
             (text.replace("\"limit\"", "\"limits\""), "limits"),
             (text.replace("annotation\"", "mars\""), "mars"),
             (text[..text.len() / 2].to_owned(), "cut short"),
@@ -298,6 +313,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_first_format_names_no_device() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = r#"{"format": 1, "source": {"kind": "phantom", "folder": "/studies"}, "limit": null,
+            "on_bad_study": "stop", "cache": null}"#;
+        fs::write(folder.path().join(NAME), text).expect("writable");
+        let read = RunDescription::read(folder.path()).expect("readable");
+        let phantoms = DataSource::Phantom("/studies".into());
+        assert_eq!(read, Some(RunDescription::of_source(phantoms)));
+    }
+
+    #[test]
     fn what_changed_is_said_line_by_line() {
         let before = RunDescription::of(&options()).expect("paths");
         let mut now = before.clone();
@@ -305,12 +331,17 @@ mod tests {
         now.source = DataSource::mimic("/data/mimic".into());
         now.on_bad_study = OnBadStudy::Stop;
         now.cache = Some("/cache".into());
+        now.device = Some(DeviceName::Cpu);
         let lines = before.changes_to(&now);
-        assert_eq!(lines.len(), 3);
+        assert_eq!(lines.len(), 4);
         assert!(lines[0].ends_with("→ /data/mimic"), "{}", lines[0]);
         assert_eq!(
             lines[1..],
-            ["broken studies skip → stop", "cache none → /cache"]
+            [
+                "broken studies skip → stop",
+                "cache none → /cache",
+                "device cuda:1 → cpu"
+            ]
         );
     }
 }

@@ -38,6 +38,7 @@ pub use floors::{ComposedFloor, Floors};
 use ithn_checkpoint::Checkpoint;
 use ithn_checkpoint::card::Clock;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorTask, Negatives};
+use ithn_inference::device::DeviceName;
 use ithn_models::LibraryGenerator;
 use ithn_plugin::Ithn;
 pub use page::{RunData, page_of_run, write_run_page};
@@ -55,6 +56,8 @@ pub struct ExperimentOptions {
     pub out: PathBuf,
     /// Device, without autodiff.
     pub device: Device,
+    /// Its name, for the run's description.
+    pub device_name: Option<DeviceName>,
     /// First weights of the backbone: torchvision's file, or a checkpoint of this library.
     pub backbone_weights: Option<PathBuf>,
     /// Checkpoint of this library whose weights the run starts from, its words carried over by name.
@@ -86,6 +89,7 @@ impl ExperimentOptions {
             source,
             out,
             device,
+            device_name: None,
             backbone_weights: None,
             start_from: None,
             limit: None,
