@@ -32,8 +32,8 @@ pub struct AmsGradWeight<const D: usize> {
 }
 
 impl AmsGradStep {
-    /// Takes the step. On the CPU every tensor is read and written once, in place if it has no
-    /// other owner.
+    /// Takes the step. On the CPU and on GPUs every tensor is read and written once, in place if it has
+    /// no other owner.
     ///
     /// # Panics
     ///
@@ -51,6 +51,10 @@ impl AmsGradStep {
         #[cfg(feature = "flex")]
         if crate::cpu::is_ours(&gradient) && tensors.into_iter().all(crate::cpu::is_ours) {
             return fused::apply(*self, state, gradient);
+        }
+        #[cfg(feature = "cube")]
+        if crate::cube::is_ours(&gradient) && tensors.into_iter().all(crate::cube::is_ours) {
+            return on_gpu::apply(*self, state, gradient);
         }
         self.composed(state, gradient)
     }
@@ -86,6 +90,9 @@ impl AmsGradStep {
         ]
     }
 }
+
+#[cfg(feature = "cube")]
+mod on_gpu;
 
 #[cfg(feature = "flex")]
 mod fused {

@@ -353,6 +353,8 @@ mod fused {
 }
 
 #[cfg(feature = "cube")]
+mod on_gpu;
+#[cfg(feature = "cube")]
 mod passes;
 
 #[cfg(all(test, feature = "flex"))]

@@ -85,6 +85,8 @@ impl Convolution {
 mod fused;
 #[cfg(feature = "cube")]
 mod products;
+#[cfg(feature = "cube")]
+mod windows_on_gpu;
 
 #[cfg(all(test, feature = "flex"))]
 mod tests {

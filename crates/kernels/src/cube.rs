@@ -1,5 +1,11 @@
-use burn::backend::DispatchTensorKind;
-use burn::tensor::Tensor;
+//! What kernels of GPUs share. They are written in CubeCL's language, which compiles to CUDA and WebGPU.
+
+use burn::backend::{DispatchTensorKind, TensorMetadata};
+use burn::tensor::{Shape, Tensor};
+use burn_cubecl::cubecl::prelude::{CubeCount, CubeDim};
+use burn_cubecl::cubecl::{calculate_cube_count_elemwise, ir::ElemType};
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
 
 /// Whether a tensor lies on a device of CubeCL: a GPU through CUDA or WebGPU.
 pub(crate) fn is_ours<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -21,6 +27,34 @@ pub(crate) fn divisor(number: usize, most: usize) -> usize {
         .rev()
         .find(|divisor| number.is_multiple_of(*divisor))
         .unwrap_or(1)
+}
+
+/// How many of `length` values that lie side by side a thread reads at once.
+pub(crate) fn vector_size(length: usize) -> usize {
+    [4, 2]
+        .into_iter()
+        .find(|size| length.is_multiple_of(*size))
+        .unwrap_or(1)
+}
+
+/// A new tensor beside another, its values yet to be written.
+pub(crate) fn beside(tensor: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
+    let (client, device) = (tensor.client.clone(), tensor.device.clone());
+    empty_device_contiguous_dtype(client, device, shape.into(), tensor.dtype)
+}
+
+/// Cubes for `units` threads that know nothing of one another.
+pub(crate) fn threads(tensor: &CubeTensor, units: usize) -> (CubeCount, CubeDim) {
+    let cube = CubeDim::new(&tensor.client, units);
+    (
+        calculate_cube_count_elemwise(&tensor.client, units, cube),
+        cube,
+    )
+}
+
+/// The type of a tensor's values as kernels name it.
+pub(crate) fn elements(tensor: &CubeTensor) -> ElemType {
+    burn::backend::cubecl::dtype_to_storage_type(tensor.dtype())
 }
 
 /// Kernels of GPUs against those of the CPU backend: `cargo test -p ithn-kernels --features wgpu cube`.

@@ -1,20 +1,17 @@
-//! Batch normalisation on GPUs: Burn's operations, which it fuses into few passes, with the gradient
-//! written out.
+//! Batch normalisation on GPUs as Burn's autodiff sees it.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{
     Autodiff, AutodiffBackend, Backend, Cube, Dispatch, TensorMetadata, backend_extension,
 };
 use burn::tensor::Shape;
 
-use super::{Activation, BatchNormOutput, BatchNormTraining, Tensor};
-use crate::cube::divisor;
-
-/// Most terms that one thread of a GPU adds up before another sum of such sums.
-const TERMS: usize = 64;
+use super::on_gpu::NormKernels;
+use super::{BatchNormOutput, BatchNormTraining, Tensor};
 
 // An optional tensor cannot cross the dispatch, hence two operations.
 #[backend_extension(Cube, Autodiff)]
@@ -69,7 +66,7 @@ impl BatchNormPasses for Cube {
         beta: FloatTensor<Self>,
         config: BatchNormTraining,
     ) -> Normed<Self> {
-        let (pass, mean, variance) = Pass::<Self>::run(input, gamma, beta, None, config);
+        let (pass, mean, variance) = Pass::run(input, gamma, beta, None, config);
         (pass.output, mean, variance)
     }
 
@@ -80,7 +77,7 @@ impl BatchNormPasses for Cube {
         shortcut: FloatTensor<Self>,
         config: BatchNormTraining,
     ) -> Normed<Self> {
-        let (pass, mean, variance) = Pass::<Self>::run(input, gamma, beta, Some(shortcut), config);
+        let (pass, mean, variance) = Pass::run(input, gamma, beta, Some(shortcut), config);
         (pass.output, mean, variance)
     }
 }
@@ -94,7 +91,7 @@ impl<C: CheckpointStrategy> BatchNormPasses for Autodiff<Cube, C> {
     ) -> Normed<Self> {
         let ((input, input_node), (gamma, gamma_node), (beta, beta_node)) =
             (input.into_parts(), gamma.into_parts(), beta.into_parts());
-        let (pass, mean, variance) = Pass::<Cube>::run(input, gamma, beta, None, config);
+        let (pass, mean, variance) = Pass::run(input, gamma, beta, None, config);
         let output = pass.output.clone();
         let output = match Gradient
             .prepare::<C>([input_node, gamma_node, beta_node])
@@ -117,7 +114,7 @@ impl<C: CheckpointStrategy> BatchNormPasses for Autodiff<Cube, C> {
         let ((input, input_node), (gamma, gamma_node), (beta, beta_node)) =
             (input.into_parts(), gamma.into_parts(), beta.into_parts());
         let (shortcut, shortcut_node) = shortcut.into_parts();
-        let (pass, mean, variance) = Pass::<Cube>::run(input, gamma, beta, Some(shortcut), config);
+        let (pass, mean, variance) = Pass::run(input, gamma, beta, Some(shortcut), config);
         let output = pass.output.clone();
         let output = match Gradient
             .prepare::<C>([input_node, gamma_node, beta_node, shortcut_node])
@@ -131,113 +128,77 @@ impl<C: CheckpointStrategy> BatchNormPasses for Autodiff<Cube, C> {
     }
 }
 
-/// Values of the forward pass that the backward pass needs; maps are `[batches, positions,
-/// channels]`, the rest `[batches, 1, channels]`.
+/// What the backward pass needs.
 #[derive(Debug, Clone)]
-struct Pass<B: Backend> {
-    input: FloatTensor<B>,
-    output: FloatTensor<B>,
-    mean: FloatTensor<B>,
-    /// `1 / √(variance + ε)`.
-    inverse: FloatTensor<B>,
-    /// `[1, 1, channels]`.
-    gamma: FloatTensor<B>,
-    activation: Activation,
-    /// Of the maps: `[images, height, width, channels]`.
-    shape: Shape,
+struct Pass {
+    config: BatchNormTraining,
+    /// `[images, height, width, channels]`.
+    input: FloatTensor<Cube>,
+    /// Likewise.
+    output: FloatTensor<Cube>,
+    /// `[batches, channels]`.
+    mean: FloatTensor<Cube>,
+    /// `1 / √(variance + ε)`, likewise.
+    inverse: FloatTensor<Cube>,
+    /// `[channels]`.
+    gamma: FloatTensor<Cube>,
 }
 
-impl<B: Backend> Pass<B> {
+impl Pass {
     fn run(
-        input: FloatTensor<B>,
-        gamma: FloatTensor<B>,
-        beta: FloatTensor<B>,
-        shortcut: Option<FloatTensor<B>>,
+        input: FloatTensor<Cube>,
+        gamma: FloatTensor<Cube>,
+        beta: FloatTensor<Cube>,
+        shortcut: Option<FloatTensor<Cube>>,
         config: BatchNormTraining,
-    ) -> (Self, FloatTensor<B>, FloatTensor<B>) {
-        let shape = input.shape();
-        let [images, height, width, channels] = shape.dims();
-        let positions = images / config.batches * height * width;
-        let divided = Shape::from([config.batches, positions, channels]);
-        let by_channel = |factors| B::float_reshape(factors, Shape::from([1, 1, channels]));
-        let input = B::float_reshape(input, divided.clone());
-        let share = 1.0 / positions as f64;
-        let mean = B::float_mul_scalar(sums::<B>(input.clone()), share.into());
-        let centred = B::float_sub(input.clone(), mean.clone());
-        let squares = B::float_mul(centred.clone(), centred.clone());
-        let variance = B::float_mul_scalar(sums::<B>(squares), share.into());
-        let deviation = B::float_add_scalar(variance.clone(), config.epsilon.into());
-        let inverse = B::float_recip(B::float_sqrt(deviation));
-        let (gamma, beta) = (by_channel(gamma), by_channel(beta));
-        let scale = B::float_mul(inverse.clone(), gamma.clone());
-        let normed = B::float_add(B::float_mul(centred, scale), beta);
-        let joined = match shortcut {
-            None => normed,
-            Some(shortcut) => B::float_add(normed, B::float_reshape(shortcut, divided)),
+    ) -> (Self, FloatTensor<Cube>, FloatTensor<Cube>) {
+        let (x, g) = (input.clone(), gamma.clone());
+        let (output, mean, variance, inverse) = match shortcut {
+            None => Cube::norm_on_gpu(x, g, beta, config),
+            Some(shortcut) => Cube::norm_and_join_on_gpu(x, g, beta, shortcut, config),
         };
-        let output = match config.activation {
-            Activation::Identity => joined,
-            Activation::Relu => B::relu(joined),
-        };
-        let output = B::float_reshape(output, shape.clone());
-        let of_batches = |values| B::float_reshape(values, Shape::from([config.batches, channels]));
-        let (means, variances) = (of_batches(mean.clone()), of_batches(variance));
         let pass = Pass {
+            config,
+            input,
+            output,
+            mean: mean.clone(),
+            inverse,
+            gamma,
+        };
+        (pass, mean, variance)
+    }
+
+    /// Gradients of input, gamma and beta from that of the output, and of the shortcut if one is wanted.
+    fn gradients(self, gradient: FloatTensor<Cube>, joins: bool) -> Vec<FloatTensor<Cube>> {
+        let Pass {
+            config,
             input,
             output,
             mean,
             inverse,
             gamma,
-            activation: config.activation,
-            shape,
-        };
-        (pass, means, variances)
-    }
-
-    /// Gradients of input, gamma, beta and shortcut from that of the output: with
-    /// `x̂ = (x − mean) / √(variance + ε)` and `g` what the activation lets through,
-    /// `∂β = Σ g`, `∂γ = Σ g x̂` and `∂x = γ (g − (∂β + x̂ ∂γ) / n) / √(variance + ε)`.
-    fn gradients(self, gradient: FloatTensor<B>) -> [FloatTensor<B>; 4] {
-        let divided = self.input.shape();
-        let [batches, positions, channels] = divided.dims();
-        let gradient = match self.activation {
-            Activation::Identity => gradient,
-            Activation::Relu => B::relu_backward(self.output, gradient),
-        };
-        let shortcut = gradient.clone();
-        let gradient = B::float_reshape(gradient, divided);
-        let centred = B::float_sub(self.input, self.mean);
-        let normed = B::float_mul(centred, self.inverse.clone());
-        let beta = sums::<B>(gradient.clone());
-        let gamma = sums::<B>(B::float_mul(gradient.clone(), normed.clone()));
-        let share = 1.0 / positions as f64;
-        let along = B::float_add(beta.clone(), B::float_mul(normed, gamma.clone()));
-        let rest = B::float_sub(gradient, B::float_mul_scalar(along, share.into()));
-        let scale = B::float_mul(self.gamma, self.inverse);
-        let input = B::float_reshape(B::float_mul(rest, scale), self.shape);
-        let [gamma, beta] = [gamma, beta].map(|of_batches| {
-            let of_batches = B::float_reshape(of_batches, Shape::from([batches, channels]));
-            B::float_reshape(B::float_sum_dim(of_batches, 0), Shape::from([channels]))
-        });
-        [input, gamma, beta, shortcut]
-    }
-}
-
-/// Sums over positions, `[batches, positions, channels]` to `[batches, 1, channels]`, in rounds: one
-/// thread per channel would add a hundred thousand terms up while the others wait.
-fn sums<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
-    let [batches, positions, channels] = values.shape().dims();
-    match divisor(positions, TERMS) {
-        1 => B::float_sum_dim(values, 1),
-        terms => {
-            let shape = Shape::from([batches, positions / terms, terms, channels]);
-            let partial = B::float_sum_dim(B::float_reshape(values, shape), 2);
-            let shape = Shape::from([batches, positions / terms, channels]);
-            match positions / terms {
-                1 => B::float_reshape(partial, shape),
-                _ => sums::<B>(B::float_reshape(partial, shape)),
+        } = self;
+        let (of_input, of_gamma, of_beta, of_shortcut) = match joins {
+            true => {
+                let (x, g, b, s) = Cube::norm_gradient_with_shortcut(
+                    input, output, gradient, mean, inverse, gamma, config,
+                );
+                (x, g, b, Some(s))
             }
-        }
+            false => {
+                let (x, g, b) =
+                    Cube::norm_gradient(input, output, gradient, mean, inverse, gamma, config);
+                (x, g, b, None)
+            }
+        };
+        let [of_gamma, of_beta] = [of_gamma, of_beta].map(|of_batches| {
+            let [_, channels] = of_batches.shape().dims();
+            Cube::float_reshape(Cube::float_sum_dim(of_batches, 0), Shape::from([channels]))
+        });
+        [of_input, of_gamma, of_beta]
+            .into_iter()
+            .chain(of_shortcut)
+            .collect()
     }
 }
 
@@ -245,16 +206,16 @@ fn sums<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
 struct Gradient;
 
 impl<const N: usize> Backward<Cube, N> for Gradient {
-    type State = Pass<Cube>;
+    type State = Pass;
 
     fn backward(
         self,
-        ops: Ops<Pass<Cube>, N>,
+        ops: Ops<Pass, N>,
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
         let gradient = gradients.consume::<Cube>(&ops.node);
-        let found = ops.state.gradients(gradient);
+        let found = ops.state.gradients(gradient, N == 4);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
             if let Some(node) = parent {
                 gradients.register::<Cube>(node.id, gradient);

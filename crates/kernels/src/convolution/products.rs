@@ -12,6 +12,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Cube, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Slice};
 
+use super::windows_on_gpu::Windows;
 use super::{Convolution, Tensor};
 use crate::cube::divisor;
 
@@ -40,7 +41,7 @@ pub(super) fn forward(convolution: Convolution, input: Tensor<4>, weights: Tenso
 
 impl Convolution {
     /// `[batch, height', width', filters]`.
-    fn output(&self, input: [usize; 4], weights: [usize; 4]) -> [usize; 4] {
+    pub(super) fn output(&self, input: [usize; 4], weights: [usize; 4]) -> [usize; 4] {
         let [batch, height, width, _] = input;
         let [filters, _, kernel, _] = weights;
         let along = |side: usize| (side + 2 * self.padding - kernel) / self.stride + 1;
@@ -118,38 +119,14 @@ impl Convolution {
         let dims: [usize; 4] = input.shape().dims();
         let [batch, down, across, _] = self.output(dims, [1, dims[3], kernel, kernel]);
         let columns = kernel * kernel * dims[3];
-        let looked_at = match (self.is_pointwise(kernel), self.stride) {
-            (true, 1) => input,
-            (true, stride) => Cube::float_slice(input, &grid(stride, dims)),
-            (false, stride) => {
-                let rows = Cube::float_unfold(self.padded(input), 1, kernel, stride);
-                let windows = Cube::float_unfold(rows, 2, kernel, stride);
-                Cube::float_permute(windows, &[0, 1, 2, 4, 5, 3])
-            }
+        if !self.is_pointwise(kernel) {
+            return Cube::windows_on_gpu(input, kernel, *self);
+        }
+        let looked_at = match self.stride {
+            1 => input,
+            stride => Cube::float_slice(input, &grid(stride, dims)),
         };
         Cube::float_reshape(looked_at, Shape::from([batch * down * across, columns]))
-    }
-
-    /// The map with its border of zeros.
-    fn padded(&self, map: FloatTensor<Cube>) -> FloatTensor<Cube> {
-        if self.padding == 0 {
-            return map;
-        }
-        let [batch, height, width, channels] = map.shape().dims();
-        let shape = [
-            batch,
-            height + 2 * self.padding,
-            width + 2 * self.padding,
-            channels,
-        ];
-        let inside = |length: usize| {
-            let first = self.padding as isize;
-            Slice::new(first, Some(first + length as isize), 1)
-        };
-        let whole = |length: usize| Slice::new(0, Some(length as isize), 1);
-        let place = [whole(batch), inside(height), inside(width), whole(channels)];
-        let zeros = Cube::float_zeros(Shape::from(shape), &map.device(), map.dtype().into());
-        Cube::float_slice_assign(zeros, &place, map)
     }
 
     /// `∂x`: the gradient, spread over the positions that a stride passed over, goes through the

@@ -22,8 +22,8 @@ use ithn_generator::config::{NonNegative, Positive};
 use ithn_inference::device::DeviceName;
 
 use crate::{
-    DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Ranks, RunFolder, TrainError,
-    Verbosity, config_to_resume,
+    DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Ranks, RunDescription, RunFolder,
+    TrainError, Verbosity, config_to_resume,
 };
 
 /// How much a program says.
