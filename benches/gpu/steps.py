@@ -210,7 +210,7 @@ def films(run, seconds):
 
 STEPS = {
     "parity": (75, parity),
-    "single": (150, single),
+    "single": (200, single),
     "bf16": (75, bf16),
     "phantom": (120, phantom),
     "parts": (75, parts),
