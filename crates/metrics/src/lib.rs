@@ -55,7 +55,8 @@ pub use corpus::{Corpus, MAX_ORDER, Pair};
 pub use diversity::{Diversity, diversity};
 pub use error::MetricsError;
 pub use findings::{
-    Confusion, FindingCounts, MAX_CLASSES, Prf, SeedComparison, Undefined, compare_seeds,
+    Confusion, F1Intervals, FindingCounts, MAX_CLASSES, Prf, SeedComparison, Undefined,
+    compare_seeds,
 };
 pub use labeler::{
     FindingClass, LABELER, LabelerVersion, Lobe, Mention, ReportLabels, Side, Size, Status,

@@ -19,6 +19,13 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
+    /// Goes on as after `count` numbers.
+    pub(crate) fn skip(&mut self, count: u64) {
+        self.state = self
+            .state
+            .wrapping_add(count.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    }
+
     /// An index below `len`, by Lemire's multiplication; its bias, below len / 2^64, is ignored.
     pub(crate) fn index(&mut self, len: usize) -> usize {
         ((u128::from(self.next()) * len as u128) >> 64) as usize
@@ -49,6 +56,14 @@ mod tests {
         let mut rng = SplitMix64::new(1234567);
         assert_eq!(rng.next(), 6457827717110365317);
         assert_eq!(rng.next(), 3203168211198807973);
+    }
+
+    #[test]
+    fn what_is_skipped_is_not_drawn() {
+        let (mut all, mut later) = (SplitMix64::new(7), SplitMix64::new(7));
+        (0..1000).for_each(|_| _ = all.next());
+        later.skip(1000);
+        assert_eq!(all.next(), later.next());
     }
 
     #[test]

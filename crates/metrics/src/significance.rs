@@ -7,6 +7,7 @@
 //!
 //! Everything is deterministic given its seed.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -187,14 +188,7 @@ pub fn bootstrap_interval(
     draws: usize,
     seed: u64,
 ) -> Result<Interval, MetricsError> {
-    if studies == 0 || draws == 0 {
-        let what = if studies == 0 {
-            "the corpus"
-        } else {
-            "the number of draws"
-        };
-        return Err(MetricsError::Empty { what });
-    }
+    check_drawn(studies, draws)?;
     let mut rng = SplitMix64::new(seed);
     let mut positions = vec![0; studies];
     let mut values = Vec::with_capacity(draws);
@@ -204,12 +198,57 @@ pub fn bootstrap_interval(
             .for_each(|position| *position = rng.index(studies));
         values.push(statistic(&positions));
     }
+    Ok(interval_of(values))
+}
+
+/// The intervals of [`bootstrap_interval`] of several statistics, all of them taken from every draw, which costs little
+/// more than one of them. `statistics` gives them in a fixed number and order.
+///
+/// # Errors
+/// As there.
+pub(crate) fn bootstrap_intervals(
+    studies: usize,
+    statistics: impl Fn(&[usize]) -> Vec<f64> + Sync,
+    draws: usize,
+    seed: u64,
+) -> Result<Vec<Interval>, MetricsError> {
+    check_drawn(studies, draws)?;
+    let drawn: Vec<Vec<f64>> = (0..draws)
+        .into_par_iter()
+        .map_init(
+            || vec![0; studies],
+            |positions, draw| {
+                let mut rng = SplitMix64::new(seed);
+                rng.skip(draw as u64 * studies as u64);
+                positions
+                    .iter_mut()
+                    .for_each(|position| *position = rng.index(studies));
+                statistics(positions)
+            },
+        )
+        .collect();
+    let count = drawn.first().map_or(0, Vec::len);
+    let values = |at: usize| drawn.iter().map(|values| values[at]).collect();
+    Ok((0..count).map(|at| interval_of(values(at))).collect())
+}
+
+fn check_drawn(studies: usize, draws: usize) -> Result<(), MetricsError> {
+    let what = match (studies, draws) {
+        (0, _) => "the corpus",
+        (_, 0) => "the number of draws",
+        _ => return Ok(()),
+    };
+    Err(MetricsError::Empty { what })
+}
+
+/// The middle 95 % of drawn values.
+fn interval_of(mut values: Vec<f64>) -> Interval {
     values.retain(|value| !value.is_nan());
     values.sort_unstable_by(f64::total_cmp);
-    Ok(Interval {
+    Interval {
         low: quantile(&values, 0.025),
         high: quantile(&values, 0.975),
-    })
+    }
 }
 
 /// Compares two systems on the same studies: p-value and 95 % interval of B − A.

@@ -1,5 +1,7 @@
 //! Scores of studies that need nothing but their texts.
 
+use rayon::prelude::*;
+
 use super::radcliq::bleu_2;
 use super::scores::ScoreColumn;
 use super::temporal::{temporal_f1, trigram_variety};
@@ -17,9 +19,9 @@ pub const BLEU_2: &str = "bleu_2_per_study";
 /// Temporal F1, repeated trigrams (over words between white space) and per-study BLEU-2 of every
 /// study, each in [0, 1]. BLEU-2 reads the first reference of a study, the others read all.
 pub fn text_scores(studies: &[ScoredStudy]) -> Vec<ScoreColumn> {
-    let column = |name: &str, score: &dyn Fn(&ScoredStudy) -> f64| ScoreColumn {
+    let column = |name: &str, score: &(dyn Fn(&ScoredStudy) -> f64 + Sync)| ScoreColumn {
         name: name.to_owned(),
-        scores: studies.iter().map(|study| Some(score(study))).collect(),
+        scores: studies.par_iter().map(|study| Some(score(study))).collect(),
     };
     vec![
         column(TEMPORAL_F1, &|study| {

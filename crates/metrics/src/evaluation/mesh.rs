@@ -6,7 +6,7 @@ use super::error::EvaluationError;
 use super::formats::Section;
 use super::records::{PREDICTION, REFERENCE, Record, Records, is_json, read_text};
 use super::table::{cell, column, csv_rows};
-use super::{ClassFindings, class_findings};
+use super::{ClassFindings, class_findings, intervals_of};
 use crate::{
     error::MetricsError,
     findings::FindingCounts,
@@ -213,7 +213,7 @@ pub fn agreement(
         reports: counts.studies(),
         untagged,
         empty,
-        classes: class_findings(&counts, draws, seed)?,
+        classes: class_findings(&counts, intervals_of(&counts, draws, seed)?.as_ref())?,
     })
 }
 

@@ -14,6 +14,7 @@ mod studies;
 mod table;
 mod tags;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use compare::{MetricComparison, Versus, align_studies, compare_evaluations};
@@ -40,7 +41,7 @@ use crate::{
     corpus::{Corpus, Pair},
     diversity::{Diversity, diversity},
     error::MetricsError,
-    findings::{FindingCounts, Prf, Undefined},
+    findings::{F1Intervals, FindingCounts, Prf, Undefined},
     labeler::{FindingClass, LabelerVersion, Uncertain, positives},
     meteor::{Meteor, MeteorCounts},
     overlap::OverlapScores,
@@ -339,8 +340,11 @@ fn findings_of(
     let of = |report: &str| options.labeler.label(report).positives(options.uncertain);
     let reference = |study: &ScoredStudy| of(study.truth());
     Ok((
-        studies.iter().map(reference).collect(),
-        studies.iter().map(|study| of(&study.prediction)).collect(),
+        studies.par_iter().map(reference).collect(),
+        studies
+            .par_iter()
+            .map(|study| of(&study.prediction))
+            .collect(),
     ))
 }
 
@@ -358,9 +362,9 @@ fn summarise(
     let five = FindingClass::FIVE.map(FindingClass::index);
     let undefined = Undefined::Zero;
     let (draws, seed) = (options.draws, options.seed);
-    let interval = |of: &dyn Fn() -> Result<Interval, MetricsError>| match draws {
-        0 => Ok(None),
-        _ => of().map(Some),
+    let intervals = match draws {
+        0 => None,
+        draws => Some(counts.f1_intervals(&abnormal, undefined, draws, seed)?),
     };
     Ok(Findings {
         labeler: options
@@ -370,41 +374,49 @@ fn summarise(
         uncertain: options.uncertain,
         undefined,
         micro_13: counts.micro(&abnormal)?,
-        micro_13_f1_interval: interval(&|| counts.micro_f1_interval(&abnormal, draws, seed))?,
+        micro_13_f1_interval: intervals.as_ref().map(|intervals| intervals.micro),
         macro_13: counts.macro_average(&abnormal, undefined)?,
-        macro_13_f1_interval: interval(&|| {
-            counts.macro_f1_interval(&abnormal, undefined, draws, seed)
-        })?,
+        macro_13_f1_interval: intervals.as_ref().map(|intervals| intervals.macro_average),
         micro_14: counts.micro(&every)?,
         macro_14: counts.macro_average(&every, undefined)?,
         example_14: counts.example_based(&every, undefined)?,
         micro_5: counts.micro(&five)?,
         macro_5: counts.macro_average(&five, undefined)?,
         example_5: counts.example_based(&five, undefined)?,
-        per_class: class_findings(&counts, draws, seed)?,
+        per_class: class_findings(&counts, intervals.as_ref())?,
     })
 }
 
-/// Every class of a table, with intervals if there are draws.
-fn class_findings(
+/// Intervals of a table's classes, if there are draws.
+fn intervals_of(
     counts: &FindingCounts,
     draws: usize,
     seed: u64,
+) -> Result<Option<F1Intervals>, MetricsError> {
+    if draws == 0 {
+        return Ok(None);
+    }
+    let every: Vec<usize> = (0..counts.classes().len()).collect();
+    counts
+        .f1_intervals(&every, Undefined::Zero, draws, seed)
+        .map(Some)
+}
+
+/// Every class of a table, with its interval if there are any.
+fn class_findings(
+    counts: &FindingCounts,
+    intervals: Option<&F1Intervals>,
 ) -> Result<Vec<ClassFindings>, MetricsError> {
     let names = counts.classes().iter().enumerate();
     names
         .map(|(at, class)| {
             let confusion = counts.class(at)?;
-            let f1_interval = match draws {
-                0 => None,
-                draws => Some(counts.f1_interval(at, draws, seed)?),
-            };
             Ok(ClassFindings {
                 class: class.clone(),
                 support: confusion.support(),
                 predicted: confusion.true_positives + confusion.false_positives,
                 scores: confusion.prf(),
-                f1_interval,
+                f1_interval: intervals.map(|intervals| intervals.per_class[at]),
             })
         })
         .collect()

@@ -12,7 +12,7 @@ use super::error::EvaluationError;
 use super::output::{Share, interval_end};
 use super::records::{ID, read_text};
 use super::table::{column, csv_rows};
-use super::{ClassFindings, TaggedReport, class_findings, findings_of_tags};
+use super::{ClassFindings, TaggedReport, class_findings, findings_of_tags, intervals_of};
 use crate::{
     classification::{ClassScores, Estimate, always_positive_f1, score_class},
     error::{MetricsError, check_paired},
@@ -179,7 +179,7 @@ pub fn score_reports_by_tags(
         labeler: labeler.name().to_owned(),
         studies: kept.len(),
         untagged: reports.len() - kept.len(),
-        classes: class_findings(&table, draws, seed)?,
+        classes: class_findings(&table, intervals_of(&table, draws, seed)?.as_ref())?,
         f1_micro,
         f1_macro,
         always_positive_f1_macro: (0..CLASSES).map(always).sum::<f64>() / CLASSES as f64,

@@ -98,6 +98,36 @@ fn intervals_of_averages_hold_the_estimates_and_ignore_other_classes() {
 }
 
 #[test]
+fn intervals_from_one_pass_are_those_of_each() {
+    // So many studies that 16 bits do not hold their counts.
+    for (studies, draws) in [(50, 300), (70_000, 12)] {
+        let mut counts = FindingCounts::new(["a", "b", "never"]).unwrap();
+        for study in 0..studies {
+            let truth = [study % 3 == 0, study % 5 == 0, false];
+            counts
+                .add(&truth, &[study % 4 != 0, study % 2 == 0, false])
+                .unwrap();
+        }
+        let ends = |interval: Interval| [interval.low, interval.high].map(f64::to_bits);
+        for undefined in [Undefined::Zero, Undefined::LeftOut] {
+            let found = counts.f1_intervals(&[0, 2], undefined, draws, 3).unwrap();
+            let micro = counts.micro_f1_interval(&[0, 2], draws, 3).unwrap();
+            let mean = counts
+                .macro_f1_interval(&[0, 2], undefined, draws, 3)
+                .unwrap();
+            assert_eq!(ends(found.micro), ends(micro));
+            assert_eq!(ends(found.macro_average), ends(mean));
+            for (class, interval) in found.per_class.into_iter().enumerate() {
+                let alone = counts.f1_interval(class, draws, 3).unwrap();
+                assert_eq!(ends(interval), ends(alone));
+            }
+        }
+    }
+    let none = FindingCounts::new(["a"]).unwrap();
+    assert!(none.f1_intervals(&[0], Undefined::Zero, 10, 0).is_err());
+}
+
+#[test]
 fn survives_json() {
     let json = serde_json::to_string(&table()).unwrap();
     assert_eq!(
