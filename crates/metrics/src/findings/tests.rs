@@ -109,7 +109,7 @@ fn intervals_from_one_pass_are_those_of_each() {
                 .unwrap();
         }
         let ends = |interval: Interval| [interval.low, interval.high].map(f64::to_bits);
-        for undefined in [Undefined::Zero, Undefined::LeftOut] {
+        for undefined in [Undefined::Zero, Undefined::One, Undefined::Skip] {
             let found = counts.f1_intervals(&[0, 2], undefined, draws, 3).unwrap();
             let micro = counts.micro_f1_interval(&[0, 2], draws, 3).unwrap();
             let mean = counts
