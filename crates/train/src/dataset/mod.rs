@@ -24,7 +24,7 @@ use ithn_data::{
 use ithn_inference::FindingsReader;
 use ithn_search::SearchConfig;
 
-pub(crate) use balance::distinct_batches;
+pub(crate) use balance::{distinct_batches, distinct_groups};
 pub use batch::training_batch;
 use drawn::DRAWN_MARK;
 pub use drawn::{draw_annotation, stated_findings};
