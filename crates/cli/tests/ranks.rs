@@ -8,9 +8,9 @@ use std::process::Command;
 
 mod support;
 
-use support::{Said, run};
+use support::Said;
 
-const THREADS: &str = "RAYON_NUM_THREADS";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ithn");
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/old_files")
@@ -23,24 +23,28 @@ fn checkpoint(name: &str) -> String {
 
 /// The program at so many processes, or alone.
 fn at(ranks: usize, folder: &Path, arguments: &[&str]) -> Said {
-    if ranks == 1 {
-        return run(folder, arguments);
-    }
-    // Open MPI refuses root and more processes than cores unless it is told otherwise.
-    let output = Command::new("mpirun")
-        .args([
-            "--allow-run-as-root",
-            "--oversubscribe",
-            "-q",
-            "-n",
-            &ranks.to_string(),
-        ])
-        .arg(env!("CARGO_BIN_EXE_ithn"))
-        .args(arguments)
-        .current_dir(folder)
-        .env(THREADS, "1")
-        .output()
-        .expect("mpirun starts");
+    let mut command = match ranks {
+        1 => Command::new(PROGRAM),
+        _ => {
+            let mut command = mpirun();
+            command.args(["-n", &ranks.to_string(), PROGRAM]);
+            command
+        }
+    };
+    said_by(command.args(arguments).current_dir(folder))
+}
+
+/// Open MPI refuses root and more processes than cores unless it is told otherwise.
+fn mpirun() -> Command {
+    let mut command = Command::new("mpirun");
+    command.args(["--allow-run-as-root", "--oversubscribe", "-q"]);
+    command
+}
+
+/// Runs a command, with as many threads for every process: the last bits of a score depend on their number.
+fn said_by(command: &mut Command) -> Said {
+    let output = command.env("RAYON_NUM_THREADS", "1").output();
+    let output = output.expect("it starts");
     Said {
         code: output.status.code(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -125,7 +129,8 @@ fn files_and_lines_are_those_of_one_process() {
     let said = at(3, folder.path(), &[&base[..3], &lines, &["films"]].concat());
     assert_eq!((said.out, said.code), (expected.out, expected.code));
     for ranks in [1, 2] {
-        let explain = ["--on-bad-study", "skip", "--explain", &page(ranks)];
+        let page = page(ranks);
+        let explain = ["--on-bad-study", "skip", "--explain", &page];
         assert_eq!(
             at(ranks, folder.path(), &[&base, &explain[..]].concat()).code,
             Some(0)
@@ -225,37 +230,26 @@ fn a_submission_goes_on_at_another_number_of_processes() {
 fn a_rank_with_another_checkpoint_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     films(folder.path());
-    let program = env!("CARGO_BIN_EXE_ithn");
     let [first, other] = ["cnn_lstm.ithn", "r2gen.ithn"].map(checkpoint);
-    let output = Command::new("mpirun")
-        .args(["--allow-run-as-root", "--oversubscribe", "-q"])
-        .args([
+    let mut command = mpirun();
+    let rank = |checkpoint: &str| {
+        let words = [
             "-n",
             "1",
-            program,
+            PROGRAM,
             "generate",
             "--checkpoint",
-            &first,
+            checkpoint,
             "films",
-            ":",
-        ])
-        .args([
-            "-n",
-            "1",
-            program,
-            "generate",
-            "--checkpoint",
-            &other,
-            "films",
-        ])
-        .current_dir(folder.path())
-        .env(THREADS, "1")
-        .output()
-        .expect("mpirun starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
+        ];
+        words.map(str::to_owned)
+    };
+    command.args(rank(&first)).arg(":").args(rank(&other));
+    let said = said_by(command.current_dir(folder.path()));
+    assert_eq!(said.code, Some(2), "{}", said.err);
     assert!(
-        said.contains("rank 1 on") && said.contains("another checkpoint"),
-        "{said}"
+        said.err.contains("rank 1 on") && said.err.contains("another checkpoint"),
+        "{}",
+        said.err
     );
 }
