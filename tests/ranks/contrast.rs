@@ -152,8 +152,8 @@ fn job(out: &Path, ranks: usize, batch: usize, accumulate: usize, limit: usize) 
         .with(LIMIT, limit)
 }
 
-fn lines<T: serde::de::DeserializeOwned>(out: &Path, name: &str) -> Vec<T> {
-    let text = fs::read_to_string(out.join(name)).expect("written");
+fn step_records(out: &Path) -> Vec<StepRecord> {
+    let text = fs::read_to_string(out.join("steps.jsonl")).expect("written");
     let lines = text.lines();
     lines
         .map(|line| serde_json::from_str(line).expect("a record"))
@@ -163,7 +163,7 @@ fn lines<T: serde::de::DeserializeOwned>(out: &Path, name: &str) -> Vec<T> {
 /// Everything of a run that the contrast moves.
 fn numbers(out: &Path) -> Vec<(String, f32)> {
     let mut numbers = Vec::new();
-    for record in lines::<StepRecord>(out, "steps.jsonl") {
+    for record in step_records(out) {
         let values = [
             ("gradient norm", record.gradient_norm),
             ("total", record.total),
@@ -176,7 +176,9 @@ fn numbers(out: &Path) -> Vec<(String, f32)> {
         let named = |(name, value)| (format!("{name} of step {}", record.step), value);
         numbers.extend(values.map(named));
     }
-    for record in lines::<EpochRecord>(out, "epochs.jsonl") {
+    let epochs = fs::read_to_string(out.join("epochs.jsonl")).expect("written");
+    for line in epochs.lines() {
+        let record: EpochRecord = serde_json::from_str(line).expect("a record");
         let alignment = record.alignment.expect("negatives");
         numbers.push((format!("τ1 of {}", record.epoch), alignment.tau_1));
         numbers.push((format!("τ3 of {}", record.epoch), alignment.tau_3));
@@ -184,7 +186,7 @@ fn numbers(out: &Path) -> Vec<(String, f32)> {
     let checkpoint = Checkpoint::load(&out.join("last.ithn")).expect("whole");
     let device = Device::default();
     let generator = Bigram::new(checkpoint.header.tokenizer.vocabulary(), &device);
-    let model = config_of(&checkpoint).ithn.init(generator, &device);
+    let model = checkpoint.header.config.ithn.init(generator, &device);
     let model = checkpoint.restore_model(model).expect("the same sizes");
     let Bigram { pixels, words, .. } = model.generator;
     let heads = model.alignment.heads;
@@ -200,10 +202,6 @@ fn numbers(out: &Path) -> Vec<(String, f32)> {
         numbers.extend(values.iter::<f32>().map(named));
     }
     numbers
-}
-
-fn config_of(checkpoint: &Checkpoint) -> &ExperimentConfig {
-    &checkpoint.header.config
 }
 
 fn assert_close(expected: &Path, actual: &Path) {
@@ -231,7 +229,7 @@ pub fn is_that_of_one_larger_batch(folder: &Path) {
     // Without the option the same ranks train something else.
     let apart = out("apart");
     job(&apart, 2, 4, 1, 49).complete();
-    let contrastive = |out: &Path| lines::<StepRecord>(out, "steps.jsonl")[0].contrastive;
+    let contrastive = |out: &Path| step_records(out)[0].contrastive;
     assert!((contrastive(&one) - contrastive(&apart)).abs() > 0.1);
 
     // One process alone is as without the option.

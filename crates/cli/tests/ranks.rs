@@ -104,7 +104,7 @@ fn files_and_lines_are_those_of_one_process() {
         (said, fs::read(folder.path().join(name)).expect("written"))
     };
     for options in [
-        &["--n-best", "2", "--beam", "2"][..],
+        &["--n-best", "2"][..],
         &["--on-bad-study", "skip"],
         &["--on-bad-study", "stop"],
     ] {
