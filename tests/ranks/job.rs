@@ -34,6 +34,7 @@ pub fn asked<T: std::str::FromStr>(name: &str) -> Option<T> {
 pub struct Job<'a> {
     out: &'a Path,
     ranks: usize,
+    child: &'static str,
     variables: Vec<(&'static str, String)>,
 }
 
@@ -42,8 +43,15 @@ impl<'a> Job<'a> {
         Job {
             out,
             ranks,
+            child: "child",
             variables: vec![(ACCUMULATE, accumulate.to_string())],
         }
+    }
+
+    /// Of another test of this binary than `child`.
+    pub fn of_child(mut self, child: &'static str) -> Self {
+        self.child = child;
+        self
     }
 
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
@@ -62,7 +70,7 @@ impl<'a> Job<'a> {
             }
         };
         command
-            .args(["--exact", "child", "--nocapture"])
+            .args(["--exact", self.child, "--nocapture"])
             .env(FOLDER, self.out)
             .env(THREADS, "1")
             .envs(self.variables.iter().map(|(name, value)| (name, value)))

@@ -15,6 +15,7 @@ use ithn::config::{ExperimentConfig, NonFinite};
 use ithn::generator::config::NonNegative;
 use ithn::train::{Console, Interrupt, Ranks, Verbosity, config_to_resume, run_experiment};
 
+mod contrast;
 mod job;
 #[path = "../tiny/mod.rs"]
 mod tiny;
@@ -124,6 +125,7 @@ fn ranks_take_the_steps_of_one_process() {
         .complete();
     assert_same(&two, &stopped);
 
+    contrast::is_that_of_one_larger_batch(folder.path());
     faults(folder.path(), &two);
     refusals(folder.path());
 }

@@ -117,6 +117,13 @@ impl Alignment {
         self.heads.embed_reports(self.pooling.pool(hidden, mask))
     }
 
+    /// The same, with temperatures that get no gradient.
+    #[must_use]
+    pub fn with_constant_temperatures(mut self) -> Self {
+        self.temperatures = self.temperatures.no_grad();
+        self
+    }
+
     /// Where the hard negative enters the loss.
     pub fn placement(&self) -> HardNegativePlacement {
         self.placement

@@ -49,6 +49,28 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
+    /// The rows of several batches, one batch after the other. Images of the negatives are there if every
+    /// batch has them.
+    ///
+    /// # Panics
+    ///
+    /// If there is no batch, or the widths differ.
+    pub fn concat(batches: &[Embeddings]) -> Self {
+        let rows = |of: fn(&Embeddings) -> &Tensor<2>| {
+            Tensor::cat(batches.iter().map(|batch| of(batch).clone()).collect(), 0)
+        };
+        let negative_images: Option<Vec<Tensor<2>>> = batches
+            .iter()
+            .map(|batch| batch.negative_images.clone())
+            .collect();
+        Embeddings {
+            images: rows(|batch| &batch.images),
+            reports: rows(|batch| &batch.reports),
+            negative_images: negative_images.map(|images| Tensor::cat(images, 0)),
+            negative_reports: rows(|batch| &batch.negative_reports),
+        }
+    }
+
     /// The same without autodiff.
     pub(crate) fn inner(&self) -> Self {
         Embeddings {

@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Train(TrainError),
     /// A run of several processes, all of which have the error.
     Ranks(Box<TrainError>, Ranks),
+    /// Work that several processes share, all of which have the failure.
+    Together(Box<Failure>, Ranks),
     /// Standard output was closed by its reader, as `head` does: no failure to speak of.
     Closed,
     /// Anything else, in one line.
@@ -34,6 +36,11 @@ impl Failure {
         match self {
             Failure::Train(error) => arguments::failed(error, &Ranks::default()),
             Failure::Ranks(error, ranks) => arguments::failed(error, ranks),
+            Failure::Together(failure, ranks) if ranks.is_first() => failure.exit_code(),
+            Failure::Together(failure, _) => match **failure {
+                Failure::Closed => ExitCode::SUCCESS,
+                _ => ExitCode::from(2),
+            },
             Failure::Closed => ExitCode::SUCCESS,
             Failure::Said(text) => {
                 say(format_args!("error: {text}"));
@@ -48,6 +55,7 @@ impl Display for Failure {
         match self {
             Failure::Train(error) => error.fmt(f),
             Failure::Ranks(error, _) => error.fmt(f),
+            Failure::Together(failure, _) => failure.fmt(f),
             Failure::Closed => f.write_str("standard output was closed"),
             Failure::Said(text) => f.write_str(text),
         }

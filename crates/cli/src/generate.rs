@@ -1,5 +1,6 @@
 //! `ithn generate`: writes reports of images, PNG or JPEG (or DICOM with the feature `dicom`), from a checkpoint alone.
 
+mod progress;
 mod rexrank;
 
 use std::collections::BTreeMap;
@@ -13,11 +14,15 @@ use ithn::device::DeviceName;
 use ithn::inference::{FilmStudy, InferenceError, ReportWriter, WrittenReport, find_studies};
 use ithn::page::ReportPage;
 use ithn::search::Strategy;
+use ithn::train::Ranks;
+use serde::{Deserialize, Serialize};
 
 use crate::card::checkpoint_of;
 use crate::failure::Failure;
 use crate::hub;
 use crate::output::{OutputFile, Talk, check_all, say};
+use crate::together::{self, agree, check_same, if_first, in_rounds};
+use rexrank::checksum;
 
 /// Writes reports of radiographs from a checkpoint.
 #[derive(Debug, Args)]
@@ -26,6 +31,7 @@ use crate::output::{OutputFile, Talk, check_all, say};
   ithn generate --checkpoint best.ithn --n-best 3 --json reports.jsonl images/
   ithn generate --checkpoint best.ithn --explain out.html frontal.png,lateral.png
   ithn generate --checkpoint best.ithn --on-bad-study skip images/
+  mpirun -n 4 ithn generate --checkpoint best.ithn --device cuda --json reports.jsonl images/
   ithn generate --checkpoint best.ithn --rexrank input.json --image-root images --out prediction.json")]
 pub(crate) struct Arguments {
     /// Checkpoint, such as runs/phantom-1/best.ithn, or a run's folder, whose best.ithn is taken
@@ -88,27 +94,51 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(&self, talk: Talk) -> Result<(), Failure> {
+        let ranks = Ranks::start().map_err(|error| Failure::Said(error.to_string()))?;
         ithn::device::prepare_process();
+        let done = self.run_at(&ranks, talk);
+        done.map_err(|failure| together::of_all(failure, &ranks))
+    }
+
+    fn run_at(&self, ranks: &Ranks, talk: Talk) -> Result<(), Failure> {
         let outputs = [&self.json, &self.explain, self.submission.out()];
-        check_all(outputs)?;
+        agree(ranks, if_first(ranks, || check_all(outputs)))?;
         let talk = talk.beside(outputs);
         match self.submission.work() {
-            Some(work) => self.submit(&work, talk),
-            None => generate(self, talk),
+            Some(work) => self.submit(&work, ranks, talk),
+            None => generate(self, ranks, talk),
         }
     }
 
     /// Writes a submission to ReXrank.
-    fn submit(&self, work: &rexrank::Work<'_>, talk: Talk) -> Result<(), Failure> {
-        let device = self.device.open()?;
-        let writer = writer(self, &hub::local_path(&self.checkpoint)?, &device)?;
+    fn submit(&self, work: &rexrank::Work<'_>, ranks: &Ranks, talk: Talk) -> Result<(), Failure> {
+        let (writer, checkpoint) = self.open(ranks)?;
         let options = rexrank::Options {
-            checkpoint: &self.checkpoint,
+            checkpoint: &checkpoint,
             batch_size: self.batch_size.into(),
             stops: self.stops(),
             tolerates: self.on_bad_study == Some(OnBadStudy::Skip),
         };
-        work.run(&writer, &options, talk)
+        work.run(&writer, &options, ranks, talk)
+    }
+
+    /// Opens the checkpoint at every rank, which must be the same file; its path.
+    fn open(&self, ranks: &Ranks) -> Result<(ReportWriter, PathBuf), Failure> {
+        let device = self.device.of_process(ranks.local_rank()).open();
+        let device = agree(ranks, device.map_err(Failure::from))?;
+        // What one of a machine has fetched is there for the others.
+        let fetch = || Ok(hub::local_path(&self.checkpoint)?);
+        let path = match agree(ranks, if_first(ranks, fetch))? {
+            Some(path) => Ok(path),
+            None => fetch(),
+        };
+        let path = checkpoint_of(&agree(ranks, path)?);
+        let opened = agree(ranks, writer(self, &path, &device).map_err(Failure::from))?;
+        if !ranks.is_alone() {
+            let own = checksum(&path).map(|sum| sum.to_string());
+            check_same(ranks, "checkpoint", agree(ranks, own)?)?;
+        }
+        Ok((opened, path))
     }
 
     /// Whether the first study that cannot be read ends the work.
@@ -117,40 +147,81 @@ impl Arguments {
     }
 }
 
-fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
-    let device = arguments.device.open()?;
+/// Reports of a batch, ready to be printed, on their way to rank 0.
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    /// The studies of the batch that were read.
+    studies: Vec<usize>,
+    lines: Vec<String>,
+    /// Why the others were not.
+    failed: Vec<String>,
+    /// Why the work ends here.
+    stopped: Option<String>,
+}
+
+fn generate(arguments: &Arguments, ranks: &Ranks, talk: Talk) -> Result<(), Failure> {
     let at_bad_study = match arguments.stops() {
         true => OnBadStudy::Stop,
         false => OnBadStudy::Skip,
     };
-    let found = find_studies(&arguments.images, at_bad_study)?;
-    let writer = writer(arguments, &hub::local_path(&arguments.checkpoint)?, &device)?;
-    if let Some(caution) = writer.card().caution() {
+    let find = || Ok(find_studies(&arguments.images, at_bad_study)?);
+    let mut found = agree(ranks, if_first(ranks, find))?;
+    let (writer, _) = arguments.open(ranks)?;
+    let studies = found.as_ref().map(|found| found.studies.clone());
+    let studies = ranks.of_first(Ok(studies.unwrap_or_default()))?;
+    let open = || arguments.json.as_ref().map(OutputFile::open).transpose();
+    let mut lines = agree(ranks, if_first(ranks, open))?.flatten();
+    if let (Some(caution), true) = (writer.card().caution(), ranks.is_first()) {
         say(format_args!("warning: {caution}"));
     }
-    let mut lines = arguments.json.as_ref().map(OutputFile::open).transpose()?;
-    let mut written = Vec::new();
-    let mut failed: Vec<InferenceError> = Vec::new();
-    failed.extend(found.broken.into_iter().map(InferenceError::from));
+    let mut written: Vec<Vec<PathBuf>> = Vec::new();
+    let mut failed: Vec<String> = Vec::new();
+    let broken = found.iter_mut().flat_map(|found| found.broken.drain(..));
+    failed.extend(broken.map(|error| InferenceError::from(error).to_string()));
     let began = Instant::now();
-    for batch in found.studies.chunks(usize::from(arguments.batch_size)) {
-        let mut batch = batch.to_vec();
-        let reports = write_batch(arguments, &writer, &mut batch, &mut failed)?;
-        for (images, reports) in batch.iter().zip(reports) {
+    let batches: Vec<&[Vec<PathBuf>]> = (studies.chunks(arguments.batch_size.into())).collect();
+    let work = |batch: &&[Vec<PathBuf>]| write_batch(arguments, &writer, batch, studies.len());
+    in_rounds(ranks, &batches, work, |batch, result: Written| {
+        failed.extend(result.failed);
+        if let Some(error) = result.stopped {
+            return Err(Failure::Said(error));
+        }
+        for line in &result.lines {
             match &mut lines {
-                Some(lines) => {
-                    let line = serde_json::json!({ "images": images, "reports": reports });
-                    lines.line(&line.to_string())?;
-                }
-                None => say_reports(arguments, talk, images, &reports, found.studies.len())?,
+                Some(lines) => lines.line(line)?,
+                None => talk.result(line)?,
             }
         }
-        written.append(&mut batch);
-        if !talk.is_heard() && arguments.explain.is_none() {
-            return Err(Failure::Closed);
+        written.extend(result.studies.iter().map(|&study| batch[study].clone()));
+        match talk.is_heard() || arguments.explain.is_some() {
+            true => Ok(()),
+            false => Err(Failure::Closed),
         }
-    }
+    })?;
     let seconds = began.elapsed().as_secs_f64();
+    let ended = if_first(ranks, || {
+        let notes = found.iter().flat_map(|found| &found.notes);
+        let left_out = found.iter().flat_map(|found| &found.left_out);
+        end(arguments, &writer, &written, seconds, talk)?;
+        notes.for_each(say);
+        say_dropped_views(&written, writer.views());
+        say_left_out(left_out);
+        for error in &failed {
+            say(format_args!("skipped: {error}"));
+        }
+        verdict(arguments, failed.len(), written.len())
+    });
+    agree(ranks, ended).map(drop)
+}
+
+/// Tells the speed, and writes the page that explains the reports.
+fn end(
+    arguments: &Arguments,
+    writer: &ReportWriter,
+    written: &[Vec<PathBuf>],
+    seconds: f64,
+    talk: Talk,
+) -> Result<(), Failure> {
     let count = written.len();
     if count > 1 {
         let rate = count as f64 / seconds.max(1e-9);
@@ -169,18 +240,17 @@ fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         file.write(html.as_bytes())?;
         talk.note(format_args!("open {file} to see where each word looked"));
     }
-    found.notes.iter().for_each(say);
-    say_dropped_views(&written, writer.views());
-    say_left_out(&found.left_out);
-    for error in &failed {
-        say(format_args!("skipped: {error}"));
-    }
-    match (failed.len(), count) {
+    Ok(())
+}
+
+/// Whether so many studies that could not be read are a failure.
+fn verdict(arguments: &Arguments, unread: usize, written: usize) -> Result<(), Failure> {
+    match (unread, written) {
         (0, _) => Ok(()),
         (_, 1..) if arguments.on_bad_study == Some(OnBadStudy::Skip) => Ok(()),
-        (unread, _) => Err(Failure::Said(format!(
+        _ => Err(Failure::Said(format!(
             "{unread} of {} studies could not be read: see above",
-            unread + count
+            unread + written
         ))),
     }
 }
@@ -190,7 +260,7 @@ fn writer(
     checkpoint: &Path,
     device: &Device,
 ) -> Result<ReportWriter, InferenceError> {
-    let mut writer = ReportWriter::from_checkpoint(checkpoint_of(checkpoint), device)?;
+    let mut writer = ReportWriter::from_checkpoint(checkpoint, device)?;
     if let Some(forbid) = arguments.forbid_unknown {
         writer = writer.with_unknown_forbidden(forbid);
     }
@@ -206,31 +276,53 @@ fn writer(
     }
 }
 
-/// Writes the reports of a batch. If broken studies are skipped, they are taken out of it.
+/// Writes the reports of a batch of so many studies in all. If broken studies are skipped, they are taken out of it.
 fn write_batch(
     arguments: &Arguments,
     writer: &ReportWriter,
-    batch: &mut Vec<Vec<PathBuf>>,
-    failed: &mut Vec<InferenceError>,
-) -> Result<Vec<Vec<WrittenReport>>, InferenceError> {
+    batch: &[Vec<PathBuf>],
+    total: usize,
+) -> Written {
+    let mut written = Written {
+        studies: (0..batch.len()).collect(),
+        lines: Vec::new(),
+        failed: Vec::new(),
+        stopped: None,
+    };
     loop {
-        let films: Vec<FilmStudy> = batch.iter().map(FilmStudy::of_films).collect();
+        let films: Vec<FilmStudy> = (written.studies.iter())
+            .map(|&study| FilmStudy::of_films(&batch[study]))
+            .collect();
         let error = match writer.reports(&films) {
-            Ok(reports) => return Ok(reports),
-            Err(error) if arguments.stops() => return Err(error),
+            Ok(reports) => {
+                let images = written.studies.iter().map(|&study| &batch[study]);
+                let lines = images.zip(&reports);
+                written.lines = lines
+                    .flat_map(|(images, reports)| lines_of(arguments, images, reports, total))
+                    .collect();
+                return written;
+            }
             Err(error) => error,
         };
         let study = match &error {
-            InferenceError::Data(DataError::Image { path, .. } | DataError::Io { path, .. }) => {
-                batch.iter().position(|images| images.contains(path))
+            InferenceError::Data(DataError::Image { path, .. } | DataError::Io { path, .. })
+                if !arguments.stops() =>
+            {
+                let mut studies = written.studies.iter();
+                studies.position(|&study| batch[study].contains(path))
             }
             _ => None,
         };
         match study {
-            Some(study) => batch.remove(study),
-            None => return Err(error),
-        };
-        failed.push(error);
+            Some(study) => {
+                written.studies.remove(study);
+                written.failed.push(error.to_string());
+            }
+            None => {
+                written.stopped = Some(error.to_string());
+                return written;
+            }
+        }
     }
 }
 
@@ -248,7 +340,7 @@ fn say_dropped_views(studies: &[Vec<PathBuf>], views: usize) {
 }
 
 /// Names the files that are no films, many of one kind by the first.
-fn say_left_out(left_out: &[(PathBuf, String)]) {
+fn say_left_out<'a>(left_out: impl Iterator<Item = &'a (PathBuf, String)>) {
     const SHOWN: usize = 5;
     let mut by_reason: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
     for (path, reason) in left_out {
@@ -271,14 +363,18 @@ fn strategy(json: &str) -> Result<Strategy, String> {
     serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
-fn say_reports(
+/// The lines of a study's reports: JSON, or text as it is read.
+fn lines_of(
     arguments: &Arguments,
-    talk: Talk,
     images: &[PathBuf],
     reports: &[WrittenReport],
     studies: usize,
-) -> Result<(), Failure> {
-    for report in reports {
+) -> Vec<String> {
+    if arguments.json.is_some() {
+        let line = serde_json::json!({ "images": images, "reports": reports });
+        return vec![line.to_string()];
+    }
+    let line = |report: &WrittenReport| {
         let mut line = String::new();
         if studies > 1 {
             let names: Vec<String> = images
@@ -291,8 +387,7 @@ fn say_reports(
         if arguments.n_best > 1 {
             line += &format!("{:.3}\t", report.score);
         }
-        line += &report.text;
-        talk.result(line)?;
-    }
-    Ok(())
+        line + &report.text
+    };
+    reports.iter().map(line).collect()
 }

@@ -25,6 +25,7 @@ mod pretrain;
 mod report;
 pub mod serve;
 mod tensorboard;
+mod together;
 mod train;
 mod version;
 

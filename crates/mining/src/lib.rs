@@ -22,12 +22,14 @@
 //! ```
 
 mod annotation;
+mod blocks;
 mod dense;
 mod embedding;
 mod error;
 mod nearest;
 mod postings;
 mod ranking;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -50,7 +52,7 @@ use ranking::Ranking;
 use texts::Texts;
 use vectors::Vectors;
 
-/// Texts that one task ranks: enough to share a pass over dense rows, few enough to spread.
+/// Texts that one task ranks: enough to share a pass over rows, few enough to spread.
 const TEXTS_PER_TASK: usize = 64;
 
 /// The fields of a study that mining uses.
@@ -116,8 +118,9 @@ fn rank(
     progress: &(impl Fn(usize) + Sync),
 ) -> Vec<Ranking> {
     let index = vectors.index(texts);
+    let asked = index.arrange(texts.asked());
     let done = Mutex::new(0);
-    let tasks = texts.asked().par_chunks(TEXTS_PER_TASK).map(|asked| {
+    let tasks = asked.par_chunks(TEXTS_PER_TASK).map(|asked| {
         let rankings = index.rank(asked, k);
         let queries: usize = asked.iter().map(|text| text.queries).sum();
         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +128,11 @@ fn rank(
         progress(*done);
         rankings
     });
-    tasks.flatten_iter().collect()
+    let rankings: Vec<Ranking> = tasks.flatten_iter().collect();
+    let numbers = asked.iter().map(|asked| asked.text);
+    let mut by_text: Vec<(u32, Ranking)> = numbers.zip(rankings).collect();
+    by_text.par_sort_unstable_by_key(|(text, _)| *text);
+    by_text.into_iter().map(|(_, ranking)| ranking).collect()
 }
 
 /// The examples of the README are tested.

@@ -1,41 +1,42 @@
-//! Exact nearest neighbours of sparse vectors, by an inverted index that is left early.
+//! Exact nearest neighbours of sparse vectors.
 //!
-//! A query's terms are visited from the cheapest for its share of the length: `q_t² / df_t`, high
-//! first. Two bounds, both Cauchy–Schwarz over what has not been visited, spare most of the work.
-//! With `r` the length of the query's terms still to come:
+//! Terms that many texts have are common: their weights stand in short rows, one for each text, and rows are
+//! multiplied in blocks, many numbers at once. Rare terms list the texts that have them. The sum of both is the
+//! similarity, up to rounding of `f32`. Only where it reaches the floor of a ranking are two texts compared in `f64`,
+//! in the order of their terms, so the result is that of comparing with every text.
 //!
-//! - a text not met so far is no closer than `r`: once that is below the floor of the ranking, no
-//!   further term is visited;
-//! - a text met so far, with `a` the sum of products and `d` the sum of its own squares up to here,
-//!   is no closer than `a + r √(1 − d)`: only texts whose bound reaches the floor are compared, and
-//!   while they are many, further terms are visited for their sake.
-//!
-//! The bounds are rounded up by more than what `f32` sums can be off, and similarities are summed
-//! in `f64` in the order of the terms: the result is that of comparing with every text.
+//! A row's length bounds its products (Cauchy–Schwarz): where rare terms add too little, products are skipped. Texts
+//! lie in an order in which similar ones are near, and a search begins at its own place, so floors are high soon.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::blocks::{BLOCK, Blocks, Sought, length};
 use super::embedding::SparseVector;
-use super::postings::{Postings, SHARD_TEXTS};
+use super::postings::{Posting, Postings};
 use super::ranking::Ranking;
+use super::terms::Terms;
 use super::texts::{AskedText, Texts};
 
-/// Candidates that each probe compares in addition to `k`, since some belong to the query's
-/// patient.
-const SPARE_PROBES: usize = 2;
+/// Blocks whose sums of rare terms are kept at a time: those of all texts of a task fit a core's cache.
+const BLOCKS_AT_A_TIME: usize = 64;
 
-/// Postings of a term that are visited in the time of one comparison of two vectors.
-const POSTINGS_PER_COMPARISON: usize = 100;
+/// Values of a row that make up the key of the order of texts.
+const KEY: usize = 8;
 
-/// Postings visited in the time of checking one survivor's bound, times two.
-const POSTINGS_PER_LOOK: usize = 4;
-
-/// Training texts by term, in shards that are searched one after another.
+/// Training texts in an order of their own, by row and by rare term.
 pub(super) struct SparseIndex<'a> {
     texts: &'a Texts<'a>,
     vectors: &'a [SparseVector],
     dimensions: usize,
-    shards: Vec<Postings>,
+    terms: Terms,
+    /// Mean of the rows.
+    mean: Vec<f32>,
+    blocks: Blocks,
+    postings: Postings,
+    /// The texts in order, each with its key.
+    order: Vec<(u64, u32)>,
 }
 
 impl<'a> SparseIndex<'a> {
@@ -45,328 +46,215 @@ impl<'a> SparseIndex<'a> {
         vectors: &'a [SparseVector],
         dimensions: usize,
     ) -> Self {
-        let shards = vectors[..texts.of_training()].par_chunks(SHARD_TEXTS);
-        let shards = shards
-            .map(|texts| Postings::new(texts, dimensions))
-            .collect();
+        let training = &vectors[..texts.of_training()];
+        let terms = Terms::divide(training, dimensions);
+        let rows: Vec<Vec<f32>> = training.par_iter().map(|text| terms.row(text)).collect();
+        let mut mean = vec![0.0; terms.common()];
+        for row in &rows {
+            for (mean, value) in mean.iter_mut().zip(row) {
+                *mean += value / rows.len() as f32;
+            }
+        }
+        let keys = rows.par_iter().zip(0..rows.len() as u32);
+        let mut order: Vec<(u64, u32)> = keys.map(|(row, text)| (key(row, &mean), text)).collect();
+        order.par_sort_unstable();
+        let in_order = || order.iter().map(|(_, text)| *text as usize);
         SparseIndex {
             texts,
             vectors,
             dimensions,
-            shards,
+            blocks: Blocks::new(terms.common(), in_order().map(|text| &rows[text])),
+            postings: Postings::new(in_order().map(|text| &training[text]), &terms, dimensions),
+            terms,
+            mean,
+            order,
         }
+    }
+
+    /// Texts in the order in which similar ones are near.
+    pub(super) fn arrange(&self, asked: &[AskedText]) -> Vec<AskedText> {
+        let mut by_key: Vec<(u64, AskedText)> = (asked.par_iter())
+            .map(|asked| (self.key(asked.text), *asked))
+            .collect();
+        by_key.par_sort_unstable_by_key(|(key, asked)| (*key, asked.text));
+        by_key.into_iter().map(|(_, asked)| asked).collect()
+    }
+
+    fn key(&self, text: u32) -> u64 {
+        key(&self.terms.row(&self.vectors[text as usize]), &self.mean)
     }
 
     /// The ranking of each text.
     pub(super) fn rank(&self, asked: &[AskedText], k: usize) -> Vec<Ranking> {
-        let mut rankings = vec![Ranking::new(k); asked.len()];
-        let mut scratch = Scratch::new(SHARD_TEXTS.min(self.texts.of_training()), self.dimensions);
-        for (postings, first) in self.shards.iter().zip((0..).step_by(SHARD_TEXTS)) {
-            for (asked, ranking) in asked.iter().zip(&mut rankings) {
-                Search::new(self, postings, first, asked.text, &mut scratch, ranking).run();
-            }
+        let mut search = Search::new(self, asked, k);
+        let home = self.home(asked);
+        let blocks = self.blocks.count();
+        let first = home - home % BLOCKS_AT_A_TIME;
+        let starts = (0..blocks).step_by(BLOCKS_AT_A_TIME);
+        let (before, after): (Vec<usize>, Vec<usize>) = starts.partition(|start| *start < first);
+        for start in after.into_iter().chain(before) {
+            search.visit(start..(start + BLOCKS_AT_A_TIME).min(blocks), home);
         }
-        rankings
+        search.rankings
+    }
+
+    /// The block in which the texts of a task would lie.
+    fn home(&self, asked: &[AskedText]) -> usize {
+        let own = asked.get(asked.len() / 2);
+        let own = own.map_or((0, 0), |asked| (self.key(asked.text), asked.text));
+        let place = self.order.partition_point(|other| *other < own) / BLOCK;
+        place.min(self.blocks.count() - 1)
     }
 }
 
-/// Working memory of a thread, all zeros between searches.
-struct Scratch {
-    /// Of each text of the shard.
-    partial: Vec<Partial>,
-    /// Of each term: the query's weight.
-    query: Vec<f32>,
-    met: Vec<u32>,
-    survivors: Vec<u32>,
-}
-
-/// Partial sums of a text's similarity.
-#[derive(Debug, Clone, Copy, Default)]
-struct Partial {
-    /// Products with the query's visited terms; −∞ once the text has been compared.
-    product: f32,
-    /// Squares of the text's own weights on them; zero until the text is met.
-    square: f32,
-}
-
-impl Partial {
-    fn add(&mut self, query: f32, own: f32) {
-        self.product += query * own;
-        self.square += own * own;
-    }
-}
-
-impl Scratch {
-    fn new(texts: usize, terms: usize) -> Self {
-        Scratch {
-            partial: vec![Partial::default(); texts],
-            query: vec![0.0; terms],
-            met: Vec::new(),
-            survivors: Vec::new(),
-        }
-    }
-
-    fn spread(&mut self, query: &SparseVector) {
-        for &(term, weight) in query.components() {
-            self.query[term as usize] = weight;
-        }
-    }
-
-    fn clear(&mut self, query: &SparseVector) {
-        for text in self.met.drain(..) {
-            self.partial[text as usize] = Partial::default();
-        }
-        for (term, _) in query.components() {
-            self.query[*term as usize] = 0.0;
-        }
-    }
-}
-
-/// A query's term, and the length of the query from it on.
-struct Visit {
-    term: u32,
-    weight: f32,
-    rest: f32,
-}
-
-/// A search for one text in one shard.
+/// A search for some texts.
 struct Search<'a> {
     index: &'a SparseIndex<'a>,
-    postings: &'a Postings,
-    /// Number of the shard's first text among all texts; within the shard, numbers start at 0.
-    first: u32,
-    query: &'a SparseVector,
-    own: u32,
-    /// More than rounding can take off a bound.
-    slack: f32,
-    scratch: &'a mut Scratch,
-    ranking: &'a mut Ranking,
+    asked: &'a [AskedText],
+    rankings: Vec<Ranking>,
+    sought: Vec<Sought>,
+    /// Of each text, more than rounding can take off a sum.
+    slack: Vec<f32>,
+    /// Of each text, weights of its rare terms, and their lists from block `next` on.
+    rare: Vec<Vec<(f32, &'a [Posting])>>,
+    next: usize,
+    /// Of each text, sums of rare terms for the texts of the blocks at hand.
+    sums: Vec<[f32; BLOCK]>,
+    query: Vec<f32>,
+    reached: Vec<usize>,
 }
 
 impl<'a> Search<'a> {
-    fn new(
-        index: &'a SparseIndex<'a>,
-        postings: &'a Postings,
-        first: u32,
-        own: u32,
-        scratch: &'a mut Scratch,
-        ranking: &'a mut Ranking,
-    ) -> Self {
-        let query = &index.vectors[own as usize];
-        let slack = (query.components().len() + 16) as f32 * f32::EPSILON;
+    fn new(index: &'a SparseIndex<'a>, asked: &'a [AskedText], k: usize) -> Self {
+        let vectors = || asked.iter().map(|it| &index.vectors[it.text as usize]);
+        let sought = |vector| {
+            let row = index.terms.row(vector);
+            Sought {
+                length: length(&row),
+                row,
+                floor: f32::NEG_INFINITY,
+                sums: [0.0; BLOCK],
+            }
+        };
+        let additions = |vector: &SparseVector| index.terms.common() + vector.components().len();
         Search {
             index,
-            postings,
-            first,
-            query,
-            own,
-            slack,
-            scratch,
-            ranking,
+            asked,
+            rankings: vec![Ranking::new(k); asked.len()],
+            sought: vectors().map(sought).collect(),
+            slack: vectors()
+                .map(|vector| (additions(vector) + 16) as f32 * f32::EPSILON)
+                .collect(),
+            rare: vec![Vec::new(); asked.len()],
+            next: usize::MAX,
+            sums: vec![[0.0; BLOCK]; asked.len() * BLOCKS_AT_A_TIME],
+            query: vec![0.0; index.dimensions],
+            reached: Vec::new(),
         }
     }
 
-    fn run(mut self) {
-        self.scratch.spread(self.query);
-        let visits = self.visits();
-        let opening = self.open(&visits);
-        let rest = self.narrow(&visits[opening..]);
-        self.compare_survivors(rest);
-        if self.ranking.floor() <= 0.0 {
-            self.offer_unmet();
-        }
-        self.scratch.clear(self.query);
-    }
-
-    /// Visits terms until no text that was not met can enter the ranking. Returns how many it
-    /// visited.
-    fn open(&mut self, visits: &[Visit]) -> usize {
-        let mut next_probe = 1;
-        for (visited, visit) in visits.iter().enumerate() {
-            if visit.rest + self.slack < self.ranking.floor() {
-                return visited;
-            }
-            self.meet(visit);
-            if self.scratch.met.len() >= next_probe {
-                let met = std::mem::take(&mut self.scratch.met);
-                self.probe(&met);
-                next_probe = 2 * met.len();
-                self.scratch.met = met;
-            }
-        }
-        visits.len()
-    }
-
-    /// Visits further terms while that is cheaper than to compare all survivors among the texts
-    /// met; the length of the terms that are left.
-    fn narrow(&mut self, visits: &[Visit]) -> f32 {
-        let mut survivors = std::mem::take(&mut self.scratch.survivors);
-        survivors.clone_from(&self.scratch.met);
-        let mut left = visits;
-        let rest = loop {
-            self.probe(&survivors);
-            let rest = left.first().map_or(0.0, |visit| visit.rest);
-            let floor = self.ranking.floor();
-            survivors.retain(|text| self.bound(*text, rest) >= floor);
-            let worth = self.worth_visiting(left, survivors.len());
-            if worth == 0 {
-                break rest;
-            }
-            left[..worth].iter().for_each(|visit| self.update(visit));
-            left = &left[worth..];
+    /// Visits successive blocks, `home` first if it is one of them.
+    fn visit(&mut self, blocks: Range<usize>, home: usize) {
+        self.add_rare(&blocks);
+        let index = self.index;
+        let mut reached = std::mem::take(&mut self.reached);
+        let (before, after) = match blocks.contains(&home) {
+            true => (blocks.start..home, home..blocks.end),
+            false => (blocks.end..blocks.end, blocks.clone()),
         };
-        self.scratch.survivors = survivors;
-        rest
-    }
-
-    /// Number of terms to visit before the survivors' bounds are checked again. It is 0 if the next
-    /// term's postings cost more than comparing the survivors; otherwise it is large enough that
-    /// the check is a small part of the cost.
-    fn worth_visiting(&self, visits: &[Visit], survivors: usize) -> usize {
-        let mut postings = 0;
-        let is_worth = |visit: &&Visit| {
-            let of_term = self.postings.of(visit.term).len();
-            let is_worth = of_term < survivors * POSTINGS_PER_COMPARISON
-                && postings < survivors * POSTINGS_PER_LOOK;
-            postings += of_term;
-            is_worth
-        };
-        visits.iter().take_while(is_worth).count()
-    }
-
-    /// The query's terms that the shard has, in the order of visits.
-    fn visits(&self) -> Vec<Visit> {
-        let yield_of =
-            |&(term, weight): &(u32, f32)| weight * weight / self.postings.of(term).len() as f32;
-        let known = self
-            .query
-            .components()
-            .iter()
-            .filter(|pair| !self.postings.of(pair.0).is_empty());
-        let mut terms: Vec<(u32, f32)> = known.copied().collect();
-        terms.sort_by(|a, b| yield_of(b).total_cmp(&yield_of(a)));
-        let mut square = 0.0;
-        let from_last = terms.iter().rev().map(|&(term, weight)| {
-            square += f64::from(weight) * f64::from(weight);
-            Visit {
-                term,
-                weight,
-                rest: square.sqrt() as f32,
-            }
-        });
-        let mut visits: Vec<Visit> = from_last.collect();
-        visits.reverse();
-        visits
-    }
-
-    /// Adds a term's product to the partial similarity of every text that contains the term.
-    fn meet(&mut self, visit: &Visit) {
-        let Scratch { partial, met, .. } = &mut *self.scratch;
-        for posting in self.postings.of(visit.term) {
-            let partial = &mut partial[posting.text as usize];
-            if partial.square == 0.0 {
-                met.push(posting.text);
-            }
-            partial.add(visit.weight, posting.weight);
-        }
-    }
-
-    /// Like `meet`, for the texts met before only.
-    fn update(&mut self, visit: &Visit) {
-        for posting in self.postings.of(visit.term) {
-            let partial = &mut self.scratch.partial[posting.text as usize];
-            if partial.square != 0.0 {
-                partial.add(visit.weight, posting.weight);
+        for block in after.chain(before.rev()) {
+            let place = block - blocks.start;
+            let sums = &self.sums;
+            let rest = |number: usize| &sums[number * BLOCKS_AT_A_TIME + place];
+            (index.blocks).add(block, &mut self.sought, rest, &mut reached);
+            for &number in &reached {
+                self.compare(block, number);
             }
         }
+        self.reached = reached;
     }
 
-    /// Upper bound of a text's similarity, given the norm `rest` of the terms not yet visited.
-    fn bound(&self, text: u32, rest: f32) -> f32 {
-        let Partial { product, square } = self.scratch.partial[text as usize];
-        let own_rest = ((1.0 - square).max(0.0) + self.slack).sqrt();
-        product + rest * own_rest + self.slack
-    }
-
-    /// Compares the most promising of some texts, to raise the floor.
-    fn probe(&mut self, texts: &[u32]) {
-        let count = self.ranking.k() + SPARE_PROBES;
-        let mut best: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
-        let mut least = f32::NEG_INFINITY;
-        for &text in texts {
-            let product = self.scratch.partial[text as usize].product;
-            if product > least {
-                best.insert(
-                    best.partition_point(|other| other.0 >= product),
-                    (product, text),
-                );
-                best.truncate(count);
-                if best.len() == count {
-                    least = best[count - 1].0;
+    /// Sums up the products of rare terms for the texts of successive blocks.
+    fn add_rare(&mut self, blocks: &Range<usize>) {
+        if blocks.start != self.next {
+            self.begin_lists((blocks.start * BLOCK) as u32);
+        }
+        self.next = blocks.end;
+        let (first, end) = ((blocks.start * BLOCK) as u32, (blocks.end * BLOCK) as u32);
+        let sums = self.sums.chunks_mut(BLOCKS_AT_A_TIME);
+        for (lists, sums) in self.rare.iter_mut().zip(sums) {
+            let sums = sums.as_flattened_mut();
+            sums.fill(0.0);
+            for (weight, list) in lists {
+                let mut rest = *list;
+                while let Some((posting, others)) = rest.split_first()
+                    && posting.place < end
+                {
+                    sums[(posting.place - first) as usize] += *weight * posting.weight;
+                    rest = others;
                 }
+                *list = rest;
             }
-        }
-        for (_, text) in best {
-            self.compare(text);
         }
     }
 
-    /// Compares the survivors, high bounds first, until the rest cannot reach the ranking.
-    fn compare_survivors(&mut self, rest: f32) {
-        let survivors = self.scratch.survivors.iter();
-        let mut by_bound: Vec<_> = survivors
-            .map(|&text| (self.bound(text, rest), text))
+    /// Begins the lists of rare terms at a place.
+    fn begin_lists(&mut self, first: u32) {
+        let index = self.index;
+        for (asked, lists) in self.asked.iter().zip(&mut self.rare) {
+            let rare = index.terms.rare(&index.vectors[asked.text as usize]);
+            lists.clear();
+            lists.extend(rare.map(|(term, weight)| {
+                let list = index.postings.of(term);
+                let before = list.partition_point(|posting| posting.place < first);
+                (weight, &list[before..])
+            }));
+        }
+    }
+
+    /// Compares a text with those of a block whose sums reach its floor, high ones first.
+    fn compare(&mut self, block: usize, number: usize) {
+        let index = self.index;
+        let (sought, ranking) = (&mut self.sought[number], &mut self.rankings[number]);
+        let own = self.asked[number].text;
+        let others = &index.order[block * BLOCK..];
+        let mut reaching: Vec<(f32, u32)> = (sought.sums.iter().zip(others))
+            .filter(|(sum, (_, text))| **sum >= sought.floor && *text != own)
+            .map(|(sum, (_, text))| (*sum, *text))
             .collect();
-        by_bound.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        for (bound, text) in by_bound {
-            if bound < self.ranking.floor() {
+        reaching.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let vector = &index.vectors[own as usize];
+        for &(term, weight) in vector.components() {
+            self.query[term as usize] = weight;
+        }
+        for (sum, text) in reaching {
+            if sum < sought.floor {
                 break;
             }
-            self.compare(text);
+            let similarity = similarity(&self.query, &index.vectors[text as usize]);
+            ranking.offer_text(similarity, text, index.texts);
+            sought.floor = ranking.floor() - self.slack[number];
         }
-    }
-
-    /// Offers a text with its true similarity, unless that was done.
-    fn compare(&mut self, text: u32) {
-        let product = &mut self.scratch.partial[text as usize].product;
-        if *product == f32::NEG_INFINITY {
-            return;
-        }
-        *product = f32::NEG_INFINITY;
-        let vector = &self.index.vectors[(self.first + text) as usize];
-        let similarity = similarity(&self.scratch.query, vector);
-        self.offer(text, similarity);
-    }
-
-    /// Offers texts that share no term with the query, until the ranking needs no more. They all
-    /// tie, and texts are numbered in the order of their first studies.
-    fn offer_unmet(&mut self) {
-        let texts = self.index.texts;
-        let end = texts.of_training() - self.first as usize;
-        for text in 0..end.min(SHARD_TEXTS) as u32 {
-            if self
-                .ranking
-                .is_beyond(0.0, texts.studies(self.first + text)[0])
-            {
-                break;
-            }
-            if self.scratch.partial[text as usize].square == 0.0 {
-                self.offer(text, 0.0);
-            }
-        }
-    }
-
-    /// Offers a text, unless it is the query's own.
-    fn offer(&mut self, text: u32, similarity: f32) {
-        let text = self.first + text;
-        if text != self.own {
-            self.ranking.offer_text(similarity, text, self.index.texts);
+        for &(term, _) in vector.components() {
+            self.query[term as usize] = 0.0;
         }
     }
 }
 
+/// The places where a row exceeds the mean by most, the first in the highest bits.
+fn key(row: &[f32], mean: &[f32]) -> u64 {
+    let mut places: Vec<(f32, u8)> = (row.iter().zip(mean).zip(0..))
+        .map(|((value, mean), place)| (value - mean, place))
+        .collect();
+    places.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    (0..KEY).fold(0, |key, index| {
+        let place = places.get(index).map_or(0, |(_, place)| *place);
+        key << 8 | u64::from(place)
+    })
+}
+
 /// Cosine of two vectors of length 1, one spread over all terms.
-pub(super) fn similarity(query: &[f32], vector: &SparseVector) -> f32 {
+fn similarity(query: &[f32], vector: &SparseVector) -> f32 {
     let products = vector
         .components()
         .iter()

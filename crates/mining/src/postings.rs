@@ -1,48 +1,50 @@
 use super::embedding::SparseVector;
+use super::terms::Terms;
 
-/// Texts in a shard. The search state of a shard, eight bytes per text, fits a core's cache.
-pub(super) const SHARD_TEXTS: usize = 1 << 15;
-
-/// The texts of a shard that have each term.
+/// The texts that have each rare term.
 pub(super) struct Postings {
-    /// `postings[starts[t]..starts[t + 1]]`: those with term `t`, by number.
-    starts: Vec<u32>,
+    /// `postings[starts[t]..starts[t + 1]]`: those with term `t`, by place.
+    starts: Vec<usize>,
     postings: Vec<Posting>,
 }
 
 /// A term's weight in a text.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Posting {
-    /// Number of the text within the shard.
-    pub(super) text: u32,
+    /// Place of the text in the order of the index.
+    pub(super) place: u32,
     pub(super) weight: f32,
 }
 
 impl Postings {
-    /// From the texts of a shard, with terms below `dimensions`.
-    pub(super) fn new(texts: &[SparseVector], dimensions: usize) -> Self {
+    /// From texts in their order, with terms below `dimensions`.
+    pub(super) fn new<'a>(
+        texts: impl Iterator<Item = &'a SparseVector> + Clone,
+        terms: &Terms,
+        dimensions: usize,
+    ) -> Self {
         let mut starts = vec![0; dimensions + 1];
-        for (term, _) in texts.iter().flat_map(SparseVector::components) {
-            starts[*term as usize + 1] += 1;
+        for (term, _) in texts.clone().flat_map(|text| terms.rare(text)) {
+            starts[term as usize + 1] += 1;
         }
         for term in 0..dimensions {
             starts[term + 1] += starts[term];
         }
         let mut next = starts.clone();
-        let mut postings = vec![Posting::default(); starts[dimensions] as usize];
-        for (vector, text) in texts.iter().zip(0..) {
-            for &(term, weight) in vector.components() {
-                postings[next[term as usize] as usize] = Posting { text, weight };
+        let mut postings = vec![Posting::default(); starts[dimensions]];
+        for (text, place) in texts.zip(0..) {
+            for (term, weight) in terms.rare(text) {
+                postings[next[term as usize]] = Posting { place, weight };
                 next[term as usize] += 1;
             }
         }
         Postings { starts, postings }
     }
 
-    /// The texts with a term.
+    /// The texts with a rare term.
     pub(super) fn of(&self, term: u32) -> &[Posting] {
         let term = term as usize;
-        &self.postings[self.starts[term] as usize..self.starts[term + 1] as usize]
+        &self.postings[self.starts[term]..self.starts[term + 1]]
     }
 }
 
@@ -51,18 +53,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_component_is_listed_under_its_term() {
-        let texts = [vec![(0, 0.6), (2, 0.8)], vec![(2, 1.0)]].map(SparseVector::new);
-        let postings = Postings::new(&texts, 3);
+    fn every_rare_term_lists_its_texts() {
+        let mut texts = vec![SparseVector::new(vec![(1, 1.0)]); 20];
+        texts[3] = SparseVector::new(vec![(0, 0.6), (2, 0.8)]);
+        texts[5] = SparseVector::new(vec![(2, 1.0)]);
+        let terms = Terms::divide(&texts, 3);
+        let postings = Postings::new(texts.iter(), &terms, 3);
         let of = |term| -> Vec<(u32, f32)> {
+            let postings = postings.of(term).iter();
             postings
-                .of(term)
-                .iter()
-                .map(|posting| (posting.text, posting.weight))
+                .map(|posting| (posting.place, posting.weight))
                 .collect()
         };
-        assert_eq!(of(0), [(0, 0.6)]);
-        assert!(of(1).is_empty());
-        assert_eq!(of(2), [(0, 0.8), (1, 1.0)]);
+        assert_eq!(of(0), [(3, 0.6)]);
+        assert!(of(1).is_empty(), "it is common");
+        assert_eq!(of(2), [(3, 0.8), (5, 1.0)]);
     }
 }

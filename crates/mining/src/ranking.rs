@@ -38,11 +38,6 @@ impl Ranking {
         }
     }
 
-    /// How many studies are asked for.
-    pub(super) fn k(&self) -> usize {
-        self.k
-    }
-
     /// Similarity under which a study is of no use; at it, a low index can be.
     pub(super) fn floor(&self) -> f32 {
         match self.kept.last() {

@@ -1,5 +1,6 @@
 //! The laws of mining: it agrees with comparing everything, in any pool of threads.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use rayon::ThreadPoolBuilder;
@@ -139,6 +140,79 @@ fn agrees_with_comparing_everything() {
             }
         }
     }
+}
+
+/// Counts of words at one of 300 places each, some negative: more common terms than a row holds.
+fn signed_words(report: &str) -> Embedding {
+    let components = report.split_whitespace().map(|word| {
+        let hash = word.bytes().fold(7_u32, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(u32::from(byte))
+        });
+        (hash % 300, if hash % 3 == 0 { -1.0 } else { 1.0 })
+    });
+    Embedding::Sparse(SparseVector::new(components.chain([(300, 0.5)]).collect()))
+}
+
+/// Reports of many words out of few, so that most words are common.
+fn long_reports(random: &mut Random, studies: usize) -> Vec<(String, String)> {
+    let study = |index| {
+        let words: Vec<String> = (0..40).map(|_| format!("w{}", random.below(120))).collect();
+        (format!("p{}", index / 2), words.join(" "))
+    };
+    (0..studies).map(study).collect()
+}
+
+#[test]
+fn agrees_with_comparing_everything_over_many_blocks() {
+    let mut random = Random(4);
+    for inside in [
+        corpus(&mut random, 6000, 4000),
+        long_reports(&mut random, 2500),
+    ] {
+        let training = studies(&inside);
+        let distinct: HashSet<String> = inside.iter().map(|(_, report)| spaced(report)).collect();
+        assert!(distinct.len() > 2100, "{}", distinct.len());
+        let outside = corpus(&mut random, 20, 4100);
+        let ends = [&training[..25], &training[training.len() - 25..]].concat();
+        let tf_idf = TfIdfConfig::default().fit(training.iter().map(|study| study.report));
+        let embeddings: [&dyn ReportEmbedding; 2] = [&tf_idf, &signed_words];
+        for embedding in embeddings {
+            for queries in [&ends, &studies(&outside)] {
+                let mined = mine(&training, queries, 3, embedding, |_| {}).unwrap();
+                assert_eq!(mined, brute_force(&training, queries, 3, embedding));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_closest_of_many_ties_have_the_lowest_indices() {
+    // The same words in other orders are other texts, all as close.
+    let words = ["a", "b", "c", "d", "e", "f", "g"];
+    let report = |number: usize| {
+        let mut rest = words.to_vec();
+        let mut number = number;
+        let mut order = Vec::new();
+        while !rest.is_empty() {
+            order.push(rest.remove(number % rest.len()));
+            number /= rest.len() + 1;
+        }
+        order.join(" ")
+    };
+    let pairs: Vec<(String, String)> = (0..5040)
+        .map(|number| (format!("p{number}"), report(number)))
+        .collect();
+    let training = studies(&pairs);
+    let queries = [&training[..2], &training[5000..5002]].concat();
+    let tf_idf = TfIdfConfig::default().fit(training.iter().map(|study| study.report));
+    let mined = mine(&training, &queries, 4, &tf_idf, |_| {}).unwrap();
+    let indices: Vec<Vec<usize>> = (mined.iter())
+        .map(|found| found.iter().map(|neighbour| neighbour.index).collect())
+        .collect();
+    assert_eq!(
+        indices,
+        [[1, 2, 3, 4], [0, 2, 3, 4], [0, 1, 2, 3], [0, 1, 2, 3]]
+    );
 }
 
 #[test]

@@ -99,6 +99,14 @@ impl Vectors {
 }
 
 impl Index<'_> {
+    /// Texts in the order in which they are best ranked.
+    pub(super) fn arrange(&self, asked: &[AskedText]) -> Vec<AskedText> {
+        match self {
+            Index::Sparse(index) => index.arrange(asked),
+            Index::Dense(_) => asked.to_vec(),
+        }
+    }
+
     /// The ranking of each text.
     pub(super) fn rank(&self, asked: &[AskedText], k: usize) -> Vec<Ranking> {
         match self {

@@ -108,6 +108,11 @@ pub struct IthnConfig {
     /// are no negatives. Off by default and where a file does not have it.
     #[serde(default)]
     pub mask_equal_labels: bool,
+    /// Whether processes that train together contrast the studies of all their batches, as one process
+    /// does with a batch as large as theirs together, instead of each its own. Nothing changes with a
+    /// single process. Off by default and where a file does not have it.
+    #[serde(default)]
+    pub contrast_over_ranks: bool,
     /// Initial values and training of the temperatures.
     pub temperatures: TemperatureConfig,
     /// Weights of the loss terms.
@@ -125,6 +130,7 @@ impl Default for IthnConfig {
             placement: HardNegativePlacement::Candidate,
             mask_equal_reports: true,
             mask_equal_labels: false,
+            contrast_over_ranks: false,
             temperatures: TemperatureConfig::default(),
             weights: LossWeights::default(),
         }
@@ -201,6 +207,13 @@ impl IthnConfig {
     #[must_use]
     pub fn with_mask_equal_labels(mut self, mask_equal_labels: bool) -> Self {
         self.mask_equal_labels = mask_equal_labels;
+        self
+    }
+
+    /// Sets [`contrast_over_ranks`](Self::contrast_over_ranks).
+    #[must_use]
+    pub fn with_contrast_over_ranks(mut self, contrast_over_ranks: bool) -> Self {
+        self.contrast_over_ranks = contrast_over_ranks;
         self
     }
 

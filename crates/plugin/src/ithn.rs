@@ -1,5 +1,5 @@
 use burn::tensor::{Device, Tensor};
-use ithn_alignment::{Alignment, AlignmentTerms, Embeddings};
+use ithn_alignment::{Alignment, AlignmentTerms, Embeddings, EqualReports};
 use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
 
 use crate::batch::{NegativeBatch, TrainingBatch, equal_by_either, equal_labels, equal_reports};
@@ -37,6 +37,31 @@ pub struct Ithn<G> {
     pub(crate) weights: LossWeights,
 }
 
+/// A batch after its forward pass: its language loss, and what the alignment compares.
+#[derive(Debug, Clone)]
+pub struct ForwardPass {
+    pub(crate) language: Tensor<1>,
+    pub(crate) penalty: Option<Tensor<1>>,
+    /// The language loss and the penalty, weighted.
+    pub(crate) learnt: Tensor<1>,
+    pub(crate) compared: Option<Compared>,
+}
+
+/// Embeddings of a batch, and the reports that they are of.
+#[derive(Debug, Clone)]
+pub(crate) struct Compared {
+    pub(crate) embeddings: Embeddings,
+    pub(crate) reports: TokenBatch,
+    pub(crate) negatives: TokenBatch,
+}
+
+impl ForwardPass {
+    /// Unit embeddings of the batch, if it has negatives.
+    pub fn embeddings(&self) -> Option<&Embeddings> {
+        self.compared.as_ref().map(|compared| &compared.embeddings)
+    }
+}
+
 /// What alignment compares before its heads: pooled images, and hidden states of reports.
 struct Features {
     images: Tensor<2>,
@@ -70,6 +95,17 @@ impl<G: ReportGenerator> Ithn<G> {
     /// If `lambda` lies outside `[0, 1]`, or equal labels are masked and the batch has no
     /// [sets of labels](TokenBatch::with_label_sets).
     pub fn losses(&self, batch: TrainingBatch, lambda: f64) -> LossTerms {
+        let pass = self.forward(batch);
+        let alignment = pass.compared.as_ref().map(|compared| {
+            let equal = self.equal(&compared.reports, &compared.negatives);
+            (self.alignment).loss(&compared.embeddings, equal.as_ref(), lambda)
+        });
+        self.terms(&pass, alignment)
+    }
+
+    /// The forward pass of a batch, up to what the alignment compares. [`losses_among`](Self::losses_among)
+    /// goes on from it.
+    pub fn forward(&self, batch: TrainingBatch) -> ForwardPass {
         let (encoded, negative) = self.encode(batch.studies, batch.negatives.as_ref());
         let forced = self.generator.force(&encoded.context, &batch.reports);
         let hidden = forced.hidden;
@@ -79,24 +115,28 @@ impl<G: ReportGenerator> Ithn<G> {
             Some(penalty) => language.clone() + penalty.clone(),
             None => language.clone(),
         };
-
-        let mut total = learnt * self.weights.language.get();
-        let alignment = batch.negatives.map(|negatives| {
-            let by_words = self
-                .mask_equal_reports
-                .then(|| equal_reports(&batch.reports, &negatives.reports));
-            let by_labels = self
-                .mask_equal_labels
-                .then(|| equal_labels(&batch.reports, &negatives.reports));
-            let equal = match (by_words, by_labels) {
-                (Some(words), Some(labels)) => Some(equal_by_either(words, labels)),
-                (words, labels) => words.or(labels),
-            };
-            let masks = [&batch.reports, &negatives.reports].map(|tokens| tokens.mask().clone());
+        let learnt = learnt * self.weights.language.get();
+        let compared = batch.negatives.map(|negatives| {
+            let negative_reports = negatives.reports.clone();
+            let masks = [&batch.reports, &negative_reports].map(|tokens| tokens.mask().clone());
             let features = self.features(encoded, negative, hidden, &batch.reports, negatives);
-            let embeddings = self.embed(features, masks);
-            self.alignment.loss(&embeddings, equal.as_ref(), lambda)
+            Compared {
+                embeddings: self.embed(features, masks),
+                reports: batch.reports,
+                negatives: negative_reports,
+            }
         });
+        ForwardPass {
+            language,
+            penalty: forced.penalty,
+            learnt,
+            compared,
+        }
+    }
+
+    /// Loss terms of a forward pass; `alignment` are those of its embeddings.
+    pub(crate) fn terms(&self, pass: &ForwardPass, alignment: Option<AlignmentTerms>) -> LossTerms {
+        let mut total = pass.learnt.clone();
         if let Some(terms) = &alignment {
             total = total
                 + terms.contrastive.clone() * self.weights.contrastive.get()
@@ -104,9 +144,31 @@ impl<G: ReportGenerator> Ithn<G> {
         }
         LossTerms {
             total,
-            language,
-            penalty: forced.penalty,
+            language: pass.language.clone(),
+            penalty: pass.penalty.clone(),
             alignment,
+        }
+    }
+
+    /// Which reports are equal by what is masked, if anything is.
+    ///
+    /// # Panics
+    ///
+    /// If equal labels are masked and there are no [sets of labels](TokenBatch::with_label_sets).
+    pub(crate) fn equal(
+        &self,
+        reports: &TokenBatch,
+        negatives: &TokenBatch,
+    ) -> Option<EqualReports> {
+        let by_words = self
+            .mask_equal_reports
+            .then(|| equal_reports(reports, negatives));
+        let by_labels = self
+            .mask_equal_labels
+            .then(|| equal_labels(reports, negatives));
+        match (by_words, by_labels) {
+            (Some(words), Some(labels)) => Some(equal_by_either(words, labels)),
+            (words, labels) => words.or(labels),
         }
     }
 

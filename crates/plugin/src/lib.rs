@@ -5,11 +5,13 @@ mod config;
 mod ithn;
 mod language;
 mod module;
+mod peers;
 #[cfg(test)]
 mod tests;
 
 pub use batch::{NegativeBatch, TrainingBatch};
 pub use config::{IthnConfig, LossWeights, TextPath};
-pub use ithn::{Ithn, LossTerms};
-pub use ithn_alignment::AlignmentTerms;
+pub use ithn::{ForwardPass, Ithn, LossTerms};
+pub use ithn_alignment::{AlignmentTerms, Embeddings};
 pub use language::language_loss;
+pub use peers::{Peers, TermsAmong};

@@ -1,18 +1,20 @@
 //! `ithn generate --rexrank`: from the input of the leaderboard ReXrank to its submission.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
 use flate2::Crc;
 use ithn::inference::{FilmStudy, InferenceError, ReportWriter};
 use ithn::metrics::evaluation::formats::read_json;
+use ithn::train::Ranks;
 use serde_json::{Map, Value, json};
 
+use super::progress::Progress;
 use crate::failure::Failure;
-use crate::hub;
-use crate::output::{OutputFile, Talk, cannot_write};
+use crate::output::{OutputFile, Talk};
+use crate::together::{agree, if_first, in_rounds};
 
 /// Key of the prediction in a submission.
 const PREDICTION: &str = "model_prediction";
@@ -72,18 +74,64 @@ pub(super) struct Options<'a> {
     pub tolerates: bool,
 }
 
+/// A report, or why there is none, on its way to rank 0.
+type Text = Result<String, String>;
+
 impl Work<'_> {
     pub(super) fn run(
         &self,
         writer: &ReportWriter,
         options: &Options<'_>,
+        ranks: &Ranks,
         talk: Talk,
     ) -> Result<(), Failure> {
+        let open = || self.open(writer, options, talk);
+        let mut opened = agree(ranks, if_first(ranks, open))?;
+        let left = opened.as_ref().map(|opened| opened.left());
+        let left = ranks.of_first(Ok(left.unwrap_or_default()))?;
+        let batches: Vec<&[(String, Vec<PathBuf>)]> = left.chunks(options.batch_size).collect();
+        let work = |batch: &&[(String, Vec<PathBuf>)]| -> Vec<Text> {
+            let studies = batch
+                .iter()
+                .map(|(id, films)| FilmStudy::new(id, films.clone()));
+            write_batch(writer, &studies.collect::<Vec<_>>())
+        };
+        let mut failed = Vec::new();
+        in_rounds(ranks, &batches, work, |batch, texts| {
+            // Rank 0 alone takes, and it has opened the work.
+            let Some(opened) = &mut opened else {
+                return Ok(());
+            };
+            for ((id, _), text) in batch.iter().zip(texts) {
+                match text {
+                    Ok(text) => opened.progress.add(id, text.into())?,
+                    Err(error) if options.stops => return Err(Failure::Said(error)),
+                    Err(error) => failed.push(format!("study '{id}': {error}")),
+                }
+            }
+            talk.note(format_args!(
+                "{} of {} studies",
+                opened.progress.reports.len() + failed.len(),
+                opened.studies.len()
+            ));
+            Ok(())
+        })?;
+        let ended = opened.map_or(Ok(()), |opened| self.end(opened, &failed, options));
+        agree(ranks, ended)
+    }
+
+    /// Reads the input, and what an earlier run left.
+    fn open(
+        &self,
+        writer: &ReportWriter,
+        options: &Options<'_>,
+        talk: Talk,
+    ) -> Result<Opened, Failure> {
         let input: Map<String, Value> = read_json(self.input)?;
         let studies = input
             .iter()
-            .map(|(id, study)| film_study(id, study, self.root))
-            .collect::<Result<Vec<FilmStudy>, String>>()
+            .map(|(id, study)| Ok((id.clone(), films_of(id, study, self.root)?)))
+            .collect::<Result<Vec<_>, String>>()
             .map_err(|reason| Failure::Said(format!("{}: {reason}", self.input.display())))?;
         if studies.is_empty() {
             return Err(Failure::Said(format!(
@@ -92,10 +140,10 @@ impl Work<'_> {
             )));
         }
         let header = json!({
-            "checkpoint": checksum(&hub::local_path(options.checkpoint)?)?,
+            "checkpoint": checksum(options.checkpoint)?,
             "search": serde_json::to_value(writer.search()).map_err(|error| Failure::Said(error.to_string()))?,
         });
-        let mut progress = Progress::open(self.out, header)?;
+        let progress = Progress::open(self.out, header)?;
         let known = progress.reports.len();
         if known > 0 {
             talk.note(format_args!(
@@ -103,25 +151,20 @@ impl Work<'_> {
                 studies.len()
             ));
         }
-        let left: Vec<&FilmStudy> = studies
-            .iter()
-            .filter(|study| !progress.reports.contains_key(&study.id))
-            .collect();
-        let mut failed = Vec::new();
-        for batch in left.chunks(options.batch_size) {
-            for (study, written) in batch.iter().zip(write_batch(writer, batch)) {
-                match written {
-                    Ok(text) => progress.add(&study.id, text)?,
-                    Err(error) if options.stops => return Err(error.into()),
-                    Err(error) => failed.push(format!("study '{}': {error}", study.id)),
-                }
-            }
-            talk.note(format_args!(
-                "{} of {} studies",
-                progress.reports.len() + failed.len(),
-                studies.len()
-            ));
-        }
+        Ok(Opened {
+            input,
+            studies,
+            progress,
+        })
+    }
+
+    /// Writes the submission.
+    fn end(&self, opened: Opened, failed: &[String], options: &Options<'_>) -> Result<(), Failure> {
+        let Opened {
+            input,
+            studies,
+            progress,
+        } = opened;
         let submission: Map<String, Value> = input
             .into_iter()
             .map(|(id, study)| {
@@ -131,7 +174,7 @@ impl Work<'_> {
             })
             .collect();
         self.out.write_json(&submission)?;
-        for error in &failed {
+        for error in failed {
             eprintln!("left empty: {error}");
         }
         if failed.is_empty() {
@@ -149,29 +192,47 @@ impl Work<'_> {
     }
 }
 
+/// A submission that is under way.
+struct Opened {
+    input: Map<String, Value>,
+    /// All studies, by their films.
+    studies: Vec<(String, Vec<PathBuf>)>,
+    progress: Progress,
+}
+
+impl Opened {
+    /// Studies that have no report yet.
+    fn left(&self) -> Vec<(String, Vec<PathBuf>)> {
+        let studies = self.studies.iter();
+        studies
+            .filter(|(id, _)| !self.progress.reports.contains_key(id))
+            .cloned()
+            .collect()
+    }
+}
+
 /// The report of every study, or why there is none.
-fn write_batch(writer: &ReportWriter, batch: &[&FilmStudy]) -> Vec<Result<Value, InferenceError>> {
-    let of = |studies: &[FilmStudy]| -> Result<Vec<Value>, InferenceError> {
+fn write_batch(writer: &ReportWriter, studies: &[FilmStudy]) -> Vec<Text> {
+    let of = |studies: &[FilmStudy]| -> Result<Vec<String>, InferenceError> {
         let reports = writer.reports(studies)?;
         reports
             .into_iter()
             .zip(studies)
             .map(|(reports, study)| match reports.into_iter().next() {
-                Some(best) => Ok(Value::from(best.text)),
+                Some(best) => Ok(best.text),
                 None => Err(InferenceError::NoReport(study.id.clone())),
             })
             .collect()
     };
-    let studies: Vec<FilmStudy> = batch.iter().map(|study| (*study).clone()).collect();
-    match of(&studies) {
+    match of(studies) {
         Ok(texts) => texts.into_iter().map(Ok).collect(),
         // One of them cannot be read; the others can be alone.
         Err(_) => studies
             .iter()
             .map(|study| {
-                let texts = of(std::slice::from_ref(study))?;
+                let texts = of(std::slice::from_ref(study)).map_err(|error| error.to_string())?;
                 let text = texts.into_iter().next();
-                text.ok_or_else(|| InferenceError::NoReport(study.id.clone()))
+                text.ok_or_else(|| InferenceError::NoReport(study.id.clone()).to_string())
             })
             .collect(),
     }
@@ -185,7 +246,7 @@ fn with_prediction(mut study: Value, text: Value) -> Value {
 }
 
 /// The films of a study, the key image first.
-fn film_study(id: &str, study: &Value, root: &Path) -> Result<FilmStudy, String> {
+fn films_of(id: &str, study: &Value, root: &Path) -> Result<Vec<PathBuf>, String> {
     let failed = |reason: &str| format!("study '{id}': {reason}");
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let paths = match study.get("image_path") {
@@ -200,11 +261,10 @@ fn film_study(id: &str, study: &Value, root: &Path) -> Result<FilmStudy, String>
     {
         paths[..=at].rotate_right(1);
     }
-    let films = paths
+    paths
         .iter()
         .map(|path| inside(root, path).map_err(|reason| failed(&reason)))
-        .collect::<Result<Vec<PathBuf>, String>>()?;
-    Ok(FilmStudy::new(id, films))
+        .collect()
 }
 
 /// A path within the root, also if it begins with `/`.
@@ -226,7 +286,7 @@ fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
 }
 
 /// What tells one checkpoint from another.
-fn checksum(path: &Path) -> Result<Value, Failure> {
+pub(super) fn checksum(path: &Path) -> Result<Value, Failure> {
     let failed = |error: io::Error| Failure::Said(format!("{}: {error}", path.display()));
     let mut file = File::open(path).map_err(failed)?;
     let mut crc = Crc::new();
@@ -242,93 +302,6 @@ fn checksum(path: &Path) -> Result<Value, Failure> {
         }
     }
     Ok(json!({ "bytes": bytes, "crc32": crc.sum() }))
-}
-
-/// What has been written so far: a line of JSON that says by what, and one for each study.
-struct Progress {
-    /// Reports by study.
-    reports: Map<String, Value>,
-    /// The file, unless the submission goes to standard output.
-    file: Option<(File, PathBuf)>,
-}
-
-impl Progress {
-    /// Reads what an earlier run left, and goes on from there.
-    fn open(out: &OutputFile, header: Value) -> Result<Self, Failure> {
-        if out.is_standard_output() {
-            return Ok(Progress {
-                reports: Map::new(),
-                file: None,
-            });
-        }
-        let path = PathBuf::from(format!("{out}.progress"));
-        let header_line = header.to_string();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(Failure::Said(format!("{}: {error}", path.display()))),
-        };
-        // An interruption may have cut the last line.
-        let lines = text
-            .split_inclusive('\n')
-            .filter(|line| line.ends_with('\n'));
-        let mut lines = lines.map(str::trim_end);
-        let mut reports = Map::new();
-        if let Some(first) = lines.next() {
-            let foreign = |what: &str| {
-                Failure::Said(format!(
-                    "{} {what}: delete it to write all reports again",
-                    path.display()
-                ))
-            };
-            if first != header_line {
-                return Err(foreign(
-                    "was written by another checkpoint or other options",
-                ));
-            }
-            for line in lines {
-                match serde_json::from_str::<(String, String)>(line) {
-                    Ok((id, text)) => {
-                        reports.insert(id, text.into());
-                    }
-                    Err(_) => return Err(foreign("holds something else than reports")),
-                }
-            }
-        }
-        let failed = |error: io::Error| cannot_write(&path, &error);
-        let mut whole = vec![header];
-        whole.extend(reports.iter().map(|(id, text)| json!([id, text])));
-        let whole: String = whole.iter().map(|line| format!("{line}\n")).collect();
-        ithn::data::write_atomically(&path, whole.as_bytes()).map_err(failed)?;
-        let file = OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .map_err(failed)?;
-        Ok(Progress {
-            reports,
-            file: Some((file, path)),
-        })
-    }
-
-    fn add(&mut self, id: &str, text: Value) -> Result<(), Failure> {
-        if let Some((file, path)) = &mut self.file {
-            let line = format!("{}\n", json!([id, &text]));
-            let written = file.write_all(line.as_bytes());
-            written.map_err(|error| cannot_write(path, &error))?;
-        }
-        self.reports.insert(id.to_owned(), text);
-        Ok(())
-    }
-
-    fn remove(self) -> Result<(), Failure> {
-        match self.file {
-            Some((file, path)) => {
-                drop(file);
-                fs::remove_file(&path).map_err(|error| cannot_write(&path, &error))
-            }
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -349,40 +322,10 @@ mod tests {
     #[test]
     fn the_key_image_comes_first() {
         let study = json!({"image_path": ["0.png", "1.png", "2.png"], "key_image_path": "2.png"});
-        let study = film_study("a", &study, Path::new("r")).unwrap();
-        let films = ["r/2.png", "r/0.png", "r/1.png"].map(PathBuf::from);
-        assert_eq!(study, FilmStudy::new("a", films));
-        let none = film_study("a", &json!({"image_path": 3}), Path::new("r"));
+        let films = films_of("a", &study, Path::new("r")).unwrap();
+        let expected = ["r/2.png", "r/0.png", "r/1.png"].map(PathBuf::from);
+        assert_eq!(films, expected);
+        let none = films_of("a", &json!({"image_path": 3}), Path::new("r"));
         assert!(none.unwrap_err().contains("study 'a'"));
-    }
-
-    #[test]
-    fn a_cut_line_is_written_again_and_another_checkpoint_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let out: OutputFile = folder
-            .path()
-            .join("out.json")
-            .to_str()
-            .unwrap()
-            .parse()
-            .unwrap();
-        let header = json!({"checkpoint": 1});
-        let mut progress = Progress::open(&out, header.clone()).unwrap();
-        progress.add("a", Value::from("clear\n")).unwrap();
-        drop(progress);
-        let path = folder.path().join("out.json.progress");
-        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"[\"b\",\"cu").unwrap();
-        let again = Progress::open(&out, header).unwrap();
-        assert_eq!(
-            Value::Object(again.reports.clone()),
-            json!({"a": "clear\n"})
-        );
-        let Err(error) = Progress::open(&out, json!({"checkpoint": 2})) else {
-            panic!("another checkpoint");
-        };
-        assert!(error.to_string().contains("another checkpoint"));
-        again.remove().unwrap();
-        assert!(!path.exists());
     }
 }

@@ -11,7 +11,7 @@ use super::support::{REPORTS, batch, model, number};
 use crate::{Ithn, IthnConfig, LossWeights, NegativeBatch, TextPath, TrainingBatch};
 
 /// Every way to harden, every placement, every text path, with all loss terms; and the default.
-fn configs() -> Vec<IthnConfig> {
+pub(super) fn configs() -> Vec<IthnConfig> {
     let line = FeasibleSet::Line {
         range: HardeningRange::Line,
     };

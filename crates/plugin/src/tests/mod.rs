@@ -4,4 +4,5 @@ mod batches;
 mod config;
 mod gradients;
 mod losses;
+mod peers;
 mod support;

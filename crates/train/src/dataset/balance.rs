@@ -1,5 +1,7 @@
 use ithn_metrics::{FindingClass, Uncertain, label};
 
+use crate::ranks::slice_of;
+
 /// Repetitions of each study in an epoch, so that rare findings are as frequent as common ones.
 ///
 /// A study is repeated `f_max / f` times, rounded, where `f` counts the studies that share its
@@ -76,6 +78,27 @@ pub(crate) fn distinct_batches(mut order: Vec<usize>, batch_size: usize) -> Vec<
         .collect()
 }
 
+/// Like [`distinct_batches`] for several processes that contrast their studies with one another: no study is
+/// twice in a group of `ranks` successive batches. A group is cut into batches of equal size, give or take one. The
+/// last can have fewer batches than `ranks`.
+///
+/// A group that repeated studies leave with fewer studies than `ranks` is left out, unless it is the last: every
+/// other group gives each process a batch.
+pub(crate) fn distinct_groups(
+    order: Vec<usize>,
+    batch_size: usize,
+    ranks: usize,
+) -> Vec<Vec<usize>> {
+    let mut groups = distinct_batches(order, batch_size * ranks);
+    let last = groups.pop();
+    groups.retain(|group| group.len() >= ranks);
+    let cut = |group: Vec<usize>| {
+        let batches = ranks.min(group.len());
+        (0..batches).map(move |batch| group[slice_of(group.len(), batch, batches)].to_vec())
+    };
+    groups.into_iter().chain(last).flat_map(cut).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +125,35 @@ mod tests {
             seen.sort_unstable();
             assert_eq!(seen, turns);
         }
+    }
+
+    #[test]
+    fn no_group_of_batches_holds_a_study_twice_and_each_has_a_batch_for_every_rank() {
+        for (ranks, batch_size) in [(1, 8), (2, 4), (3, 2), (3, 1)] {
+            for seed in 0..20 {
+                let turns: Vec<usize> = (0..25)
+                    .flat_map(|study| std::iter::repeat_n(study, if study == 3 { 4 } else { 1 }))
+                    .collect();
+                let order: Vec<usize> = shuffled_order(turns.len(), seed, 1)
+                    .into_iter()
+                    .map(|turn| turns[turn])
+                    .collect();
+                let whole = distinct_batches(order.clone(), batch_size * ranks);
+                let batches = distinct_groups(order, batch_size, ranks);
+                assert_eq!(batches.len().div_ceil(ranks), whole.len());
+                for (group, whole) in batches.chunks(ranks).zip(whole) {
+                    assert_eq!(group.concat(), whole);
+                    let studies: HashSet<usize> = group.concat().into_iter().collect();
+                    assert_eq!(studies.len(), whole.len());
+                }
+            }
+        }
+        // 5 studies for 3 ranks, then 2.
+        let cut = |order| distinct_groups(order, 2, 3);
+        assert_eq!(cut(vec![4, 2, 0, 1, 3]), [vec![4], vec![2, 0], vec![1, 3]]);
+        assert_eq!(cut(vec![4, 2]), [[4], [2]]);
+        // Nothing else can fill the first group.
+        assert_eq!(distinct_groups(vec![7, 7, 7, 1], 1, 2), [[7], [1]]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use burn::tensor::Device;
-use ithn_data::LoadedBatch;
+use ithn_data::{BatchMember, LoadedBatch, TokenizedStudy, pad_tokens};
+use ithn_generator::TokenBatch;
 use ithn_inference::{study_batch, token_batch};
 use ithn_plugin::{NegativeBatch, TrainingBatch};
 
@@ -22,24 +23,50 @@ impl PreparedData {
     pub fn training_batch(&self, loaded: LoadedBatch, device: &Device) -> TrainingBatch {
         let members = loaded.members.clone();
         let mut batch = training_batch(loaded, device);
-        if let Some(sets) = &self.label_sets {
-            let of = |indices: Vec<usize>| -> Vec<i64> {
-                indices.into_iter().map(|index| sets[index]).collect()
-            };
-            let studies = members.iter().map(|member| member.study).collect();
-            batch.reports = batch.reports.with_label_sets(&of(studies));
-            batch.negatives = batch.negatives.map(|negatives| {
-                let indices = members
-                    .iter()
-                    .filter_map(|member| member.negative)
-                    .collect();
-                NegativeBatch {
-                    reports: negatives.reports.with_label_sets(&of(indices)),
-                    ..negatives
-                }
-            });
-        }
+        batch.reports = self.with_label_sets(batch.reports, members.iter().map(|it| it.study));
+        batch.negatives = batch.negatives.map(|negatives| NegativeBatch {
+            reports: self.with_label_sets(
+                negatives.reports,
+                members.iter().filter_map(|it| it.negative),
+            ),
+            ..negatives
+        });
         batch
+    }
+
+    /// Reports of some members and of their negatives, as those of a [`training_batch`](Self::training_batch), without
+    /// films; none if a member lacks a negative.
+    pub(crate) fn reports(
+        &self,
+        members: &[BatchMember],
+        device: &Device,
+    ) -> Option<[TokenBatch; 2]> {
+        let studies = members.iter().map(|member| member.study).collect();
+        let negatives: Vec<usize> = members
+            .iter()
+            .map(|member| member.negative)
+            .collect::<Option<_>>()?;
+        let batch = |indices: Vec<usize>| {
+            let studies: Vec<&TokenizedStudy> =
+                indices.iter().map(|&index| &self.training[index]).collect();
+            let reports = token_batch(pad_tokens(&studies), device);
+            self.with_label_sets(reports, indices.into_iter())
+        };
+        Some([batch(studies), batch(negatives)])
+    }
+
+    fn with_label_sets(
+        &self,
+        reports: TokenBatch,
+        studies: impl Iterator<Item = usize>,
+    ) -> TokenBatch {
+        match &self.label_sets {
+            Some(sets) => {
+                let of: Vec<i64> = studies.map(|study| sets[study]).collect();
+                reports.with_label_sets(&of)
+            }
+            None => reports,
+        }
     }
 }
 

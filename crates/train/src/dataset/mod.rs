@@ -7,6 +7,7 @@ mod features;
 mod first_negatives;
 mod images;
 mod near_twins;
+mod screening;
 mod source;
 mod uids;
 
@@ -24,7 +25,7 @@ use ithn_data::{
 use ithn_inference::FindingsReader;
 use ithn_search::SearchConfig;
 
-pub(crate) use balance::distinct_batches;
+pub(crate) use balance::{distinct_batches, distinct_groups};
 pub use batch::training_batch;
 use drawn::DRAWN_MARK;
 pub use drawn::{draw_annotation, stated_findings};
@@ -41,9 +42,6 @@ use first_negatives::first_negatives;
 
 /// Is told of long work: its name, how much of it is done, and of how much. Called on any thread.
 pub type Watch<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
-
-/// Images that are decoded between two calls of a [`Watch`].
-const AT_A_TIME: usize = 1024;
 
 /// Studies of all splits, as read.
 #[derive(Debug, Clone)]
@@ -184,26 +182,6 @@ impl Dataset {
                 false => DataKind::Annotation,
             },
         })
-    }
-
-    /// Decodes every image once and leaves out the studies of those that cannot be: for runs that
-    /// skip broken studies and keep no cache.
-    ///
-    /// # Errors
-    ///
-    /// If a split has no study left.
-    pub fn drop_undecodable(&mut self, watch: Watch<'_>) -> Result<(), TrainError> {
-        let mut exclusions = Exclusions::new(OnBadStudy::Skip);
-        let mut waiting = std::mem::take(&mut self.studies).into_iter();
-        let total = waiting.len();
-        while waiting.len() > 0 {
-            let some = waiting.by_ref().take(AT_A_TIME).collect();
-            let sound = screen_images(some, ImageCheck::Decode, &mut exclusions)?;
-            self.studies.extend(sound);
-            watch("decoding images", total - waiting.len(), total);
-        }
-        self.warnings.extend(exclusions.notes_of_broken());
-        self.check_splits()
     }
 
     pub(crate) fn check_splits(&self) -> Result<(), TrainError> {

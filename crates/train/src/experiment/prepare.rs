@@ -122,7 +122,7 @@ impl<'a> Run<'a> {
             None => None,
         };
         if cache.is_none() && options.on_bad_study == OnBadStudy::Skip {
-            ranks.agree(dataset.drop_undecodable(&watch))?;
+            dataset.drop_undecodable_of(&watch, ranks)?;
         }
         let cached = began.elapsed();
         let tokenizer = checkpoint

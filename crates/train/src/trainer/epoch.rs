@@ -13,7 +13,7 @@ use ithn_negatives::TrainingPoint;
 use ithn_generator::TrainableGenerator;
 
 use super::{BETWEEN_STEPS, Trainer};
-use crate::dataset::distinct_batches;
+use crate::dataset::{distinct_batches, distinct_groups};
 use crate::error::TrainError;
 use crate::optimizer::{clip_gradients, gradient_norm, learning_rate_policy};
 use crate::records::{StepLog, StepRecord};
@@ -83,7 +83,11 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             .into_iter()
             .map(|turn| self.data.turns[turn])
             .collect();
-        distinct_batches(order, training.batch_size)
+        let batches = match self.contrasts_over_ranks() {
+            true => distinct_groups(order, training.batch_size, self.ranks.size()),
+            false => distinct_batches(order, training.batch_size),
+        };
+        batches
             .into_iter()
             .map(|batch| {
                 batch
@@ -115,7 +119,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let learnt = if self.ranks.is_alone() {
             self.learn(loader, step)?
         } else {
-            self.learn_together(loader, step)?
+            self.learn_together(loader, step, members)?
         };
         if let Some(found) = learnt.values.non_finite() {
             self.model = Some(before.train());
@@ -188,22 +192,34 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
     ) -> (Tensor<1>, GradientsParams) {
         let device = self.device.clone().autodiff();
         let model = self.model();
-        // The dropout of a batch depends on seed, epoch and batch alone.
+        self.seed(index, step);
+        let terms =
+            self.rounded(|| model.losses(self.data.training_batch(batch, &device), step.lambda));
+        (batch_values(&terms), self.share_of_mean(terms.total, step))
+    }
+
+    /// Sets the seed of batch `index` of a step: its dropout depends on seed, epoch and batch alone.
+    pub(super) fn seed(&self, index: usize, step: Micro) {
         let seed = self.config.training.seed;
         self.device
             .seed(batch_seed(seed, step.epoch, self.progress.batch + index));
-        let losses = || model.losses(self.data.training_batch(batch, &device), step.lambda);
-        let terms = match self.config.training.precision {
-            Precision::Bfloat16 => in_bfloat16(losses),
-            Precision::Single => losses(),
-        };
-        let values = batch_values(&terms);
+    }
+
+    /// Runs `work` in the configured precision.
+    pub(super) fn rounded<T>(&self, work: impl FnOnce() -> T) -> T {
+        match self.config.training.precision {
+            Precision::Bfloat16 => in_bfloat16(work),
+            Precision::Single => work(),
+        }
+    }
+
+    /// Gradients of a batch's loss, as a share of the mean over the step's batches.
+    pub(super) fn share_of_mean(&self, loss: Tensor<1>, step: Micro) -> GradientsParams {
         let share = match step.batches {
-            1 => terms.total,
-            batches => terms.total.div_scalar(batches as f64),
+            1 => loss,
+            batches => loss.div_scalar(batches as f64),
         };
-        let gradients = GradientsParams::from_grads(share.backward(), model);
-        (values, gradients)
+        GradientsParams::from_grads(share.backward(), self.model())
     }
 
     /// Clips gradients as configured; `norm` is theirs, `[1]`.

@@ -25,6 +25,12 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let blamed = match found.batch {
+            // A contrast has the studies of a group; any of them can be the cause.
+            Some(batch) if self.contrasts_over_ranks() && !found.is_of_language() => {
+                let size = self.ranks.size();
+                let first = batch - batch % size;
+                &members[first..(first + size).min(members.len())]
+            }
             Some(batch) => &members[batch..=batch],
             None => members,
         };

@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod among;
 mod epoch;
 mod incident;
 mod layout;
@@ -63,6 +64,8 @@ pub struct Trainer<'a, G> {
     saved: Instant,
     ranks: Ranks,
     exact: bool,
+    /// Ranks of the run that is resumed.
+    ranks_before: Option<usize>,
 }
 
 /// Whether a device computes in the configured numbers.
@@ -110,6 +113,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             saved: Instant::now(),
             ranks: Ranks::default(),
             exact: false,
+            ranks_before: None,
         }
     }
 
@@ -156,6 +160,9 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             data: self.progress.data,
             ..progress
         };
+        let accumulate = checkpoint.header.config.training.accumulate;
+        let batches = self.progress.batches_per_step;
+        self.ranks_before = batches.and_then(|batches| batches.checked_div(accumulate));
         if let Some(earlier) = &checkpoint.header.card {
             self.card.origin.clone_from(&earlier.origin);
             self.card.scores.clone_from(&earlier.scores);
@@ -187,6 +194,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
         };
         let mut log = self.ranks.agree(log)?;
         self.keep_batches_per_step(observer);
+        self.check_contrast(observer);
         let is_new = !self.folder.last_checkpoint().exists();
         if self.ranks.of_first(Ok(is_new))? {
             self.save(&mut log)?;
@@ -319,6 +327,21 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
             observer.warning(&format!(
                 "a step averages {now} batches from now on, {before} before: the run will not be the same as one \
                  that was never interrupted"
+            ));
+        }
+    }
+
+    /// Warns if a resumed run contrasts the batches of another number of ranks from now on.
+    fn check_contrast(&self, observer: &mut dyn Observer) {
+        let over_ranks = self.config.ithn.contrast_over_ranks && self.uses_negatives();
+        let now = self.ranks.size();
+        if let Some(before) = self.ranks_before
+            && over_ranks
+            && before != now
+        {
+            observer.warning(&format!(
+                "{now} processes contrast their studies with one another from now on, {before} before: the run will \
+                 not be the same as one that was never interrupted"
             ));
         }
     }

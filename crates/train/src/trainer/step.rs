@@ -25,6 +25,16 @@ pub(crate) struct NonFiniteValue {
     pub(crate) batch: Option<usize>,
 }
 
+/// The term that a batch does not share with others.
+const LANGUAGE: &str = "language loss";
+
+impl NonFiniteValue {
+    /// Whether it is the language loss.
+    pub(crate) fn is_of_language(&self) -> bool {
+        self.term == LANGUAGE
+    }
+}
+
 /// Losses and similarities of one batch, still on the device: `[2]` without negatives, otherwise
 /// `[7]`.
 pub(crate) fn batch_values(terms: &LossTerms) -> Tensor<1> {
@@ -65,7 +75,7 @@ impl StepValues {
     /// that is not finite.
     pub(crate) fn non_finite(&self) -> Option<NonFiniteValue> {
         let terms = [
-            (1, "language loss"),
+            (1, LANGUAGE),
             (2, "contrastive loss"),
             (3, "separation loss"),
             (0, "total loss"),

@@ -1,10 +1,12 @@
 //! The gradient of a step that several ranks take together.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::optim::GradientsAccumulator;
 use burn::tensor::{Tensor, TensorData};
 use ithn_backbone::{RunningUpdate, record_running_updates};
-use ithn_data::BatchLoader;
+use ithn_data::{BatchLoader, BatchMember};
 use ithn_generator::TrainableGenerator;
 
 use super::Trainer;
@@ -27,6 +29,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         &self,
         loader: &mut BatchLoader,
         step: Micro,
+        members: &[Vec<BatchMember>],
     ) -> Result<Learnt, TrainError> {
         let model = self.model();
         let layout = Layout::of(model);
@@ -37,8 +40,9 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let mut present = vec![false; layout.trained()];
         for first in (0..step.batches).step_by(per_round) {
             let round = first..(first + per_round).min(step.batches);
-            let own: Vec<usize> = self.ranks.share_of(round.clone()).collect();
-            let part = catch_out_of_memory(|| self.contribute(loader, &own, step, &layout));
+            let part = catch_out_of_memory(|| {
+                self.contribute(loader, round.clone(), step, members, &layout)
+            });
             let (message, gradient) = match part {
                 Ok((part, gradient)) => (part.message(), gradient),
                 Err(error) => (Err(error), Vec::new()),
@@ -71,21 +75,36 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         })
     }
 
-    /// This rank's part of a round: numbers of its batches, and the sum of their gradients.
+    /// This rank's part of a round: numbers of its batches, and the sum of their gradients. Ranks without a batch
+    /// in a group take part where the others contrast theirs.
     fn contribute(
         &self,
         loader: &mut BatchLoader,
-        own: &[usize],
+        round: Range<usize>,
         step: Micro,
+        members: &[Vec<BatchMember>],
         layout: &Layout,
     ) -> Result<(Part, Vec<f32>), TrainError> {
         let mut sum = GradientsAccumulator::new();
         let mut tensors = Vec::new();
         let mut recorded = Vec::new();
-        for &index in own {
-            let batch = loader.next().ok_or(TrainError::RanksParted)??;
-            let ((values, gradients), updates) =
-                record_running_updates(|| self.learn_batch(batch, index, step));
+        let size = self.ranks.size();
+        for first in round.clone().step_by(size) {
+            let group = first..(first + size).min(round.end);
+            let own = group.clone().nth(self.ranks.rank());
+            let batch = match own {
+                Some(_) => Some(loader.next().ok_or(TrainError::RanksParted)??),
+                None => None,
+            };
+            let learn = || match (self.contrasts_over_ranks(), own, batch) {
+                (true, _, batch) => self.learn_among(batch, group, step, members),
+                (false, Some(index), Some(batch)) => Ok(Some(self.learn_batch(batch, index, step))),
+                (false, ..) => Ok(None),
+            };
+            let (learnt, updates) = record_running_updates(learn);
+            let Some((values, gradients)) = learnt? else {
+                continue;
+            };
             sum.accumulate(self.model(), gradients);
             tensors.push(values);
             tensors.extend(updates.iter().map(|update| update.newest.clone().inner()));
