@@ -35,13 +35,12 @@ const SHAPES: [[usize; 3]; 6] = [
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|word| word != "--bench");
     let device = match arguments.next().as_deref() {
-        #[cfg(feature = "cuda")]
-        Some("cuda") | None => CubeDevice::Cuda(Default::default()),
-        #[cfg(feature = "wgpu")]
+        #[cfg(any(feature = "cuda", feature = "cuda-nvrtc-untuned"))]
+        Some("cuda") => CubeDevice::Cuda(Default::default()),
+        #[cfg(any(feature = "wgpu", feature = "wgpu-untuned"))]
         Some("wgpu") => CubeDevice::Wgpu(Default::default()),
         Some(other) => panic!("no device '{other}' in this build"),
-        #[cfg(not(feature = "cuda"))]
-        None => panic!("name a device"),
+        None => panic!("name a device: cuda or wgpu"),
     };
     let repeats: usize = arguments
         .next()
