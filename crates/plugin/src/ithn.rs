@@ -1,10 +1,12 @@
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use ithn_alignment::{Alignment, AlignmentTerms, Embeddings};
 use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
 
 use crate::batch::{NegativeBatch, TrainingBatch, equal_by_either, equal_labels, equal_reports};
-use crate::config::{IthnConfig, LossWeights, TextPath};
-use crate::language::{language_loss, target_log_probs};
+use crate::classification::classification_loss;
+use crate::config::{Classification, IthnConfig, LossWeights, TextPath};
+use crate::language::{smoothed_language_loss, target_log_probs};
 
 /// Loss terms of a batch, each `[1]`.
 #[derive(Debug, Clone)]
@@ -12,8 +14,10 @@ pub struct LossTerms {
     /// The weighted sum that training minimises. Without negatives, the language loss and the penalty
     /// at their weight.
     pub total: Tensor<1>,
-    /// Token cross-entropy of the studies' own reports.
+    /// Token cross-entropy of the studies' own reports, smoothed if so configured.
     pub language: Tensor<1>,
+    /// Cross-entropy of findings, if it is configured.
+    pub classification: Option<Tensor<1>>,
     /// The generator's own penalty, if it has one; it has the weight of the language loss.
     pub penalty: Option<Tensor<1>>,
     /// Alignment, if the batch has negatives.
@@ -23,18 +27,22 @@ pub struct LossTerms {
 /// A report generator with ITHN's alignment around it.
 ///
 /// Writing reports needs [`generator`](Ithn::generator) only. Parameter paths are `generator.…`,
-/// `heads.…` and `temperatures.…`.
+/// `heads.…`, `temperatures.…`, and `findings_head.…` with a classification loss.
 #[derive(Debug, Clone)]
 pub struct Ithn<G> {
     /// The generator, unchanged.
     pub generator: G,
     /// Heads, temperatures, hardening and placement; training only.
     pub alignment: Alignment,
+    /// Pooled image feature to one logit per finding, if findings are classified; training only.
+    pub findings_head: Option<Linear>,
     pub(crate) text_path: TextPath,
     pub(crate) hold_report_states: bool,
     pub(crate) mask_equal_reports: bool,
     pub(crate) mask_equal_labels: bool,
     pub(crate) weights: LossWeights,
+    pub(crate) label_smoothing: f64,
+    pub(crate) classification: Option<Classification>,
 }
 
 /// What alignment compares before its heads: pooled images, and hidden states of reports.
@@ -53,11 +61,16 @@ impl IthnConfig {
         Ithn {
             generator,
             alignment: self.alignment().init(image_width, report_width, device),
+            findings_head: self.classification.map(|classification| {
+                LinearConfig::new(image_width, classification.findings).init(device)
+            }),
             text_path: self.text_path,
             hold_report_states: self.hold_report_states,
             mask_equal_reports: self.mask_equal_reports,
             mask_equal_labels: self.mask_equal_labels,
             weights: self.weights,
+            label_smoothing: self.label_smoothing.get(),
+            classification: self.classification,
         }
     }
 }
@@ -67,20 +80,28 @@ impl<G: ReportGenerator> Ithn<G> {
     ///
     /// # Panics
     ///
-    /// If `lambda` lies outside `[0, 1]`, or equal labels are masked and the batch has no
-    /// [sets of labels](TokenBatch::with_label_sets).
+    /// If `lambda` lies outside `[0, 1]`; if equal labels are masked and the batch has no
+    /// [sets of labels](TokenBatch::with_label_sets); if findings are classified and the studies have none, or another number.
     pub fn losses(&self, batch: TrainingBatch, lambda: f64) -> LossTerms {
+        let findings = batch.studies.findings.clone();
         let (encoded, negative) = self.encode(batch.studies, batch.negatives.as_ref());
         let forced = self.generator.force(&encoded.context, &batch.reports);
         let hidden = forced.hidden;
         let log_probs = self.generator.log_probs(hidden.clone());
-        let language = language_loss(log_probs, &batch.reports);
+        let language = smoothed_language_loss(log_probs, &batch.reports, self.label_smoothing);
         let learnt = match &forced.penalty {
             Some(penalty) => language.clone() + penalty.clone(),
             None => language.clone(),
         };
 
         let mut total = learnt * self.weights.language.get();
+        let classification = self.findings_head.as_ref().map(|head| {
+            let findings = findings.expect("classification needs StudyBatch::with_findings");
+            classification_loss(head, encoded.pooled.clone(), findings)
+        });
+        if let (Some(loss), Some(of)) = (&classification, self.classification) {
+            total = total + loss.clone() * of.weight.get();
+        }
         let alignment = batch.negatives.map(|negatives| {
             let by_words = self
                 .mask_equal_reports
@@ -105,6 +126,7 @@ impl<G: ReportGenerator> Ithn<G> {
         LossTerms {
             total,
             language,
+            classification,
             penalty: forced.penalty,
             alignment,
         }

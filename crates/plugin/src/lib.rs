@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod classification;
 mod config;
 mod ithn;
 mod language;
@@ -9,7 +10,7 @@ mod module;
 mod tests;
 
 pub use batch::{NegativeBatch, TrainingBatch};
-pub use config::{IthnConfig, LossWeights, TextPath};
+pub use config::{Classification, IthnConfig, LossWeights, TextPath};
 pub use ithn::{Ithn, LossTerms};
 pub use ithn_alignment::AlignmentTerms;
-pub use language::language_loss;
+pub use language::{language_loss, smoothed_language_loss};
