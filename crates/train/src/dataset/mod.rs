@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ithn_checkpoint::card::DataKind;
-use ithn_checkpoint::config::{ExperimentConfig, Negatives};
+use ithn_checkpoint::config::{ConfigError, ExperimentConfig, Negatives};
 use ithn_data::{
     Annotation, BatchMember, DataError, Exclusions, ImageCheck, MimicOptions, OnBadStudy, Split,
     Study, TokenizedStudy, Tokenizer, read_mimic_first, read_mimic_watched, screen_first_images,
     screen_images,
 };
 use ithn_inference::FindingsReader;
+use ithn_metrics::{FindingClass, Uncertain, label};
 use ithn_search::SearchConfig;
 
 pub(crate) use balance::distinct_batches;
@@ -249,6 +250,9 @@ pub struct PreparedData {
     /// The set of findings that each report of [`training`](Self::training) states, by number, if equal ones are masked
     /// in the contrast.
     pub label_sets: Option<Vec<i64>>,
+    /// The findings that each report of [`training`](Self::training) states, 1 or 0, if the decoder is told findings or they
+    /// are classified.
+    pub stated: Option<Vec<Vec<f32>>>,
 }
 
 /// Studies to generate reports for, and their reference reports.
@@ -372,8 +376,10 @@ impl PreparedData {
             .ithn
             .mask_equal_labels
             .then(|| label_sets(&training, &tokenizer, dataset.findings));
+        let classes = stated_classes(config)?;
         Ok(PreparedData {
             label_sets,
+            stated: classes.map(|classes| stated(&training, &tokenizer, &classes)),
             validation,
             test,
             findings: dataset.findings,
@@ -399,6 +405,59 @@ fn label_sets(
             let next = numbers.len() as i64;
             let stated = findings.abnormal(&tokenizer.decode(&study.tokens[1..]));
             *numbers.entry(stated).or_insert(next)
+        })
+        .collect()
+}
+
+/// The findings that training needs labels of, if any: those that the decoder is told, or else the 13 abnormal classes.
+fn stated_classes(config: &ExperimentConfig) -> Result<Option<Vec<FindingClass>>, ConfigError> {
+    let prompts = config.model.generator.finding_prompts();
+    let classes: Vec<FindingClass> = match (prompts, &config.ithn.classification) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => FindingClass::ABNORMAL.to_vec(),
+        (Some(prompts), _) => {
+            let find = |name: &String| {
+                let class = FindingClass::all()
+                    .into_iter()
+                    .find(|class| class.name() == name);
+                let unknown = || {
+                    let names = FindingClass::all().map(FindingClass::name).join(", ");
+                    let reason = format!("'{name}' is unknown: use some of {names}");
+                    ConfigError::new("model.generator.finding_prompts.classes", reason)
+                };
+                class.ok_or_else(unknown)
+            };
+            prompts.classes.iter().map(find).collect::<Result<_, _>>()?
+        }
+    };
+    match config.ithn.classification {
+        Some(classification) if classification.findings != classes.len() => Err(ConfigError::new(
+            "ithn.classification.findings",
+            format!(
+                "must be {}, the findings that are labelled, got {}",
+                classes.len(),
+                classification.findings
+            ),
+        )),
+        _ => Ok(Some(classes)),
+    }
+}
+
+/// The findings that reports state, as the model reads the reports; uncertain ones count as stated.
+fn stated(
+    studies: &[TokenizedStudy],
+    tokenizer: &Tokenizer,
+    classes: &[FindingClass],
+) -> Vec<Vec<f32>> {
+    studies
+        .iter()
+        .map(|study| {
+            let report = tokenizer.decode(&study.tokens[1..]);
+            let found = label(&report).positives(Uncertain::AsPositive);
+            classes
+                .iter()
+                .map(|class| f32::from(found[class.index()]))
+                .collect()
         })
         .collect()
 }
