@@ -24,8 +24,7 @@ use ithn_plugin::IthnConfig;
 pub enum Preset {
     /// A small network for phantom studies: minutes on a laptop.
     Phantom,
-    /// IU X-Ray on a small machine: pretraining without ImageNet, then a small decoder on frozen features, within an hour on
-    /// two cores.
+    /// IU X-Ray on a small machine: pretraining without ImageNet, then a small decoder on frozen features.
     IuXraySmall,
     /// IU X-Ray at the published size, with this library's defaults.
     IuXray,

@@ -8,6 +8,7 @@ mod first_negatives;
 mod images;
 mod near_twins;
 mod source;
+mod stated;
 mod uids;
 
 use std::collections::HashMap;
@@ -15,14 +16,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ithn_checkpoint::card::DataKind;
-use ithn_checkpoint::config::{ConfigError, ExperimentConfig, Negatives};
+use ithn_checkpoint::config::{ExperimentConfig, Negatives};
 use ithn_data::{
     Annotation, BatchMember, DataError, Exclusions, ImageCheck, MimicOptions, OnBadStudy, Split,
     Study, TokenizedStudy, Tokenizer, read_mimic_first, read_mimic_watched, screen_first_images,
     screen_images,
 };
 use ithn_inference::FindingsReader;
-use ithn_metrics::{FindingClass, Uncertain, label};
 use ithn_search::SearchConfig;
 
 pub(crate) use balance::distinct_batches;
@@ -39,6 +39,7 @@ use crate::error::TrainError;
 use crate::ranks::Ranks;
 use balance::repeats;
 use first_negatives::first_negatives;
+use stated::{stated, stated_classes};
 
 /// Is told of long work: its name, how much of it is done, and of how much. Called on any thread.
 pub type Watch<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
@@ -405,59 +406,6 @@ fn label_sets(
             let next = numbers.len() as i64;
             let stated = findings.abnormal(&tokenizer.decode(&study.tokens[1..]));
             *numbers.entry(stated).or_insert(next)
-        })
-        .collect()
-}
-
-/// The findings that training needs labels of, if any: those that the decoder is told, or else the 13 abnormal classes.
-fn stated_classes(config: &ExperimentConfig) -> Result<Option<Vec<FindingClass>>, ConfigError> {
-    let prompts = config.model.generator.finding_prompts();
-    let classes: Vec<FindingClass> = match (prompts, &config.ithn.classification) {
-        (None, None) => return Ok(None),
-        (None, Some(_)) => FindingClass::ABNORMAL.to_vec(),
-        (Some(prompts), _) => {
-            let find = |name: &String| {
-                let class = FindingClass::all()
-                    .into_iter()
-                    .find(|class| class.name() == name);
-                let unknown = || {
-                    let names = FindingClass::all().map(FindingClass::name).join(", ");
-                    let reason = format!("'{name}' is unknown: use some of {names}");
-                    ConfigError::new("model.generator.finding_prompts.classes", reason)
-                };
-                class.ok_or_else(unknown)
-            };
-            prompts.classes.iter().map(find).collect::<Result<_, _>>()?
-        }
-    };
-    match config.ithn.classification {
-        Some(classification) if classification.findings != classes.len() => Err(ConfigError::new(
-            "ithn.classification.findings",
-            format!(
-                "must be {}, the findings that are labelled, got {}",
-                classes.len(),
-                classification.findings
-            ),
-        )),
-        _ => Ok(Some(classes)),
-    }
-}
-
-/// The findings that reports state, as the model reads the reports; uncertain ones count as stated.
-fn stated(
-    studies: &[TokenizedStudy],
-    tokenizer: &Tokenizer,
-    classes: &[FindingClass],
-) -> Vec<Vec<f32>> {
-    studies
-        .iter()
-        .map(|study| {
-            let report = tokenizer.decode(&study.tokens[1..]);
-            let found = label(&report).positives(Uncertain::AsPositive);
-            classes
-                .iter()
-                .map(|class| f32::from(found[class.index()]))
-                .collect()
         })
         .collect()
 }
