@@ -1,28 +1,51 @@
-//! `ithn ablation`: trains every generator under every arm with every seed on phantom studies, and prints a table.
+//! `ithn ablation`: trains every generator under every arm with every seed, on phantom or real studies, and prints a table.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use ithn::ablation::{AblationConfig, AblationReport, Arm, run_ablation};
-use ithn::config::{ConfigError, GeneratorKind, Setting};
+use ithn::ablation::{AblationConfig, AblationReport, Arm, CellNumbers, RealStudies, run_ablation};
+use ithn::config::{GeneratorKind, Setting};
 use ithn::device::DeviceName;
 use ithn::train::TrainError;
 
 use crate::failure::Failure;
 use crate::output::{OutputFile, Talk, check_all};
 
-/// Compares ways to train on phantom studies: no negatives, those of the batch alone, fixed ones, the official ITHN, ours, and
+/// Compares ways to train on phantom studies, or on real ones with a frozen backbone: no negatives, those of the batch alone, fixed ones, the official ITHN, ours, and
 /// ours by gradient ascent.
 ///
 /// Cells that are done are kept in --out: an interrupted run goes on where it stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ithn ablation --quick
-  ithn ablation --generators r2gen_cmn --arms none,fixed,ours --json evidence.json --plot evidence.svg")]
+  ithn ablation --generators r2gen_cmn --arms none,fixed,ours --json evidence.json --plot evidence.svg
+  ithn ablation --annotation annotation.json --images images --backbone-weights runs/eyes/best.safetensors \\
+      --numbers cells.jsonl")]
 pub(crate) struct Arguments {
     /// A smoke run of a minute or two, whose numbers mean nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "annotation")]
     quick: bool,
+
+    /// Real studies in place of phantoms: R2Gen's annotation.json
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "images",
+        requires = "backbone_weights"
+    )]
+    annotation: Option<PathBuf>,
+
+    /// Folder that its image paths start from
+    #[arg(long, value_name = "DIR", requires = "annotation")]
+    images: Option<PathBuf>,
+
+    /// Weights of the frozen backbone, a pretrained classifier's best.safetensors
+    #[arg(long, value_name = "FILE", requires = "annotation")]
+    backbone_weights: Option<PathBuf>,
+
+    /// Cells as lines of numbers: those in the file are not run again, others are appended
+    #[arg(long, value_name = "FILE")]
+    numbers: Option<PathBuf>,
 
     /// r2gen_cmn, r2gen, cnn_lstm [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -41,11 +64,11 @@ pub(crate) struct Arguments {
     epochs: Option<usize>,
 
     /// Training studies
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "annotation")]
     train: Option<usize>,
 
     /// Test studies
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "annotation")]
     test: Option<usize>,
 
     /// A value of the base configuration, by its name in a run's config.json, such as
@@ -86,11 +109,16 @@ impl Arguments {
         talk.result(report.to_string().trim_end())
     }
 
-    fn config(&self) -> Result<AblationConfig, ConfigError> {
-        let mut config = if self.quick {
-            AblationConfig::quick()
-        } else {
-            AblationConfig::standard()
+    fn config(&self) -> Result<AblationConfig, TrainError> {
+        let real = (&self.annotation, &self.images, &self.backbone_weights);
+        let mut config = match real {
+            (Some(annotation), Some(images), Some(weights)) => {
+                let files = [annotation, images, weights].map(PathBuf::clone);
+                let [annotation, images, weights] = files;
+                AblationConfig::on(RealStudies::read(annotation, images, weights)?)
+            }
+            _ if self.quick => AblationConfig::quick(),
+            _ => AblationConfig::standard(),
         };
         if !self.generators.is_empty() {
             config.generators.clone_from(&self.generators);
@@ -117,7 +145,10 @@ impl Arguments {
 
 fn compare(arguments: &Arguments, talk: Talk) -> Result<AblationReport, TrainError> {
     let device = arguments.device.open()?;
-    run_ablation(&arguments.config()?, &arguments.out, &device, |progress| {
+    let numbers = arguments.numbers.clone().map(CellNumbers::open);
+    let mut numbers = numbers.transpose()?;
+    let (config, out) = (arguments.config()?, &arguments.out);
+    run_ablation(&config, out, numbers.as_mut(), &device, |progress| {
         let cell = &progress.result.cell;
         talk.note(format_args!(
             "{:>4}/{} {:<10} {:<9} seed {:<3} {}",

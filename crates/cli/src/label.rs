@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ithn::device::DeviceName;
-use ithn::metrics::evaluation::{Statuses, TaggedReport, agreement, read_tagged_reports};
+use ithn::metrics::evaluation::{
+    Statuses, TaggedReport, agreement, read_tagged_reports, score_reports_by_tags,
+};
 use ithn::metrics::{FindingClass, LabelerVersion, Mention, Status, Uncertain};
 use ithn_chexbert::write_labels;
 
@@ -22,6 +24,7 @@ use crate::output::{OutputFile, Talk, check_all};
 #[command(after_help = "Examples:
   ithn label indiana_reports.csv --json labels.json
   ithn label runs/phantom-1/predictions.csv --json - -q
+  ithn label runs/half/predictions.csv --tags indiana_reports.csv
   ithn label reports.csv --labeler chexbert --weights chexbert.pth --vocab vocab.txt --csv labels.csv")]
 pub(crate) struct Arguments {
     /// Reports: CSV or JSON, a run's predictions.csv (its predictions are labelled) or R2Gen's annotation.json
@@ -51,6 +54,9 @@ pub(crate) struct Arguments {
     /// Writes the labels and the words behind each here; - is standard output
     #[arg(long, value_name = "FILE")]
     json: Option<OutputFile>,
+    /// Open-i's table with the column MeSH: compares the findings of the reports with these tags of people, study by study
+    #[arg(long, value_name = "CSV", conflicts_with = "weights")]
+    tags: Option<PathBuf>,
     /// Random draws of the intervals
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     draws: u32,
@@ -136,6 +142,19 @@ impl Arguments {
             write_labels(&mut table, &texts, &labels)
                 .map_err(|error| Failure::Said(format!("cannot write {file}: {error}")))?;
             file.write(&table)?;
+        }
+        if let Some(path) = &self.tags {
+            let texts: Vec<(String, String)> = reports
+                .iter()
+                .map(|report| (report.id.clone(), report.report.clone()))
+                .collect();
+            let tags = read_tagged_reports(path)?;
+            let (labeler, draws) = (self.labeler_version, self.draws as usize);
+            let positive = Uncertain::AsPositive;
+            let found = score_reports_by_tags(&texts, &tags, labeler, positive, draws, self.seed)?;
+            talk.result(format_args!(
+                "\nagainst human tags, uncertain as positive: {found}"
+            ))?;
         }
         if reports.iter().all(|report| report.tags.is_none()) {
             return Ok(());

@@ -18,6 +18,9 @@ pub struct StudyBatch {
     /// Features that the backbone has made of the images before, `[batch, views, patches, channels]`;
     /// they stand for the images, which then hold no pixels. Values of a missing view are zero.
     pub features: Option<Tensor<4>>,
+    /// Findings that the studies are known to have, `[batch, findings]`, from 0 (absent) to 1 (present), for a generator that
+    /// tells its decoder findings; they stand for those that it reads from the images.
+    pub findings: Option<Tensor<2>>,
 }
 
 impl StudyBatch {
@@ -27,6 +30,7 @@ impl StudyBatch {
             images,
             present: None,
             features: None,
+            findings: None,
         }
     }
 
@@ -37,7 +41,23 @@ impl StudyBatch {
             images: Tensor::zeros([batch, views, 3, 1, 1], &features.device()),
             present: None,
             features: Some(features),
+            findings: None,
         }
+    }
+
+    /// Adds findings, `[batch, findings]`.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one row for each study.
+    pub fn with_findings(mut self, findings: Tensor<2>) -> Self {
+        assert_eq!(
+            findings.dims()[0],
+            self.len(),
+            "a row of findings for each study"
+        );
+        self.findings = Some(findings);
+        self
     }
 
     /// Views per study, missing ones included.

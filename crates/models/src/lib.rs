@@ -15,6 +15,7 @@
 //! name, sized by a preset, given pretrained backbone weights, and loaded without that function.
 
 mod cnn_lstm;
+mod finding_prompts;
 mod r2gen;
 mod r2gen_cmn;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use cnn_lstm::{
     AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveLstmState, CnnLstm,
     CnnLstmConfig,
 };
+pub use finding_prompts::{FindingPrompts, FindingPromptsConfig};
 pub use r2gen::{
     ConditionalNorm, MemoryDecoder, MemoryDecoderLayer, R2Gen, R2GenConfig, R2GenState,
     RelationalMemory, RelationalMemoryConfig,
@@ -44,4 +46,9 @@ pub trait LibraryGenerator: TrainableGenerator + 'static {
 
     /// Its backbone, to be changed.
     fn backbone_mut(&mut self) -> &mut Backbone;
+
+    /// The part that reads findings and tells them to the decoder, if it has one, to be changed.
+    fn finding_prompts_mut(&mut self) -> Option<&mut FindingPrompts> {
+        None
+    }
 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::LibraryGenerator;
 use crate::config::{ConfigError, LibraryConfig, check_one_width, within};
 use crate::views::{StudyFeatures, join_views};
+use crate::{FindingPrompts, FindingPromptsConfig};
 
 /// Configuration of an [`R2GenCmn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,10 @@ pub struct R2GenCmnConfig {
     /// [`ImageFeature::Backbone`], which a file without the key means, too.
     #[serde(default = "ImageFeature::of_older_files")]
     pub image_feature: ImageFeature,
+    /// Findings that the decoder is told beside the patches, as read by a pretrained classifier; none by default and in
+    /// earlier files.
+    #[serde(default)]
+    pub finding_prompts: Option<FindingPromptsConfig>,
 }
 
 impl Config for R2GenCmnConfig {}
@@ -83,6 +88,8 @@ pub struct R2GenCmn {
     pub decoder: Decoder,
     /// Hidden states to logits.
     pub logits: Linear,
+    /// Reads findings and tells them to the decoder.
+    pub finding_prompts: Option<FindingPrompts>,
     views: usize,
     pooled_width: usize,
     #[module(skip)]
@@ -92,7 +99,8 @@ pub struct R2GenCmn {
 /// An encoded batch of studies.
 #[derive(Debug, Clone)]
 pub struct R2GenCmnContext {
-    /// Encoder output, `[batch, views · patches, d_model]`, and the mask of missing views.
+    /// Encoder output, `[batch, views · patches, d_model]`, and the mask of missing views; tokens of findings follow, if the
+    /// decoder is told any.
     pub patches: PatchFeatures,
     /// Keys and values of the memory matrix, projected once for patches and words.
     pub memory: MemoryKeyValues,
@@ -118,6 +126,7 @@ impl R2GenCmnConfig {
             transformer,
             visual_dropout: Probability::literal(0.5),
             image_feature: ImageFeature::Encoder,
+            finding_prompts: None,
         }
     }
 
@@ -134,6 +143,12 @@ impl R2GenCmnConfig {
     /// Sets [`image_feature`](Self::image_feature).
     pub fn with_image_feature(mut self, image_feature: ImageFeature) -> Self {
         self.image_feature = image_feature;
+        self
+    }
+
+    /// Sets [`finding_prompts`](Self::finding_prompts).
+    pub fn with_finding_prompts(mut self, finding_prompts: FindingPromptsConfig) -> Self {
+        self.finding_prompts = Some(finding_prompts);
         self
     }
 
@@ -163,6 +178,10 @@ impl R2GenCmnConfig {
             text_position: position(),
             decoder: Decoder::init(&self.transformer, device),
             logits: LinearConfig::new(width, vocabulary).init(device),
+            finding_prompts: self
+                .finding_prompts
+                .as_ref()
+                .map(|prompts| prompts.init(views * channels, width, device)),
             views,
             pooled_width: match self.image_feature {
                 ImageFeature::Backbone => views * channels,
@@ -184,6 +203,10 @@ impl LibraryConfig for R2GenCmnConfig {
         &mut self.backbone
     }
 
+    fn finding_prompts(&self) -> Option<&FindingPromptsConfig> {
+        self.finding_prompts.as_ref()
+    }
+
     fn sized_like(model: &R2GenCmnConfig) -> Self {
         model.clone()
     }
@@ -191,6 +214,9 @@ impl LibraryConfig for R2GenCmnConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         within("backbone", self.backbone.validate())?;
         within("memory", self.memory.validate())?;
+        if let Some(prompts) = &self.finding_prompts {
+            within("finding_prompts", prompts.validate())?;
+        }
         check_one_width(&self.transformer, self.memory.d_model)
     }
 
@@ -207,6 +233,10 @@ impl LibraryGenerator for R2GenCmn {
     fn backbone_mut(&mut self) -> &mut Backbone {
         &mut self.backbone
     }
+
+    fn finding_prompts_mut(&mut self) -> Option<&mut FindingPrompts> {
+        self.finding_prompts.as_mut()
+    }
 }
 
 impl R2GenCmn {
@@ -220,7 +250,7 @@ impl R2GenCmn {
         features
     }
 
-    /// Encodes backbone patch features, `[batch, patches, channels]`.
+    /// Encodes backbone patch features, `[batch, patches, channels]`, without findings.
     pub fn encode_patches(&self, patches: impl Into<PatchFeatures>) -> R2GenCmnContext {
         self.encode_with(self.memory.key_values(), patches.into())
     }
@@ -240,16 +270,23 @@ impl R2GenCmn {
         }
     }
 
+    /// `stated` are findings that stand for those that would be read from the images.
     fn encode_features(
         &self,
         memory: MemoryKeyValues,
         features: StudyFeatures,
+        stated: Option<Tensor<2>>,
     ) -> EncodedStudies<R2GenCmnContext> {
-        let context = self.encode_with(memory, features.patches);
+        let mut context = self.encode_with(memory, features.patches);
+        let of_encoder = || context.patches.mean();
         let pooled = match self.image_feature {
-            ImageFeature::Backbone => features.pooled,
-            ImageFeature::Encoder => context.patches.mean(),
+            ImageFeature::Backbone => features.pooled.clone(),
+            ImageFeature::Encoder => of_encoder(),
         };
+        if let Some(prompts) = &self.finding_prompts {
+            let findings = stated.unwrap_or_else(|| prompts.read(features.pooled));
+            context.patches = prompts.append(context.patches, findings);
+        }
         EncodedStudies { context, pooled }
     }
 
@@ -283,13 +320,19 @@ impl ReportGenerator for R2GenCmn {
     type Context = R2GenCmnContext;
 
     fn encode(&self, studies: StudyBatch) -> EncodedStudies<R2GenCmnContext> {
-        self.encode_features(self.memory.key_values(), self.backbone_features(studies))
+        let stated = studies.findings.clone();
+        let features = self.backbone_features(studies);
+        self.encode_features(self.memory.key_values(), features, stated)
     }
 
     fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<R2GenCmnContext>; 2] {
         let memory = self.memory.key_values();
+        let mut stated = batches
+            .each_ref()
+            .map(|batch| batch.findings.clone())
+            .into_iter();
         join_views(&self.backbone, batches, self.views)
-            .map(|features| self.encode_features(memory.clone(), features))
+            .map(|features| self.encode_features(memory.clone(), features, stated.next().flatten()))
     }
 
     fn pooled(&self, studies: StudyBatch) -> Tensor<2> {
@@ -332,7 +375,7 @@ impl StepDecoder for R2GenCmn {
     type State = R2GenCmnState;
 
     fn start(&self, studies: StudyBatch) -> R2GenCmnState {
-        self.start_from(self.encode_patches(self.backbone_features(studies).patches))
+        self.start_from(self.encode(studies).context)
     }
 
     fn step(&self, tokens: &[u32], state: &mut R2GenCmnState) -> Tensor<2> {
@@ -350,15 +393,22 @@ impl StepDecoder for R2GenCmn {
     }
 
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
-        let encoded = self.encode_patches(self.backbone_features(studies).patches);
+        let encoded = self.encode(studies).context;
         let tokens = reports.inputs().clone();
         let queries = self.embed_tokens(tokens.clone(), 0);
         let memory = self.memory.lookup(queries, &encoded.memory);
         let words = self.embed_words(tokens, 0, &encoded.memory);
         let mask = teacher_forcing_mask(reports);
         let mut cache = self.decoder.start(encoded.patches);
+        let attention = self
+            .decoder
+            .cross_attention(words, &mut cache, Some(&mask))
+            .into_iter();
         Some(ReportEvidence {
-            attention: self.decoder.cross_attention(words, &mut cache, Some(&mask)),
+            attention: match &self.finding_prompts {
+                Some(prompts) => attention.map(|layer| prompts.without(layer)).collect(),
+                None => attention.collect(),
+            },
             memory: Some(MemoryEvidence {
                 rows: memory.rows,
                 weights: memory.weights,

@@ -12,8 +12,8 @@ use ithn_memory::CrossModalMemoryConfig;
 
 use crate::config::{GeneratorConfig, GeneratorTask, ModelConfig};
 use crate::{
-    AttentiveLstmConfig, CnnLstmConfig, ImageFeature, LibraryGenerator, R2GenCmnConfig,
-    R2GenConfig, RelationalMemoryConfig,
+    AttentiveLstmConfig, CnnLstmConfig, FindingPromptsConfig, ImageFeature, LibraryGenerator,
+    R2GenCmnConfig, R2GenConfig, RelationalMemoryConfig,
 };
 use ithn_generator::seeded::{seeded, values};
 
@@ -46,9 +46,18 @@ fn models_on(backbone: &BackboneConfig, views: usize) -> Vec<ModelConfig> {
             .with_image_feature(image_feature)
             .into()
     };
+    let mut told_findings = r2gen_cmn(ImageFeature::Encoder);
+    if let GeneratorConfig::R2GenCmn(sizes) = &mut told_findings {
+        sizes.finding_prompts = Some(FindingPromptsConfig::new([
+            "Edema",
+            "Pneumonia",
+            "Fracture",
+        ]));
+    }
     let generators = [
         r2gen_cmn(ImageFeature::Backbone),
         r2gen_cmn(ImageFeature::Encoder),
+        told_findings,
         R2GenConfig::new(
             backbone(),
             RelationalMemoryConfig::new(8, 2).with_dropout(0.0),

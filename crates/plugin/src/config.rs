@@ -1,5 +1,5 @@
 use ithn_alignment::{AlignmentConfig, HardNegativePlacement, Pooling, TemperatureConfig};
-use ithn_generator::config::{ConfigError, NonNegative};
+use ithn_generator::config::{ConfigError, Fraction, NonNegative, Positive, check_count};
 use ithn_negatives::Hardening;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,28 @@ impl LossWeights {
         LossWeights::literal(0.7, 0.1, 0.2)
     }
 }
+
+/// A classification loss beside the others: a linear layer tells findings from the pooled image feature, so that everything
+/// before it learns to see them. Training only.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Classification {
+    /// Weight of the loss.
+    pub weight: Positive,
+    /// Findings of [`StudyBatch::findings`](ithn_generator::StudyBatch::findings), 1 to 65,536.
+    pub findings: usize,
+}
+
+impl Classification {
+    /// The loss of that many findings at a weight.
+    pub const fn new(weight: Positive, findings: usize) -> Self {
+        Classification { weight, findings }
+    }
+}
+
+/// Most findings of a classification loss.
+const MOST_FINDINGS: usize = 65_536;
 
 /// The image that the decoder cross-attends to for a report embedding's hidden states.
 ///
@@ -117,6 +139,17 @@ pub struct IthnConfig {
     pub temperatures: TemperatureConfig,
     /// Weights of the loss terms.
     pub weights: LossWeights,
+    /// Share of each target word's probability that the language loss spreads evenly over the vocabulary (Szegedy et al.,
+    /// 2016). 0 by default and where a file does not have it.
+    #[serde(default = "none")]
+    pub label_smoothing: Fraction,
+    /// Classification of findings beside the other losses; none by default and where a file does not have it.
+    #[serde(default)]
+    pub classification: Option<Classification>,
+}
+
+const fn none() -> Fraction {
+    Fraction::literal(0.0)
 }
 
 impl Default for IthnConfig {
@@ -133,6 +166,8 @@ impl Default for IthnConfig {
             contrast_over_ranks: false,
             temperatures: TemperatureConfig::default(),
             weights: LossWeights::default(),
+            label_smoothing: none(),
+            classification: None,
         }
     }
 }
@@ -231,12 +266,33 @@ impl IthnConfig {
         self
     }
 
+    /// Sets [`label_smoothing`](Self::label_smoothing).
+    #[must_use]
+    pub fn with_label_smoothing(mut self, label_smoothing: Fraction) -> Self {
+        self.label_smoothing = label_smoothing;
+        self
+    }
+
+    /// Sets [`classification`](Self::classification).
+    #[must_use]
+    pub fn with_classification(mut self, classification: Option<Classification>) -> Self {
+        self.classification = classification;
+        self
+    }
+
     /// Checks all numbers and combinations.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] naming the key, such as `temperatures.training.highest`.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(classification) = &self.classification {
+            check_count(
+                "classification.findings",
+                classification.findings,
+                MOST_FINDINGS,
+            )?;
+        }
         self.alignment().validate()
     }
 

@@ -1,10 +1,12 @@
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
 use ithn_alignment::{Alignment, AlignmentTerms, Embeddings, EqualReports};
 use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
 
 use crate::batch::{NegativeBatch, TrainingBatch, equal_by_either, equal_labels, equal_reports};
-use crate::config::{IthnConfig, LossWeights, TextPath};
-use crate::language::{language_loss, target_log_probs};
+use crate::classification::classification_loss;
+use crate::config::{Classification, IthnConfig, LossWeights, TextPath};
+use crate::language::{smoothed_language_loss, target_log_probs};
 
 /// Loss terms of a batch, each `[1]`.
 #[derive(Debug, Clone)]
@@ -12,8 +14,10 @@ pub struct LossTerms {
     /// The weighted sum that training minimises. Without negatives, the language loss and the penalty
     /// at their weight.
     pub total: Tensor<1>,
-    /// Token cross-entropy of the studies' own reports.
+    /// Token cross-entropy of the studies' own reports, smoothed if so configured.
     pub language: Tensor<1>,
+    /// Cross-entropy of findings, if it is configured.
+    pub classification: Option<Tensor<1>>,
     /// The generator's own penalty, if it has one; it has the weight of the language loss.
     pub penalty: Option<Tensor<1>>,
     /// Alignment, if the batch has negatives.
@@ -23,18 +27,22 @@ pub struct LossTerms {
 /// A report generator with ITHN's alignment around it.
 ///
 /// Writing reports needs [`generator`](Ithn::generator) only. Parameter paths are `generator.…`,
-/// `heads.…` and `temperatures.…`.
+/// `heads.…`, `temperatures.…`, and `findings_head.…` with a classification loss.
 #[derive(Debug, Clone)]
 pub struct Ithn<G> {
     /// The generator, unchanged.
     pub generator: G,
     /// Heads, temperatures, hardening and placement; training only.
     pub alignment: Alignment,
+    /// Pooled image feature to one logit per finding, if findings are classified; training only.
+    pub findings_head: Option<Linear>,
     pub(crate) text_path: TextPath,
     pub(crate) hold_report_states: bool,
     pub(crate) mask_equal_reports: bool,
     pub(crate) mask_equal_labels: bool,
     pub(crate) weights: LossWeights,
+    pub(crate) label_smoothing: f64,
+    pub(crate) classification: Option<Classification>,
 }
 
 /// A batch after its forward pass: its language loss, and what the alignment compares.
@@ -42,7 +50,8 @@ pub struct Ithn<G> {
 pub struct ForwardPass {
     pub(crate) language: Tensor<1>,
     pub(crate) penalty: Option<Tensor<1>>,
-    /// The language loss and the penalty, weighted.
+    pub(crate) classification: Option<Tensor<1>>,
+    /// Language loss, penalty and classification loss, weighted.
     pub(crate) learnt: Tensor<1>,
     pub(crate) compared: Option<Compared>,
 }
@@ -78,11 +87,16 @@ impl IthnConfig {
         Ithn {
             generator,
             alignment: self.alignment().init(image_width, report_width, device),
+            findings_head: self.classification.map(|classification| {
+                LinearConfig::new(image_width, classification.findings).init(device)
+            }),
             text_path: self.text_path,
             hold_report_states: self.hold_report_states,
             mask_equal_reports: self.mask_equal_reports,
             mask_equal_labels: self.mask_equal_labels,
             weights: self.weights,
+            label_smoothing: self.label_smoothing.get(),
+            classification: self.classification,
         }
     }
 }
@@ -92,8 +106,8 @@ impl<G: ReportGenerator> Ithn<G> {
     ///
     /// # Panics
     ///
-    /// If `lambda` lies outside `[0, 1]`, or equal labels are masked and the batch has no
-    /// [sets of labels](TokenBatch::with_label_sets).
+    /// If `lambda` lies outside `[0, 1]`; if equal labels are masked and the batch has no
+    /// [sets of labels](TokenBatch::with_label_sets); if findings are classified and the studies have none, or another number.
     pub fn losses(&self, batch: TrainingBatch, lambda: f64) -> LossTerms {
         let pass = self.forward(batch);
         let alignment = pass.compared.as_ref().map(|compared| {
@@ -106,16 +120,24 @@ impl<G: ReportGenerator> Ithn<G> {
     /// The forward pass of a batch, up to what the alignment compares. [`losses_among`](Self::losses_among)
     /// goes on from it.
     pub fn forward(&self, batch: TrainingBatch) -> ForwardPass {
+        let findings = batch.studies.findings.clone();
         let (encoded, negative) = self.encode(batch.studies, batch.negatives.as_ref());
         let forced = self.generator.force(&encoded.context, &batch.reports);
         let hidden = forced.hidden;
         let log_probs = self.generator.log_probs(hidden.clone());
-        let language = language_loss(log_probs, &batch.reports);
+        let language = smoothed_language_loss(log_probs, &batch.reports, self.label_smoothing);
         let learnt = match &forced.penalty {
             Some(penalty) => language.clone() + penalty.clone(),
             None => language.clone(),
         };
-        let learnt = learnt * self.weights.language.get();
+        let mut learnt = learnt * self.weights.language.get();
+        let classification = self.findings_head.as_ref().map(|head| {
+            let findings = findings.expect("classification needs StudyBatch::with_findings");
+            classification_loss(head, encoded.pooled.clone(), findings)
+        });
+        if let (Some(loss), Some(of)) = (&classification, self.classification) {
+            learnt = learnt + loss.clone() * of.weight.get();
+        }
         let compared = batch.negatives.map(|negatives| {
             let negative_reports = negatives.reports.clone();
             let masks = [&batch.reports, &negative_reports].map(|tokens| tokens.mask().clone());
@@ -129,6 +151,7 @@ impl<G: ReportGenerator> Ithn<G> {
         ForwardPass {
             language,
             penalty: forced.penalty,
+            classification,
             learnt,
             compared,
         }
@@ -145,6 +168,7 @@ impl<G: ReportGenerator> Ithn<G> {
         LossTerms {
             total,
             language: pass.language.clone(),
+            classification: pass.classification.clone(),
             penalty: pass.penalty.clone(),
             alignment,
         }

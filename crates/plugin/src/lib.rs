@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod classification;
 mod config;
 mod ithn;
 mod language;
@@ -10,8 +11,8 @@ mod peers;
 mod tests;
 
 pub use batch::{NegativeBatch, TrainingBatch};
-pub use config::{IthnConfig, LossWeights, TextPath};
+pub use config::{Classification, IthnConfig, LossWeights, TextPath};
 pub use ithn::{ForwardPass, Ithn, LossTerms};
 pub use ithn_alignment::{AlignmentTerms, Embeddings};
-pub use language::language_loss;
+pub use language::{language_loss, smoothed_language_loss};
 pub use peers::{Peers, TermsAmong};

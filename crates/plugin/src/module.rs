@@ -9,23 +9,30 @@ use std::fmt;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
 };
+use burn::nn::Linear;
 use burn::tensor::Device;
+use ithn_alignment::Alignment;
 
 use crate::ithn::Ithn;
 
 /// Container name of `generator` in Burn's module visitors.
 const CONTAINER: &str = "Struct:Ithn";
 
+/// Name of the head of findings there.
+const HEAD: &str = "findings_head";
+
 impl<G> Ithn<G> {
-    /// Applies one function to the generator and one to the alignment; keeps the other fields.
+    /// Applies one function to the generator, one to the alignment and one to the head of findings; keeps the other fields.
     fn map_parts(
         self,
         generator: impl FnOnce(G) -> G,
-        alignment: impl FnOnce(ithn_alignment::Alignment) -> ithn_alignment::Alignment,
+        alignment: impl FnOnce(Alignment) -> Alignment,
+        head: impl FnOnce(Linear) -> Linear,
     ) -> Self {
         Ithn {
             generator: generator(self.generator),
             alignment: alignment(self.alignment),
+            findings_head: self.findings_head.map(head),
             ..self
         }
     }
@@ -37,46 +44,73 @@ impl<G: Module> Module for Ithn<G> {
         self.generator.visit(visitor);
         visitor.exit_module("generator", CONTAINER);
         self.alignment.visit(visitor);
+        if let Some(head) = &self.findings_head {
+            visitor.enter_module(HEAD, CONTAINER);
+            head.visit(visitor);
+            visitor.exit_module(HEAD, CONTAINER);
+        }
     }
 
     fn map<Mapper: ModuleMapper>(self, mapper: &mut Mapper) -> Self {
         mapper.enter_module("generator", CONTAINER);
         let generator = self.generator.map(mapper);
         mapper.exit_module("generator", CONTAINER);
+        let alignment = self.alignment.map(mapper);
+        let findings_head = self.findings_head.map(|head| {
+            mapper.enter_module(HEAD, CONTAINER);
+            let head = head.map(mapper);
+            mapper.exit_module(HEAD, CONTAINER);
+            head
+        });
         Ithn {
             generator,
-            alignment: self.alignment.map(mapper),
+            alignment,
+            findings_head,
             ..self
         }
     }
 
     fn collect_devices(&self, devices: Devices) -> Devices {
         let devices = self.generator.collect_devices(devices);
-        self.alignment.collect_devices(devices)
+        let devices = self.alignment.collect_devices(devices);
+        self.findings_head.collect_devices(devices)
     }
 
     fn to_device(self, device: &Device) -> Self {
-        self.map_parts(|part| part.to_device(device), |part| part.to_device(device))
+        self.map_parts(
+            |part| part.to_device(device),
+            |part| part.to_device(device),
+            |part| part.to_device(device),
+        )
     }
 
     fn fork(self, device: &Device) -> Self {
-        self.map_parts(|part| part.fork(device), |part| part.fork(device))
+        self.map_parts(
+            |part| part.fork(device),
+            |part| part.fork(device),
+            |part| part.fork(device),
+        )
     }
 
     fn valid(&self) -> Self {
         Ithn {
             generator: self.generator.valid(),
             alignment: self.alignment.valid(),
+            findings_head: self.findings_head.as_ref().map(Module::valid),
             ..*self
         }
     }
 
     fn train(self) -> Self {
-        self.map_parts(Module::train, Module::train)
+        self.map_parts(Module::train, Module::train, Module::train)
     }
 
     fn materialize(self) -> Self {
-        self.map_parts(Module::materialize, Module::materialize)
+        self.map_parts(
+            Module::materialize,
+            Module::materialize,
+            Module::materialize,
+        )
     }
 }
 
@@ -92,6 +126,7 @@ impl<G: Module + ModuleDisplay> ModuleDisplayDefault for Ithn<G> {
             .set_top_level_type("Ithn")
             .add("generator", &self.generator)
             .add("alignment", &self.alignment)
+            .add("findings_head", &self.findings_head)
             .optional()
     }
 

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use ithn_data::DataError;
 use ithn_inference::InferenceError;
 use ithn_metrics::MetricsError;
+use ithn_metrics::evaluation::EvaluationError;
 use ithn_mining::MiningError;
 use ithn_search::SearchError;
 use thiserror::Error;
@@ -43,6 +44,9 @@ pub enum TrainError {
     /// Reports that cannot be scored.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// A table of human tags that cannot be read.
+    #[error(transparent)]
+    Tags(#[from] EvaluationError),
     /// A table of findings that does not label the studies.
     #[error("{path}: {reason}; check that it is the table of this dataset")]
     NoLabels {

@@ -4,6 +4,7 @@ mod changes;
 mod guards;
 mod optimizer;
 mod preset;
+mod pretrain;
 mod records;
 mod schedule;
 mod setting;
@@ -25,6 +26,9 @@ pub use ithn_models::config::{
 };
 pub use optimizer::OptimizerConfig;
 pub use preset::Preset;
+pub use pretrain::{
+    ClassWeights, PretrainConfig, PretrainPreset, ThresholdChoice, UncertainPolicy,
+};
 pub use records::Records;
 pub use schedule::LearningRateSchedule;
 pub use setting::Setting;
@@ -59,6 +63,10 @@ pub struct ExperimentConfig {
     pub images: ImageConfig,
     /// How reports are written in evaluation.
     pub decoding: SearchConfig,
+    /// How the backbone learns to see before training, in a run that is given no weights; none for random weights. Earlier
+    /// files have none.
+    #[serde(default)]
+    pub pretraining: Option<PretrainConfig>,
 }
 
 /// Whether and how training uses negatives.
@@ -328,6 +336,14 @@ impl ExperimentConfig {
             search.forbidden.push(unknown);
         }
         search
+    }
+
+    /// Sets the seed of training, and of pretraining if there is any.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.training.seed = seed;
+        if let Some(pretraining) = &mut self.pretraining {
+            pretraining.seed = seed;
+        }
     }
 
     /// λ at a point of training: the schedule's, or 1 for negatives that stay as they are.

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Augmentation, ConfigError, ExperimentConfig, ImageConfig, ModelConfig, MonitoredMetric,
-    Negatives, Precision, TextConfig, TrainingConfig,
+    Negatives, Precision, PretrainPreset, TextConfig, TrainingConfig,
 };
 use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
-use ithn_models::{ImageFeature, R2GenCmnConfig};
+use ithn_models::{FindingPromptsConfig, ImageFeature, R2GenCmnConfig};
 use ithn_plugin::IthnConfig;
 
 /// Named configurations.
@@ -24,6 +24,8 @@ use ithn_plugin::IthnConfig;
 pub enum Preset {
     /// A small network for phantom studies: minutes on a laptop.
     Phantom,
+    /// IU X-Ray on a small machine: pretraining without ImageNet, then a small decoder on frozen features.
+    IuXraySmall,
     /// IU X-Ray at the published size, with this library's defaults.
     IuXray,
     /// MIMIC-CXR at the published size, with this library's defaults.
@@ -36,8 +38,9 @@ pub enum Preset {
 
 impl Preset {
     /// All presets, by name.
-    pub const NAMES: [(&'static str, Preset); 5] = [
+    pub const NAMES: [(&'static str, Preset); 6] = [
         ("phantom", Preset::Phantom),
+        ("iu-xray-small", Preset::IuXraySmall),
         ("iu-xray", Preset::IuXray),
         ("mimic-cxr", Preset::MimicCxr),
         ("official-iu-xray", Preset::OfficialIuXray),
@@ -46,13 +49,14 @@ impl Preset {
 
     /// Whether its backbone is meant to start from ImageNet weights.
     pub fn wants_pretrained_backbone(self) -> bool {
-        self != Preset::Phantom
+        !matches!(self, Preset::Phantom | Preset::IuXraySmall)
     }
 
     /// The preset's configuration.
     pub fn config(self) -> ExperimentConfig {
         match self {
             Preset::Phantom => phantom(),
+            Preset::IuXraySmall => iu_xray_small(),
             Preset::IuXray => published(self),
             Preset::MimicCxr => ExperimentConfig {
                 text: mimic_text().with_forbid_unknown(true),
@@ -144,6 +148,59 @@ fn phantom() -> ExperimentConfig {
             augmentation: Augmentation::None,
         },
         decoding: SearchConfig::beam_by_average(80, 3),
+        pretraining: None,
+    }
+}
+
+/// Two views of 128 pixels. The backbone learns to classify findings and then stays; the decoder is told what the classifier
+/// reads. Studies with rare findings come up to three times in an epoch.
+fn iu_xray_small() -> ExperimentConfig {
+    let pretraining = PretrainPreset::Small.config();
+    let dropout = 0.1;
+    let generator = R2GenCmnConfig::new(
+        pretraining.backbone.clone(),
+        CrossModalMemoryConfig::new(256, 128, 4, 16).with_dropout(dropout),
+        TransformerConfig::new(128, 256, 4, 2)
+            .with_dropout(dropout)
+            .with_attention_dropout(dropout),
+    )
+    .with_visual_dropout(0.3)
+    .with_image_feature(ImageFeature::Encoder)
+    .with_finding_prompts(FindingPromptsConfig::new(
+        pretraining.classes.iter().map(|class| class.name()),
+    ));
+    let base = phantom();
+    ExperimentConfig {
+        preset: Preset::IuXraySmall,
+        model: ModelConfig::new(generator, pretraining.views),
+        ithn: IthnConfig::default()
+            .with_projection_width(64)
+            .with_mask_equal_labels(true)
+            .with_label_smoothing(Fraction::literal(0.05)),
+        training: TrainingConfig {
+            epochs: 20,
+            batch_size: 16,
+            optimizer: OptimizerConfig {
+                weight_decay: NonNegative::literal(0.01),
+                decoupled_weight_decay: true,
+                warmup_steps: 200,
+                ..base.training.optimizer
+            },
+            repeats_at_most: 3,
+            freeze_backbone: true,
+            ..base.training
+        },
+        text: TextConfig {
+            cleaning: Cleaning::IuXray,
+            minimum_occurrences: 3,
+            max_tokens: 60,
+            forbid_unknown: true,
+        },
+        images: ImageConfig::new(pretraining.images.size, Augmentation::None),
+        decoding: SearchConfig::greedy(60),
+        pretraining: Some(pretraining),
+        negatives: base.negatives,
+        hardness: base.hardness,
     }
 }
 
@@ -206,6 +263,7 @@ fn published(preset: Preset) -> ExperimentConfig {
             },
         },
         decoding: SearchConfig::beam(60, 3),
+        pretraining: None,
     }
 }
 

@@ -33,6 +33,7 @@ impl ExperimentConfig {
         within("text", self.text.validate())?;
         within("images", self.images.validate())?;
         within("hardness", self.hardness.validate())?;
+        self.validate_eyes()?;
         self.decoding.validate().map_err(|error| {
             let option = match error {
                 SearchError::OutOfRange { option, .. }
@@ -41,6 +42,40 @@ impl ExperimentConfig {
             };
             ConfigError::new(option, error).within("decoding")
         })
+    }
+
+    /// Checks that what pretraining teaches fits the generator.
+    fn validate_eyes(&self) -> Result<(), ConfigError> {
+        let prompts = self.model.generator.finding_prompts();
+        if prompts.is_some() && !self.training.freeze_backbone {
+            return Err(ConfigError::new(
+                "training.freeze_backbone",
+                "must be true with model.generator.finding_prompts: findings are read by a classifier that was trained on \
+                 the backbone as it is",
+            ));
+        }
+        let Some(pretraining) = &self.pretraining else {
+            return Ok(());
+        };
+        within("pretraining", pretraining.validate())?;
+        let differs = |key: &str, other: &str| {
+            let reason = format!("must be that of {other}: the weights are for it");
+            Err(ConfigError::new(key, reason).within("pretraining"))
+        };
+        if Some(&pretraining.backbone) != self.model.generator.backbone() {
+            return differs("backbone", "model.generator.backbone");
+        }
+        if pretraining.views != self.model.views {
+            return differs("views", "model.views");
+        }
+        if pretraining.images.size != self.images.size {
+            return differs("images.size", "images.size");
+        }
+        let names = pretraining.classes.iter().map(|class| class.name());
+        if prompts.is_some_and(|prompts| !names.eq(prompts.classes.iter().map(String::as_str))) {
+            return differs("classes", "model.generator.finding_prompts.classes");
+        }
+        Ok(())
     }
 
     /// Checks what a model, the plug-in included, is built of.

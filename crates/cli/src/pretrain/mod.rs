@@ -28,6 +28,7 @@ use crate::output::Talk;
 #[command(after_help = "Examples:
   ithn pretrain --annotation annotation.json --images images --out runs/eyes
   ithn pretrain --annotation annotation.json --images images --score runs/eyes/best.safetensors
+  ithn pretrain --annotation annotation.json --images images --train-on even --tags indiana_reports.csv
   ithn train --preset iu-xray --annotation annotation.json --images images \\
       --backbone-weights runs/eyes/best.safetensors")]
 pub(crate) struct Arguments {
@@ -42,6 +43,10 @@ pub(crate) struct Arguments {
     /// Findings of the test split, from elsewhere than those of training
     #[arg(long, value_name = "CSV")]
     test_labels: Option<PathBuf>,
+
+    /// Open-i's table with the column MeSH: scores the test split against these tags of people, too
+    #[arg(long, value_name = "CSV", conflicts_with = "validation_only")]
+    tags: Option<PathBuf>,
 
     /// phantom, small or published [default: phantom without data, else small]
     #[arg(long)]
@@ -116,6 +121,7 @@ impl Arguments {
         let table = |path: &Option<PathBuf>| path.clone().map(LabelSource::Table);
         options.labels = table(&self.labels).unwrap_or_default();
         options.test_labels = table(&self.test_labels);
+        options.tags.clone_from(&self.tags);
         if let Some(weights) = &self.backbone_weights {
             options.backbone_weights = Some(hub::local_path(weights)?);
         }

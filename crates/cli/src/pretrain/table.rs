@@ -5,7 +5,10 @@ use ithn::train::pretrain::{ClassificationScores, PretrainResults};
 pub(super) fn results(results: &PretrainResults) -> String {
     let mut text = split("validation (thresholds chosen here)", &results.validation);
     if let Some(test) = &results.test {
-        text += &split("test", test);
+        text += &split(&format!("test, labels by {}", results.test_labels), test);
+    }
+    if let Some(tags) = &results.tags {
+        text += &format!("\ntest, against human tags: {tags}");
     }
     text + &format!(
         "\nbest epoch {}, {:.0} s",

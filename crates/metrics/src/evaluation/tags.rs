@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::EvaluationError;
 use super::output::{Share, interval_end};
@@ -33,7 +33,7 @@ pub struct ClassifiedStudy {
 }
 
 /// A classifier against human tags.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TagScores {
     /// Studies with tags.
@@ -49,7 +49,7 @@ pub struct TagScores {
 }
 
 /// One class of a classifier.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassAgainstTags {
     /// CheXpert's name of it.
     pub class: String,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::json::part;
 use super::{ConfigError, GeneratorTask, LibraryConfig};
-use crate::{CnnLstmConfig, R2GenCmnConfig, R2GenConfig};
+use crate::{CnnLstmConfig, FindingPromptsConfig, R2GenCmnConfig, R2GenConfig};
 
 macro_rules! generators {
     ($($(#[$doc:meta])* $name:literal => $variant:ident($config:ty),)+) => {
@@ -98,6 +98,14 @@ macro_rules! generators {
             pub fn backbone_mut(&mut self) -> Option<&mut BackboneConfig> {
                 match self {
                     $(GeneratorConfig::$variant(config) => Some(config.backbone_mut()),)+
+                    GeneratorConfig::Custom { .. } => None,
+                }
+            }
+
+            /// The findings that its decoder is told, if it is told any.
+            pub fn finding_prompts(&self) -> Option<&FindingPromptsConfig> {
+                match self {
+                    $(GeneratorConfig::$variant(config) => config.finding_prompts(),)+
                     GeneratorConfig::Custom { .. } => None,
                 }
             }

@@ -3,7 +3,7 @@ use ithn_backbone::BackboneConfig;
 use ithn_decoder::TransformerConfig;
 
 use super::ConfigError;
-use crate::{LibraryGenerator, R2GenCmnConfig};
+use crate::{FindingPromptsConfig, LibraryGenerator, R2GenCmnConfig};
 
 /// Configuration of a generator of this library: all that the library asks of it, vocabulary and
 /// views aside, which the data decides.
@@ -16,6 +16,11 @@ pub trait LibraryConfig: Sized {
 
     /// The image backbone, to be changed.
     fn backbone_mut(&mut self) -> &mut BackboneConfig;
+
+    /// The findings that the decoder is told, if it is told any.
+    fn finding_prompts(&self) -> Option<&FindingPromptsConfig> {
+        None
+    }
 
     /// This generator with the backbone, widths, layers and dropout of an R2GenCMN.
     fn sized_like(model: &R2GenCmnConfig) -> Self;

@@ -181,6 +181,7 @@ mod tests {
             keys,
             [
                 "backbone",
+                "finding_prompts",
                 "image_feature",
                 "kind",
                 "memory",

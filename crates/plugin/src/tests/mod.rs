@@ -1,6 +1,7 @@
 //! The plug-in around a small generator with seeded weights.
 
 mod batches;
+mod classification;
 mod config;
 mod gradients;
 mod losses;

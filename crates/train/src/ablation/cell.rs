@@ -10,6 +10,9 @@ use ithn_data::phantom::PhantomConfig;
 use serde::{Deserialize, Serialize};
 
 use super::arm::Arm;
+use super::real::RealStudies;
+use crate::dataset::frozen_features;
+use crate::start::{pretrained, read_prompts};
 use crate::{
     Dataset, EpochPlan, EpochRecord, MeanAlignment, Observer, Prediction, PreparedData,
     RankingConfig, RankingScores, RunFolder, RunImages, SplitScores, StepRecord, TrainError,
@@ -32,8 +35,11 @@ pub struct Cell {
     pub seed: u64,
     /// The configuration that these make of the base.
     pub config: ExperimentConfig,
-    /// The studies.
+    /// The phantom studies, unless the studies are real.
     pub studies: PhantomConfig,
+    /// Real studies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real: Option<RealStudies>,
     /// How test studies are ranked.
     pub ranking: RankingConfig,
 }
@@ -119,6 +125,7 @@ impl Cell {
             dataset,
             data: &data,
             work: &work,
+            folder,
             device,
         };
         let vocabulary = data.tokenizer.vocabulary();
@@ -152,18 +159,38 @@ struct Training<'a> {
     dataset: &'a Dataset,
     data: &'a PreparedData,
     work: &'a PathBuf,
+    /// Where features of a frozen backbone are kept for all cells.
+    folder: &'a Path,
     device: &'a Device,
 }
 
 impl GeneratorTask for Training<'_> {
     type Output = Result<CellResult, TrainError>;
 
-    fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output {
+    fn run<G: LibraryGenerator>(self, mut generator: G) -> Self::Output {
         let config = &self.cell.config;
         let training = self.device.clone().autodiff();
+        let mut loaders = RunImages::new(config, None);
+        if let (Some(real), Some(backbone)) = (&self.cell.real, config.model.generator.backbone()) {
+            let weights = real.backbone_weights.as_path();
+            let own = generator.backbone_mut();
+            *own = pretrained(own.clone(), backbone, weights, &training)?;
+            read_prompts(&mut generator, config, Some(weights), &training)?;
+            if loaders.training.is_deterministic() {
+                let features = frozen_features(
+                    self.data,
+                    config,
+                    &generator.valid().backbone().clone(),
+                    &loaders.evaluation,
+                    self.device,
+                    self.folder,
+                    &|_, _, _| {},
+                )?;
+                loaders = loaders.of_features(features);
+            }
+        }
         let model = config.ithn.init(generator, &training).materialize();
         let folder = RunFolder::create(self.work, config)?;
-        let loaders = RunImages::new(config, None);
         let images = Arc::clone(&loaders.evaluation);
         let trainer = Trainer::new(
             config,

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::arm::Arm;
 use super::cell::{Cell, CellResult};
+use super::numbers::CellNumbers;
+use super::real::RealStudies;
 use super::summary::AblationReport;
 use crate::{DataSource, Dataset, RankingConfig, RunFolder, TrainError};
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorKind, Preset};
@@ -26,8 +28,11 @@ pub struct AblationConfig {
     pub arms: Vec<Arm>,
     /// Seeds; fewer than 6 cannot reach p < 0.05.
     pub seeds: Vec<u64>,
-    /// The studies, the same for all cells.
+    /// The phantom studies, the same for all cells, unless the studies are real.
     pub studies: PhantomConfig,
+    /// Real studies, the same for all cells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real: Option<RealStudies>,
     /// Configuration of [`Arm::Ours`]; `generators` replaces its generator.
     pub base: ExperimentConfig,
     /// How test studies are ranked.
@@ -60,11 +65,23 @@ impl AblationConfig {
             studies: PhantomConfig::new(900, 8, 480)
                 .with_near_twin_share(0.6)
                 .with_image_size(128),
+            real: None,
             base,
             ranking: RankingConfig {
                 studies: 64,
                 ..RankingConfig::default()
             },
+        }
+    }
+
+    /// All arms on real studies, 8 seeds, R2GenCMN alone, with [`RealStudies::base`].
+    pub fn on(real: RealStudies) -> Self {
+        AblationConfig {
+            generators: vec![GeneratorKind::R2GenCmn],
+            base: RealStudies::base(),
+            real: Some(real),
+            ranking: RankingConfig::default(),
+            ..AblationConfig::standard()
         }
     }
 
@@ -99,6 +116,7 @@ impl AblationConfig {
                         seed,
                         config,
                         studies: self.studies.clone(),
+                        real: self.real.clone(),
                         ranking: self.ranking,
                     });
                 }
@@ -118,16 +136,19 @@ impl AblationConfig {
         if self.seeds.is_empty() {
             return empty("seeds");
         }
-        self.cells()
-            .iter()
-            .try_for_each(|cell| cell.config.validate())
+        self.cells().iter().try_for_each(|cell| {
+            if cell.real.is_some() {
+                RealStudies::validate(&cell.config)?;
+            }
+            cell.config.validate()
+        })
     }
 }
 
 /// Runs every cell that `out` does not hold yet, and reports on all.
 ///
-/// `out` holds the studies in `studies-…` and one file per cell in `cells`; `progress` is called
-/// after every cell.
+/// `out` holds the studies in `studies-…` and one file per cell in `cells`; `numbers`, if given, the same as lines. A cell
+/// that either has is not run again. `progress` is called after every cell.
 ///
 /// # Errors
 ///
@@ -136,6 +157,7 @@ impl AblationConfig {
 pub fn run_ablation(
     config: &AblationConfig,
     out: &Path,
+    mut numbers: Option<&mut CellNumbers>,
     device: &Device,
     mut progress: impl FnMut(AblationProgress<'_>),
 ) -> Result<AblationReport, TrainError> {
@@ -146,7 +168,8 @@ pub fn run_ablation(
     let mut dataset = None;
     let mut results: Vec<CellResult> = Vec::with_capacity(cells.len());
     for cell in &cells {
-        let earlier = cell.kept(&folder)?;
+        let line = numbers.as_ref().and_then(|numbers| numbers.kept(cell));
+        let earlier = line.map_or_else(|| cell.kept(&folder), |line| Ok(Some(line)))?;
         let kept = earlier.is_some();
         let result = match earlier {
             Some(result) => result,
@@ -158,6 +181,9 @@ pub fn run_ablation(
                 cell.run(dataset, &folder, device)?
             }
         };
+        if let Some(numbers) = &mut numbers {
+            numbers.append(&result)?;
+        }
         progress(AblationProgress {
             done: results.len() + 1,
             total: cells.len(),
@@ -169,8 +195,11 @@ pub fn run_ablation(
     Ok(AblationReport::new(config.clone(), results)?)
 }
 
-/// Generates the phantom studies, or reuses those in `out`.
+/// Reads the real studies, or generates the phantom studies unless they are in `out`.
 fn studies(config: &AblationConfig, out: &Path) -> Result<Dataset, TrainError> {
+    if let Some(real) = &config.real {
+        return real.dataset(config.base.model.views);
+    }
     let studies = &config.studies;
     let name = format!(
         "studies-{}-{}-{}-twins{}-{}px-seed{}",
@@ -240,11 +269,19 @@ mod tests {
         config.base.training.epochs = 1;
         config.base.decoding = SearchConfig::greedy(8);
         let device = Device::default();
+        let path = folder.path().join("numbers/cells.jsonl");
+        let numbers = |path: &Path| CellNumbers::open(path.to_owned()).expect("readable");
         let run = |config: &AblationConfig| {
             let mut kept = Vec::new();
-            let report = run_ablation(config, folder.path(), &device, |progress| {
-                kept.push(progress.kept);
-            });
+            let report = run_ablation(
+                config,
+                folder.path(),
+                Some(&mut numbers(&path)),
+                &device,
+                |progress| {
+                    kept.push(progress.kept);
+                },
+            );
             (report.expect("it runs"), kept)
         };
         let (first, kept) = run(&config);
@@ -252,6 +289,17 @@ mod tests {
         let (second, kept) = run(&config);
         assert_eq!(kept, [true, true]);
         assert_eq!(first.to_string(), second.to_string());
+        // The lines alone are enough, and say the same.
+        std::fs::remove_dir_all(folder.path().join("cells")).expect("removable");
+        let (third, kept) = run(&config);
+        assert_eq!(kept, [true, true]);
+        assert_eq!(first.to_string(), third.to_string());
+        let text = std::fs::read_to_string(&path).expect("written");
+        assert_eq!(text.lines().count(), 2);
+        std::fs::write(&path, "{}\n").expect("writable");
+        let error = CellNumbers::open(path.clone()).expect_err("no cell");
+        assert!(error.to_string().contains("line 1"), "{error}");
+        std::fs::write(&path, text).expect("writable");
         config.seeds.push(2);
         let (wider, kept) = run(&config);
         assert_eq!(kept, [true, true, false, false]);

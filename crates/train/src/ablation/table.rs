@@ -14,12 +14,17 @@ impl fmt::Display for AblationReport {
     /// then the hardness reached by epoch.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let studies = &self.config.studies;
+        match &self.config.real {
+            Some(_) => write!(formatter, "real studies, frozen features")?,
+            None => write!(
+                formatter,
+                "{} phantom studies to train on, {} to test on",
+                studies.train, studies.test
+            )?,
+        }
         writeln!(
             formatter,
-            "{} phantom studies to train on, {} to test on; {} epochs; {} seed(s); mean ± sd, and p \
-             of a sign-flip test over seeds against arm 'none'",
-            studies.train,
-            studies.test,
+            "; {} epochs; {} seed(s); mean ± sd, and p of a sign-flip test over seeds against arm 'none'",
             self.config.base.training.epochs,
             self.config.seeds.len()
         )?;
@@ -28,7 +33,7 @@ impl fmt::Display for AblationReport {
             self.hardness(generator, formatter)?;
         }
         write!(formatter, "\nlongest cell: {:.0} s", self.longest_cell)?;
-        if self.longest_cell > CELL_LIMIT.as_secs_f64() {
+        if self.config.real.is_none() && self.longest_cell > CELL_LIMIT.as_secs_f64() {
             write!(
                 formatter,
                 ", over the intended {} s: train on fewer studies or epochs",

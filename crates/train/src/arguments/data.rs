@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::{DataSource, RunDescription, TrainError};
+use crate::{DataSource, RunDescription, TrainError, UidParity};
 
 /// Where phantom studies are drawn.
 const PHANTOMS: &str = "runs/phantom-studies";
@@ -27,11 +27,29 @@ pub struct DataArguments {
     /// Folder that the annotation's image paths start from
     #[arg(long, value_name = "DIR", requires = "annotation")]
     images: Option<PathBuf>,
+
+    /// Train on IU X-Ray's studies of even (or odd) uids alone; all of the others are the test split, to be scored against
+    /// tags that people gave
+    #[arg(long, value_name = "even|odd", requires = "annotation")]
+    train_on: Option<UidParity>,
 }
 
 impl DataArguments {
     /// The data that is named; none if none is.
     pub fn named(&self) -> Option<DataSource> {
+        let source = self.whole()?;
+        Some(match self.train_on {
+            Some(parity) => source.trained_on(parity),
+            None => source,
+        })
+    }
+
+    /// Whether an annotation is named.
+    pub(super) fn is_annotation(&self) -> bool {
+        self.data.is_none() && self.annotation.is_some()
+    }
+
+    fn whole(&self) -> Option<DataSource> {
         match (&self.data, &self.annotation, &self.images) {
             (Some(folder), _, _) => Some(DataSource::Mimic {
                 folder: folder.clone(),

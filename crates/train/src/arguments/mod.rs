@@ -22,8 +22,8 @@ use ithn_generator::config::{NonNegative, Positive};
 use ithn_inference::device::DeviceName;
 
 use crate::{
-    DataSource, ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Ranks, RunDescription, RunFolder,
-    TrainError, Verbosity, config_to_resume,
+    ExperimentOptions, INTERRUPTED_STATUS, Interrupt, Ranks, RunDescription, RunFolder, TrainError,
+    Verbosity, config_to_resume,
 };
 
 /// How much a program says.
@@ -44,7 +44,7 @@ pub struct TrainArguments {
     #[command(flatten)]
     data: DataArguments,
 
-    /// phantom, iu-xray, mimic-cxr, official-iu-xray or official-mimic-cxr
+    /// phantom, iu-xray-small, iu-xray, mimic-cxr, official-iu-xray or official-mimic-cxr
     /// [default: phantom without data, else mimic-cxr for --data]
     #[arg(long)]
     preset: Option<Preset>,
@@ -175,7 +175,7 @@ enum NegativesArgument {
 /// prints.
 pub fn failed(error: &TrainError, ranks: &Ranks) -> ExitCode {
     let (status, text) = match error {
-        TrainError::Interrupted { folder, .. } => (
+        TrainError::Interrupted { folder, .. } | TrainError::PretrainingStopped { folder, .. } => (
             INTERRUPTED_STATUS,
             format!("{error}: --resume --out {}", folder.display()),
         ),
@@ -275,8 +275,7 @@ impl TrainArguments {
 
     /// Whether the studies come from an annotation and no preset says which data set's sizes they want.
     pub fn lacks_preset(&self) -> bool {
-        let of_annotation = matches!(self.data.named(), Some(DataSource::Annotation { .. }));
-        of_annotation && self.preset.is_none() && !self.resume
+        self.data.is_annotation() && self.preset.is_none() && !self.resume
     }
 
     /// Where data, limit and the like come from: the options, or the run that goes on.
@@ -321,7 +320,7 @@ impl TrainArguments {
             config.training.batch_size = batch_size;
         }
         if let Some(seed) = self.seed {
-            config.training.seed = seed;
+            config.set_seed(seed);
         }
         self.apply_training_options(&mut config.training);
         if let Some(forbid) = self.forbid_unknown {

@@ -1,4 +1,4 @@
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use ithn_data::{BatchMember, LoadedBatch, TokenizedStudy, pad_tokens};
 use ithn_generator::TokenBatch;
 use ithn_inference::{study_batch, token_batch};
@@ -19,10 +19,28 @@ pub fn training_batch(loaded: LoadedBatch, device: &Device) -> TrainingBatch {
 }
 
 impl PreparedData {
-    /// Like [`training_batch`], with the sets of findings that the reports state where training needs them.
+    /// Like [`training_batch`], with the findings that the reports state, and the sets of them, where training needs them.
     pub fn training_batch(&self, loaded: LoadedBatch, device: &Device) -> TrainingBatch {
         let members = loaded.members.clone();
         let mut batch = training_batch(loaded, device);
+        if let Some(stated) = &self.stated {
+            let of = |indices: Vec<usize>| -> Tensor<2> {
+                let findings = stated.first().map_or(0, Vec::len);
+                let dims = [indices.len(), findings];
+                let rows = indices.into_iter().flat_map(|index| &stated[index]);
+                let values: Vec<f32> = rows.copied().collect();
+                Tensor::from_data(TensorData::new(values, dims), device)
+            };
+            let studies = members.iter().map(|member| member.study).collect();
+            batch.studies = batch.studies.with_findings(of(studies));
+            batch.negatives = batch.negatives.map(|negatives| {
+                let indices = members.iter().filter_map(|member| member.negative);
+                NegativeBatch {
+                    studies: negatives.studies.with_findings(of(indices.collect())),
+                    ..negatives
+                }
+            });
+        }
         batch.reports = self.with_label_sets(batch.reports, members.iter().map(|it| it.study));
         batch.negatives = batch.negatives.map(|negatives| NegativeBatch {
             reports: self.with_label_sets(

@@ -9,6 +9,7 @@ mod images;
 mod near_twins;
 mod screening;
 mod source;
+mod stated;
 mod uids;
 
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ use crate::error::TrainError;
 use crate::ranks::Ranks;
 use balance::repeats;
 use first_negatives::first_negatives;
+use stated::{stated, stated_classes};
 
 /// Is told of long work: its name, how much of it is done, and of how much. Called on any thread.
 pub type Watch<'a> = &'a (dyn Fn(&str, usize, usize) + Sync);
@@ -227,6 +229,9 @@ pub struct PreparedData {
     /// The set of findings that each report of [`training`](Self::training) states, by number, if equal ones are masked
     /// in the contrast.
     pub label_sets: Option<Vec<i64>>,
+    /// The findings that each report of [`training`](Self::training) states, 1 or 0, if the decoder is told findings or they
+    /// are classified.
+    pub stated: Option<Vec<Vec<f32>>>,
 }
 
 /// Studies to generate reports for, and their reference reports.
@@ -350,8 +355,10 @@ impl PreparedData {
             .ithn
             .mask_equal_labels
             .then(|| label_sets(&training, &tokenizer, dataset.findings));
+        let classes = stated_classes(config)?;
         Ok(PreparedData {
             label_sets,
+            stated: classes.map(|classes| stated(&training, &tokenizer, &classes)),
             validation,
             test,
             findings: dataset.findings,

@@ -5,6 +5,7 @@ mod description;
 mod floors;
 mod page;
 mod prepare;
+mod pretraining;
 mod resume;
 mod written;
 
@@ -30,7 +31,7 @@ use crate::interrupt::Interrupt;
 use crate::ranks::Ranks;
 use crate::records::RunFolder;
 use crate::start::EarlierWeights;
-use crate::start::pretrained;
+use crate::start::{pretrained, read_prompts};
 use crate::trainer::Trainer;
 use crate::watch::{Observer, Silent};
 pub use description::RunDescription;
@@ -43,6 +44,7 @@ use ithn_models::LibraryGenerator;
 use ithn_plugin::Ithn;
 pub use page::{RunData, page_of_run, write_run_page};
 use prepare::watch;
+use pretraining::after_pretraining;
 pub use resume::config_to_resume;
 use written::{report, write_results};
 
@@ -80,6 +82,8 @@ pub struct ExperimentOptions {
     /// Whether several ranks with several accumulated batches take the steps of one process to the last bit, at the
     /// price of one exchange per batch; see [`Trainer::with_ranks`].
     pub exact: bool,
+    /// Whether the folder is the run's own already, left by its pretraining.
+    is_pretrained: bool,
 }
 
 impl ExperimentOptions {
@@ -100,6 +104,7 @@ impl ExperimentOptions {
             clock: Clock::System,
             ranks: Ranks::default(),
             exact: false,
+            is_pretrained: false,
         }
     }
 
@@ -152,6 +157,7 @@ pub fn run_experiment(
     } else {
         &mut silent
     };
+    let options = &after_pretraining(config, options.clone(), observer)?;
     let run = Run::prepare(config, options, observer)?;
     let (vocabulary, device) = (run.data.tokenizer.vocabulary(), run.device());
     config.model.build(vocabulary, &device, run)?
@@ -168,14 +174,14 @@ pub fn run_experiment(
 /// # Errors
 ///
 /// As [`run_experiment`]; [`TrainError::Config`] if `options` has backbone weights, which `build`
-/// would have to load.
+/// would have to load, or `config` has pretraining.
 pub fn run_experiment_with<G: TrainableGenerator>(
     config: &ExperimentConfig,
     options: &ExperimentOptions,
     build: impl FnOnce(usize, &Device) -> G,
     observer: &mut dyn Observer,
 ) -> Result<ExperimentResults, TrainError> {
-    if options.backbone_weights.is_some() {
+    if options.backbone_weights.is_some() || config.pretraining.is_some() {
         return Err(ConfigError::new(
             "model.generator.backbone",
             "backbone weights are for the generators of this library: load them where the \
@@ -307,6 +313,12 @@ impl Run<'_> {
         match (options.ranks.is_first(), options.resume) {
             (false, _) => Ok(RunFolder::view(&options.out)),
             (true, true) => RunFolder::open(&options.out),
+            (true, false) if options.is_pretrained => {
+                let folder = RunFolder::open_holding(&options.out, &["config.json"])?;
+                folder.write_json("config.json", self.config)?;
+                self.description.write(folder.root())?;
+                Ok(folder)
+            }
             (true, false) => {
                 let folder = RunFolder::create(&options.out, self.config)?;
                 self.description.write(folder.root())?;
@@ -472,6 +484,11 @@ impl GeneratorTask for Run<'_> {
             let backbone = generator.backbone_mut();
             let loaded = pretrained(backbone.clone(), config, path, &self.device());
             *backbone = self.options.ranks.agree(loaded)?;
+        }
+        if self.checkpoint.is_none() && self.options.start_from.is_none() {
+            let weights = self.options.backbone_weights.as_deref();
+            let read = read_prompts(&mut generator, self.config, weights, &self.device());
+            self.options.ranks.agree(read)?;
         }
         self.train_and_evaluate(generator, Some(G::backbone))
     }

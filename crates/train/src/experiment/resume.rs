@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use ithn_checkpoint::CheckpointHeader;
 use ithn_checkpoint::config::{ConfigError, ExperimentConfig};
 
+use super::pretraining::is_before_training;
 use super::{ExperimentOptions, RunDescription};
 use crate::dataset::DataSource;
 use crate::error::TrainError;
@@ -31,7 +32,9 @@ pub(super) fn check_new(
     config: &ExperimentConfig,
     options: &ExperimentOptions,
 ) -> Result<(), TrainError> {
-    RunFolder::check_free(&options.out)?;
+    if !options.is_pretrained {
+        RunFolder::check_free(&options.out)?;
+    }
     if let Some(path) = &options.start_from {
         EarlierWeights::check(path, config)?;
     }
@@ -116,6 +119,13 @@ pub fn config_to_resume(
     accumulate: Option<usize>,
 ) -> Result<ExperimentConfig, TrainError> {
     let checkpoint = RunFolder::view(out).last_checkpoint();
+    if is_before_training(out) {
+        let mut config = ExperimentConfig::load(&RunFolder::view(out).config())?;
+        if let Some(accumulate) = accumulate {
+            config.training.accumulate = accumulate;
+        }
+        return Ok(config);
+    }
     if !checkpoint.is_file() {
         return Err(TrainError::NothingToResume(out.to_owned(), "last.ithn"));
     }

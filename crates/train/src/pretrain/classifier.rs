@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use ithn_backbone::{Backbone, BackboneConfig, ImageEncoder};
 use ithn_generator::{StudyBatch, row_indices};
 
-use super::config::PretrainConfig;
+use ithn_checkpoint::config::PretrainConfig;
 
 /// A backbone and a linear layer that tells findings from the pooled features of all views.
 #[derive(Module, Debug)]

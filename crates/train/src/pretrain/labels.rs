@@ -6,9 +6,9 @@ use std::sync::Arc;
 use ithn_data::{Label, LabelTable, Split, Study, TokenizedStudy, read_label_table};
 use ithn_metrics::{FindingClass, LABELER, Status, label};
 
-use super::config::UncertainPolicy;
 use crate::dataset::Dataset;
 use crate::error::TrainError;
+use ithn_checkpoint::config::UncertainPolicy;
 
 /// Where the findings of a study come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 //! [`pretrain`] trains a [`FindingsClassifier`] with a weighted binary cross-entropy, keeps the epoch
 //! with the best AUROC on the validation split, and scores the test split once. Its weights are backbone weights
 //! of a later run. Labels come from the reports by `rules-14`, or from a table, so that scores say how well
-//! the classifier agrees with *that* source: [`PretrainOptions::test_labels`] names another for the test.
+//! the classifier agrees with *that* source: [`PretrainOptions::test_labels`] names another for the test, and
+//! [`PretrainOptions::tags`] tags that people gave.
 //!
 //! | file of the folder | content |
 //! |---|---|
@@ -16,18 +17,20 @@
 
 mod averaging;
 mod classifier;
-mod config;
 mod labels;
 mod observer;
 mod probabilities;
 mod resume;
 mod run;
 mod scores;
+mod tags;
 mod trainer;
 mod weights;
 
 pub use classifier::FindingsClassifier;
-pub use config::{ClassWeights, PretrainConfig, PretrainPreset, UncertainPolicy};
+pub use ithn_checkpoint::config::{
+    ClassWeights, PretrainConfig, PretrainPreset, ThresholdChoice, UncertainPolicy,
+};
 pub use labels::{LabelSource, LabelledSplit};
 pub use observer::{PretrainConsole, PretrainEpoch, PretrainObserver};
 pub use probabilities::{Classifying, probabilities};

@@ -12,10 +12,10 @@ use ithn_checkpoint::{BestEpoch, CheckpointError};
 use ithn_data::write_atomically;
 use serde::{Deserialize, Serialize};
 
-use super::config::PretrainConfig;
 use super::labels::LabelledSplit;
 use crate::error::TrainError;
 use crate::records::{RunFolder, output_error};
+use ithn_checkpoint::config::PretrainConfig;
 use ithn_models::config::from_json;
 
 /// File that names the latest state, written after the state itself.

@@ -8,15 +8,16 @@ use burn::tensor::Device;
 use ithn_checkpoint::config::ConfigError;
 use ithn_checkpoint::{BestEpoch, Exact};
 use ithn_data::{OnBadStudy, Split};
+use ithn_metrics::evaluation::TagScores;
 use serde::{Deserialize, Serialize};
 
 use super::classifier::FindingsClassifier;
-use super::config::{PretrainConfig, UncertainPolicy};
 use super::labels::{LabelSource, LabelledSplit, Labeller};
 use super::observer::PretrainObserver;
 use super::probabilities::{Classifying, probabilities, write_probabilities};
 use super::resume::{LAST, Progress};
 use super::scores::{ClassificationScores, best_thresholds, mean_auroc, score};
+use super::tags::{check_tags, score_by_tags};
 use super::trainer::PretrainTrainer;
 use super::weights::ClassifierHeader;
 use crate::dataset::{DataSource, Dataset, RunImages};
@@ -25,6 +26,7 @@ use crate::interrupt::Interrupt;
 use crate::ranks::Ranks;
 use crate::records::RunFolder;
 use crate::start::pretrained;
+use ithn_checkpoint::config::{PretrainConfig, UncertainPolicy};
 
 /// Inputs of pretraining in addition to its configuration.
 #[derive(Debug, Clone)]
@@ -40,6 +42,9 @@ pub struct PretrainOptions {
     pub labels: LabelSource,
     /// Where the findings of the test split come from, if from elsewhere: independent truth.
     pub test_labels: Option<LabelSource>,
+    /// A table of Open-i's tags, such as `indiana_reports.csv`, which people gave: scores of the test split against them come
+    /// beside the others.
+    pub tags: Option<PathBuf>,
     /// First weights of the backbone, if it has learnt to see before.
     pub backbone_weights: Option<PathBuf>,
     /// Keep only the first studies of every split.
@@ -65,6 +70,7 @@ impl PretrainOptions {
             device,
             labels: LabelSource::default(),
             test_labels: None,
+            tags: None,
             backbone_weights: None,
             limit: None,
             interrupt: Interrupt::default(),
@@ -93,6 +99,9 @@ pub struct PretrainResults {
     pub validation: ClassificationScores,
     /// Scores on the test split, at the same thresholds; none if it is not scored.
     pub test: Option<ClassificationScores>,
+    /// Scores of the tagged studies of the test split against human tags, at the same thresholds, if tags are given.
+    #[serde(default)]
+    pub tags: Option<TagScores>,
     /// Time of the whole run, in seconds.
     pub seconds: f64,
 }
@@ -110,6 +119,7 @@ pub fn pretrain(
 ) -> Result<PretrainResults, TrainError> {
     let began = Instant::now();
     config.validate()?;
+    check_tags(config, options)?;
     let (splits, images) = read(config, options, observer)?;
     let [train, validation, _] = &splits;
     if config.batch_size > train.studies.len() {
@@ -151,6 +161,12 @@ pub fn pretrain(
         device: &options.device,
     };
 
+    let weights: Vec<f64> = (0..config.classes.len())
+        .map(|class| {
+            let [positives, negatives] = train.counts(class);
+            config.class_weights.weight(positives, negatives)
+        })
+        .collect();
     let mut trainer = PretrainTrainer::new(config, options, train, &images, model);
     if progress.epoch > 0 {
         trainer = trainer.resume(&progress)?;
@@ -185,7 +201,7 @@ pub fn pretrain(
             let header = ClassifierHeader {
                 config: config.clone(),
                 epoch,
-                thresholds: best_thresholds(validation, &rows),
+                thresholds: best_thresholds(validation, &rows, config.thresholds, &weights),
             };
             scored.save(&best_path, &header)?;
         }
@@ -214,6 +230,7 @@ pub fn score_classifier(
 ) -> Result<PretrainResults, TrainError> {
     let began = Instant::now();
     let (_, header) = FindingsClassifier::load(weights, &options.device)?;
+    check_tags(&header.config, options)?;
     let (splits, images) = read(&header.config, options, observer)?;
     let folder = RunFolder::create(&options.out, &header.config)?;
     evaluate(weights, options, &splits, &images, &folder, began)
@@ -249,6 +266,10 @@ fn evaluate(
     let scores = |split: &LabelledSplit, rows: &[Vec<f32>]| {
         score(split, rows, &config.classes, &header.thresholds)
     };
+    let tags = match (&options.tags, &test_rows) {
+        (Some(path), Some(rows)) => Some(score_by_tags(path, test, rows, &header)?),
+        _ => None,
+    };
     let results = PretrainResults {
         best_epoch: header.epoch,
         labels: options.labels.name(),
@@ -261,6 +282,7 @@ fn evaluate(
         left_out: splits.each_ref().map(|split| split.left_out),
         validation: scores(validation, &rows)?,
         test: test_rows.map(|rows| scores(test, &rows)).transpose()?,
+        tags,
         seconds: began.elapsed().as_secs_f64(),
     };
     folder.write_json("metrics.json", &results)?;

@@ -1,5 +1,6 @@
 //! How well a classifier tells findings.
 
+use ithn_checkpoint::config::ThresholdChoice;
 use ithn_metrics::classification::{ClassScores, Estimate, best_f1_threshold, f1_at, score_class};
 use ithn_metrics::{FindingClass, MetricsError, bootstrap_interval};
 use serde::{Deserialize, Serialize};
@@ -10,10 +11,10 @@ use super::labels::LabelledSplit;
 pub const NEVER: f64 = 2.0;
 
 /// Bootstrap draws of an interval.
-const DRAWS: usize = 1_000;
+pub(super) const DRAWS: usize = 1_000;
 
 /// Seed of the draws.
-const SEED: u64 = 0;
+pub(super) const SEED: u64 = 0;
 
 /// Scores of a classifier on a split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,17 +61,39 @@ impl Known {
     }
 }
 
-/// Per class the threshold of the best F1 on a split, [`NEVER`] for a class without positives.
-/// `probabilities` has a row of classes per study.
-pub(super) fn best_thresholds(split: &LabelledSplit, probabilities: &[Vec<f32>]) -> Vec<f64> {
-    let classes = split.truth.first().map_or(0, Vec::len);
-    (0..classes)
-        .map(|class| {
-            let known = Known::of(split, probabilities, class);
-            let best = best_f1_threshold(&known.probabilities, &known.present);
-            best.map_or(NEVER, |(threshold, _)| threshold)
-        })
-        .collect()
+/// Per class the threshold to predict it from, chosen on a split; [`NEVER`] where that has no positive to choose by.
+/// `probabilities` has a row of classes per study, `weights` are those of the positives in the loss.
+pub(super) fn best_thresholds(
+    split: &LabelledSplit,
+    probabilities: &[Vec<f32>],
+    choice: ThresholdChoice,
+    weights: &[f64],
+) -> Vec<f64> {
+    let known = (0..weights.len()).map(|class| Known::of(split, probabilities, class));
+    let best = |known: &Known| best_f1_threshold(&known.probabilities, &known.present);
+    match choice {
+        ThresholdChoice::Shared => {
+            let mut all = Known {
+                probabilities: Vec::new(),
+                present: Vec::new(),
+            };
+            for (known, weight) in known.zip(weights) {
+                let plain = known
+                    .probabilities
+                    .iter()
+                    .map(|p| p / (p + weight * (1.0 - p)));
+                all.probabilities.extend(plain);
+                all.present.extend(known.present);
+            }
+            let shared = best(&all).map(|(threshold, _)| threshold);
+            let weighted =
+                |weight: &f64| shared.map_or(NEVER, |p| weight * p / (weight * p + 1.0 - p));
+            weights.iter().map(weighted).collect()
+        }
+        ThresholdChoice::PerClass => known
+            .map(|known| best(&known).map_or(NEVER, |(threshold, _)| threshold))
+            .collect(),
+    }
 }
 
 /// Mean AUROC of the classes with at least `least` positives and as many negatives; none without one.
@@ -201,7 +224,8 @@ mod tests {
     #[test]
     fn scores_follow_labels_that_are_known() {
         let (split, probabilities) = split();
-        let thresholds = best_thresholds(&split, &probabilities);
+        let choice = ThresholdChoice::PerClass;
+        let thresholds = best_thresholds(&split, &probabilities, choice, &[2.0, 1.0]);
         assert_eq!(thresholds[1], NEVER);
         assert!((thresholds[0] - 0.4).abs() < 1e-6);
         let classes = [FindingClass::Edema, FindingClass::Pneumonia];
@@ -216,5 +240,24 @@ mod tests {
         assert!((scores.macro_f1.expect("positives") - 0.8).abs() < 1e-12);
         assert_eq!(mean_auroc(&split, &probabilities, 2), Ok(Some(0.75)));
         assert_eq!(mean_auroc(&split, &probabilities, 3), Ok(None));
+    }
+
+    #[test]
+    fn a_shared_threshold_is_one_of_probabilities_without_weights() {
+        let (split, probabilities) = split();
+        let weights = [1.0, 4.0];
+        let choice = ThresholdChoice::Shared;
+        let thresholds = best_thresholds(&split, &probabilities, choice, &weights);
+        // Positives of class 1 at 0.9 and 0.4, its negatives at 0.5 and 0.2; class 2 has negatives alone, at 0.027 to 0.097.
+        assert!((thresholds[0] - 0.4).abs() < 1e-6, "{thresholds:?}");
+        let plain = thresholds[1] / (thresholds[1] + 4.0 * (1.0 - thresholds[1]));
+        assert!((plain - 0.4).abs() < 1e-6, "{thresholds:?}");
+        let none = vec![vec![Some(false), None]; 4];
+        let split = LabelledSplit {
+            truth: none,
+            ..split
+        };
+        let thresholds = best_thresholds(&split, &probabilities, choice, &weights);
+        assert_eq!(thresholds, [NEVER; 2]);
     }
 }

@@ -12,7 +12,6 @@ use ithn_negatives::TrainingPoint;
 
 use super::averaging::WeightAverage;
 use super::classifier::{FindingsClassifier, Targets, classification_loss};
-use super::config::PretrainConfig;
 use super::labels::LabelledSplit;
 use super::observer::PretrainEpoch;
 use super::resume::{Progress, load_module, load_optimizer, save_state};
@@ -22,6 +21,7 @@ use crate::error::TrainError;
 use crate::optimizer::{clip_gradients, gradient_norm, init_optimizer, two_rates};
 use crate::records::RunFolder;
 use crate::trainer::{batch_seed, catch_out_of_memory};
+use ithn_checkpoint::config::PretrainConfig;
 
 /// Invariant: `model` is `None` only while a step runs.
 const BETWEEN_STEPS: &str = "a step puts the model back";

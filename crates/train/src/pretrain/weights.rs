@@ -14,8 +14,8 @@ use ithn_models::config::from_json;
 use serde::{Deserialize, Serialize};
 
 use super::classifier::FindingsClassifier;
-use super::config::PretrainConfig;
 use crate::error::TrainError;
+use ithn_checkpoint::config::PretrainConfig;
 
 /// Key of the file's text.
 const KEY: &str = "ithn.pretrain";
@@ -127,7 +127,7 @@ mod tests {
     use ithn_generator::StudyBatch;
     use ithn_generator::seeded::values;
 
-    use super::super::config::PretrainPreset;
+    use ithn_checkpoint::config::PretrainPreset;
 
     fn saved(folder: &Path) -> (FindingsClassifier, ClassifierHeader) {
         let device = Device::default();

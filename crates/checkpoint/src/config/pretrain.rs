@@ -2,14 +2,13 @@ use std::collections::HashSet;
 use std::str::FromStr;
 
 use ithn_backbone::{BackboneConfig, ResNetConfig};
-use ithn_checkpoint::config::{
-    Augmentation, ConfigError, ImageConfig, LearningRateSchedule, OptimizerConfig,
-};
 use ithn_generator::config::{
     Fraction, NonNegative, Positive, Probability, check_count, no_options,
 };
 use ithn_metrics::FindingClass;
 use serde::{Deserialize, Serialize};
+
+use super::{Augmentation, ConfigError, ImageConfig, LearningRateSchedule, OptimizerConfig};
 
 /// Most studies of a batch.
 const MOST: usize = 65_536;
@@ -67,6 +66,9 @@ pub struct PretrainConfig {
     /// Validation positives that a class needs, and as many negatives, to count for the choice of the
     /// epoch.
     pub least_positives: usize,
+    /// How thresholds are chosen on the validation split.
+    #[serde(default)]
+    pub thresholds: ThresholdChoice,
     /// Threads that decode images, 1 to 1,024.
     pub loader_threads: usize,
 }
@@ -75,7 +77,6 @@ pub struct PretrainConfig {
 /// mentioned is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum UncertainPolicy {
     /// Present (CheXpert's U-Ones).
     Positive,
@@ -83,6 +84,18 @@ pub enum UncertainPolicy {
     Negative,
     /// Neither: left out of loss and scores (U-Ignore).
     Ignored,
+}
+
+/// How the probabilities are chosen from which classes count as present.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdChoice {
+    /// For each class the one with its best F1.
+    #[default]
+    PerClass,
+    /// One for all classes, with the best micro F1, on probabilities without the classes' weights: `p / (p + w (1 − p))`
+    /// for a weight `w` of the positives. Rare classes have too few positives for a choice of their own.
+    Shared,
 }
 
 /// Weights of the positives of a class in the loss; negatives weigh 1.
@@ -226,6 +239,7 @@ fn small() -> PretrainConfig {
         weight_averaging: None,
         patience: 25,
         least_positives: 5,
+        thresholds: ThresholdChoice::Shared,
         loader_threads: 2,
     }
 }
