@@ -1,5 +1,6 @@
 //! `ithn generate`: writes reports of images, PNG or JPEG (or DICOM with the feature `dicom`), from a checkpoint alone.
 
+mod beside;
 mod rexrank;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use crate::output::{OutputFile, Talk, check_all, say};
   ithn generate --checkpoint best.ithn --n-best 3 --json reports.jsonl images/
   ithn generate --checkpoint best.ithn --explain out.html frontal.png,lateral.png
   ithn generate --checkpoint best.ithn --on-bad-study skip images/
+  ithn generate --checkpoint best.ithn --indication 'fever, cough' --prior-image old.png --prior-report old.txt --prior-days 12 new.png
   ithn generate --checkpoint best.ithn --rexrank input.json --image-root images --out prediction.json")]
 pub(crate) struct Arguments {
     /// Checkpoint, such as runs/phantom-1/best.ithn, or a run's folder, whose best.ithn is taken
@@ -78,6 +80,9 @@ pub(crate) struct Arguments {
     on_bad_study: Option<OnBadStudy>,
 
     #[command(flatten)]
+    beside: beside::Beside,
+
+    #[command(flatten)]
     submission: rexrank::Submission,
 
     /// A file is a study, files joined by commas are the views of one, a folder holds a study per file
@@ -124,6 +129,9 @@ fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         false => OnBadStudy::Skip,
     };
     let found = find_studies(&arguments.images, at_bad_study)?;
+    let films = found.studies.first().map_or(0, Vec::len);
+    let context = arguments.beside.context(films, found.studies.len())?;
+    let study = |films: &Vec<PathBuf>| FilmStudy::of_films(films).with_context(context.clone());
     let writer = writer(arguments, &hub::local_path(&arguments.checkpoint)?, &device)?;
     if let Some(caution) = writer.card().caution() {
         say(format_args!("warning: {caution}"));
@@ -135,7 +143,7 @@ fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
     let began = Instant::now();
     for batch in found.studies.chunks(usize::from(arguments.batch_size)) {
         let mut batch = batch.to_vec();
-        let reports = write_batch(arguments, &writer, &mut batch, &mut failed)?;
+        let reports = write_batch((arguments, &writer), &study, &mut batch, &mut failed)?;
         for (images, reports) in batch.iter().zip(reports) {
             match &mut lines {
                 Some(lines) => {
@@ -159,7 +167,7 @@ fn generate(arguments: &Arguments, talk: Talk) -> Result<(), Failure> {
         ));
     }
     if let Some(file) = &arguments.explain {
-        let films = written.iter().map(FilmStudy::of_films);
+        let films = written.iter().map(study);
         let sheets = films.map(|study| writer.explain(&study));
         let title = format!("Reports by {}", arguments.checkpoint.display());
         let page = ReportPage::of_studies(&title, sheets.collect::<Result<_, _>>()?);
@@ -208,26 +216,26 @@ fn writer(
 
 /// Writes the reports of a batch. If broken studies are skipped, they are taken out of it.
 fn write_batch(
-    arguments: &Arguments,
-    writer: &ReportWriter,
+    (arguments, writer): (&Arguments, &ReportWriter),
+    study: &impl Fn(&Vec<PathBuf>) -> FilmStudy,
     batch: &mut Vec<Vec<PathBuf>>,
     failed: &mut Vec<InferenceError>,
 ) -> Result<Vec<Vec<WrittenReport>>, InferenceError> {
     loop {
-        let films: Vec<FilmStudy> = batch.iter().map(FilmStudy::of_films).collect();
+        let films: Vec<FilmStudy> = batch.iter().map(study).collect();
         let error = match writer.reports(&films) {
             Ok(reports) => return Ok(reports),
             Err(error) if arguments.stops() => return Err(error),
             Err(error) => error,
         };
-        let study = match &error {
+        let unread = match &error {
             InferenceError::Data(DataError::Image { path, .. } | DataError::Io { path, .. }) => {
                 batch.iter().position(|images| images.contains(path))
             }
             _ => None,
         };
-        match study {
-            Some(study) => batch.remove(study),
+        match unread {
+            Some(unread) => batch.remove(unread),
             None => return Err(error),
         };
         failed.push(error);

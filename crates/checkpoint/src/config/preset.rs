@@ -10,11 +10,11 @@ use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Augmentation, ConfigError, ExperimentConfig, ImageConfig, ModelConfig, MonitoredMetric,
-    Negatives, Precision, TextConfig, TrainingConfig,
+    Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig,
+    MonitoredMetric, Negatives, Precision, TextConfig, TrainingConfig,
 };
 use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
-use ithn_models::{ImageFeature, R2GenCmnConfig};
+use ithn_models::{ContextConfig, ImageFeature, R2GenCmnConfig};
 use ithn_plugin::IthnConfig;
 
 /// Named configurations.
@@ -24,6 +24,9 @@ use ithn_plugin::IthnConfig;
 pub enum Preset {
     /// A small network for phantom studies: minutes on a laptop.
     Phantom,
+    /// The same network on phantom patients with histories: it reads two films of a study, a film and the report of the
+    /// previous study, and the indication.
+    PhantomHistory,
     /// IU X-Ray at the published size, with this library's defaults.
     IuXray,
     /// MIMIC-CXR at the published size, with this library's defaults.
@@ -36,8 +39,9 @@ pub enum Preset {
 
 impl Preset {
     /// All presets, by name.
-    pub const NAMES: [(&'static str, Preset); 5] = [
+    pub const NAMES: [(&'static str, Preset); 6] = [
         ("phantom", Preset::Phantom),
+        ("phantom-history", Preset::PhantomHistory),
         ("iu-xray", Preset::IuXray),
         ("mimic-cxr", Preset::MimicCxr),
         ("official-iu-xray", Preset::OfficialIuXray),
@@ -46,13 +50,14 @@ impl Preset {
 
     /// Whether its backbone is meant to start from ImageNet weights.
     pub fn wants_pretrained_backbone(self) -> bool {
-        self != Preset::Phantom
+        !matches!(self, Preset::Phantom | Preset::PhantomHistory)
     }
 
     /// The preset's configuration.
     pub fn config(self) -> ExperimentConfig {
         match self {
             Preset::Phantom => phantom(),
+            Preset::PhantomHistory => phantom_history(),
             Preset::IuXray => published(self),
             Preset::MimicCxr => ExperimentConfig {
                 text: mimic_text().with_forbid_unknown(true),
@@ -145,6 +150,20 @@ fn phantom() -> ExperimentConfig {
         },
         decoding: SearchConfig::beam_by_average(80, 3),
     }
+}
+
+/// [`phantom`] with context, and room for the longer reports.
+fn phantom_history() -> ExperimentConfig {
+    let mut config = phantom();
+    config.preset = Preset::PhantomHistory;
+    config.model.views = 2;
+    if let GeneratorConfig::R2GenCmn(sizes) = &mut config.model.generator {
+        sizes.context = Some(ContextConfig::new(1, 100, 16));
+    }
+    config.training.epochs = 10;
+    config.text.max_tokens = 110;
+    config.decoding = SearchConfig::beam_by_average(110, 3);
+    config
 }
 
 /// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.

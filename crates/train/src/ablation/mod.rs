@@ -12,8 +12,10 @@ mod plan;
 mod plot;
 mod summary;
 mod table;
+mod training;
 
 pub use arm::Arm;
 pub use cell::{Cell, CellResult, HardnessRecord};
 pub use plan::{AblationConfig, AblationProgress, run_ablation};
 pub use summary::{AblationReport, ArmSummary, Metric, MetricSummary};
+pub(crate) use training::{Training, discard, fnv_1a, kept};

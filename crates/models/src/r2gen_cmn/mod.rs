@@ -1,4 +1,5 @@
-use burn::config::Config;
+mod config;
+
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::Device;
@@ -7,61 +8,21 @@ use burn::tensor::{Int, Tensor};
 use ithn_backbone::{Backbone, BackboneConfig};
 use ithn_decoder::{
     Decoder, DecoderCache, Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding,
-    TransformerConfig, teacher_forcing_mask,
+    teacher_forcing_mask,
 };
-use ithn_generator::config::Probability;
 use ithn_generator::{
     EncodedStudies, MemoryEvidence, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch,
     TokenBatch, token_column,
 };
 use ithn_kernels::linear;
-use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryKeyValues};
-use serde::{Deserialize, Serialize};
+use ithn_memory::{CrossModalMemory, MemoryKeyValues};
 
 use crate::LibraryGenerator;
 use crate::config::{ConfigError, LibraryConfig, check_one_width, within};
+use crate::context::{ContextConfig, ContextEmbedding, EmbedContext, ReadContext, first_patches};
 use crate::views::{StudyFeatures, join_views};
 
-/// Configuration of an [`R2GenCmn`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct R2GenCmnConfig {
-    /// Image backbone.
-    pub backbone: BackboneConfig,
-    /// Cross-modal memory; its width must equal the Transformer's.
-    pub memory: CrossModalMemoryConfig,
-    /// Encoder and decoder.
-    pub transformer: TransformerConfig,
-    /// Dropout after the visual embedding.
-    pub visual_dropout: Probability,
-    /// Feature that a study is embedded by, [`EncodedStudies::pooled`]. The published model uses
-    /// [`ImageFeature::Backbone`], which a file without the key means, too.
-    #[serde(default = "ImageFeature::of_older_files")]
-    pub image_feature: ImageFeature,
-}
-
-impl Config for R2GenCmnConfig {}
-
-/// Image feature that a study is embedded by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ImageFeature {
-    /// Backbone features, averaged over each view and joined along the channels, as published. A
-    /// missing view's channels are zero.
-    Backbone,
-    /// Encoder output, averaged over the patches of the views that are there. Recommended: the
-    /// alignment loss then trains everything before the decoder.
-    Encoder,
-}
-
-impl ImageFeature {
-    /// The feature of a file without the key: files written before there was a choice.
-    pub fn of_older_files() -> Self {
-        ImageFeature::Backbone
-    }
-}
+pub use config::{ImageFeature, R2GenCmnConfig};
 
 /// R2GenCMN (Chen et al., ACL-IJCNLP 2021): backbone, cross-modal memory, Transformer.
 #[derive(Module, Debug)]
@@ -83,6 +44,8 @@ pub struct R2GenCmn {
     pub decoder: Decoder,
     /// Hidden states to logits.
     pub logits: Linear,
+    /// Embeddings of what is read beside a study's films.
+    pub context: Option<ContextEmbedding>,
     views: usize,
     pooled_width: usize,
     #[module(skip)]
@@ -92,7 +55,8 @@ pub struct R2GenCmn {
 /// An encoded batch of studies.
 #[derive(Debug, Clone)]
 pub struct R2GenCmnContext {
-    /// Encoder output, `[batch, views · patches, d_model]`, and the mask of missing views.
+    /// Encoder output, `[batch, views · patches, d_model]`, followed by what the studies carry beside their films, and the
+    /// mask of what is missing.
     pub patches: PatchFeatures,
     /// Keys and values of the memory matrix, projected once for patches and words.
     pub memory: MemoryKeyValues,
@@ -106,40 +70,10 @@ pub struct R2GenCmnState {
 }
 
 impl R2GenCmnConfig {
-    /// These parts, with visual dropout 0.5 and the encoder's image feature.
-    pub fn new(
-        backbone: impl Into<BackboneConfig>,
-        memory: CrossModalMemoryConfig,
-        transformer: TransformerConfig,
-    ) -> Self {
-        R2GenCmnConfig {
-            backbone: backbone.into(),
-            memory,
-            transformer,
-            visual_dropout: Probability::literal(0.5),
-            image_feature: ImageFeature::Encoder,
-        }
-    }
-
-    /// Sets [`visual_dropout`](Self::visual_dropout).
-    ///
-    /// # Panics
-    ///
-    /// If it lies outside `[0, 1)`.
-    pub fn with_visual_dropout(mut self, visual_dropout: f64) -> Self {
-        self.visual_dropout = Probability::literal(visual_dropout);
-        self
-    }
-
-    /// Sets [`image_feature`](Self::image_feature).
-    pub fn with_image_feature(mut self, image_feature: ImageFeature) -> Self {
-        self.image_feature = image_feature;
-        self
-    }
-
     /// Creates the generator for a `vocabulary` of words and token 0, and for studies of `views` images.
     /// The patches of all views form one sequence; their pooled features are concatenated along the
-    /// channels.
+    /// channels. With [`context`](Self::context) every film has positions of its own, so that the order of films has no
+    /// effect, and what else is read follows in the same sequence.
     ///
     /// # Panics
     ///
@@ -163,6 +97,8 @@ impl R2GenCmnConfig {
             text_position: position(),
             decoder: Decoder::init(&self.transformer, device),
             logits: LinearConfig::new(width, vocabulary).init(device),
+            // The last to be drawn, so that the other weights do not depend on it.
+            context: self.context.map(|_| ContextEmbedding::init(width, device)),
             views,
             pooled_width: match self.image_feature {
                 ImageFeature::Backbone => views * channels,
@@ -188,7 +124,14 @@ impl LibraryConfig for R2GenCmnConfig {
         model.clone()
     }
 
+    fn context(&self) -> Option<ContextConfig> {
+        self.context
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(context) = &self.context {
+            within("context", context.validate())?;
+        }
         within("backbone", self.backbone.validate())?;
         within("memory", self.memory.validate())?;
         check_one_width(&self.transformer, self.memory.d_model)
@@ -209,6 +152,39 @@ impl LibraryGenerator for R2GenCmn {
     }
 }
 
+/// How an [`R2GenCmn`] embeds patches and words, with its memory projected.
+struct EmbedWith<'a> {
+    generator: &'a R2GenCmn,
+    memory: &'a MemoryKeyValues,
+}
+
+impl EmbedWith<'_> {
+    /// Embeds the patches of `films` films, `[batch, films · patches, channels]`, each with positions of its own.
+    fn embed_patches(&self, patches: Tensor<3>, films: usize) -> Tensor<3> {
+        let generator = self.generator;
+        let x = relu(linear(&generator.visual_embedding, patches));
+        let x = generator.visual_dropout.forward(x);
+        let x = x.clone() + generator.memory.respond(x, self.memory);
+        if films == 1 {
+            return generator.visual_position.forward(x, 0);
+        }
+        let [batch, length, width] = x.dims();
+        let x = x.reshape([batch * films, length / films, width]);
+        let x = generator.visual_position.forward(x, 0);
+        x.reshape([batch, length, width])
+    }
+}
+
+impl EmbedContext for EmbedWith<'_> {
+    fn embed_films(&self, features: Tensor<3>) -> Tensor<3> {
+        self.embed_patches(features, 1)
+    }
+
+    fn embed_words(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.generator.embed_words(tokens, 0, self.memory)
+    }
+}
+
 impl R2GenCmn {
     /// Backbone features of all views of a study; images are `[batch, views, 3, height, width]`.
     ///
@@ -220,20 +196,42 @@ impl R2GenCmn {
         features
     }
 
+    /// What the generator reads of the studies' context.
+    fn read_context(&self, studies: &StudyBatch) -> Option<ReadContext> {
+        self.context.as_ref()?;
+        ReadContext::of(&self.backbone, studies)
+    }
+
     /// Encodes backbone patch features, `[batch, patches, channels]`.
     pub fn encode_patches(&self, patches: impl Into<PatchFeatures>) -> R2GenCmnContext {
-        self.encode_with(self.memory.key_values(), patches.into())
+        self.encode_with(self.memory.key_values(), patches.into(), None)
     }
 
     /// [`encode_patches`](Self::encode_patches) with a memory that is already projected.
-    fn encode_with(&self, memory: MemoryKeyValues, patches: PatchFeatures) -> R2GenCmnContext {
-        let patches = patches.map(|patches| {
-            let x = self
-                .visual_dropout
-                .forward(relu(linear(&self.visual_embedding, patches)));
-            let x = x.clone() + self.memory.respond(x, &memory);
-            self.visual_position.forward(x, 0)
-        });
+    fn encode_with(
+        &self,
+        memory: MemoryKeyValues,
+        patches: PatchFeatures,
+        context: Option<ReadContext>,
+    ) -> R2GenCmnContext {
+        let embed = EmbedWith {
+            generator: self,
+            memory: &memory,
+        };
+        let films = match self.context {
+            Some(_) => self.views,
+            None => 1,
+        };
+        let patches = patches.map(|patches| embed.embed_patches(patches, films));
+        let patches = match (&self.context, context) {
+            (Some(embedding), Some(context)) => {
+                let projections = &context.context.projections;
+                let own =
+                    patches.map(|patches| embedding.add_projections(patches, projections, films));
+                embedding.extend(own, context, &embed)
+            }
+            _ => patches,
+        };
         R2GenCmnContext {
             patches: self.encoder.forward(patches),
             memory,
@@ -244,11 +242,13 @@ impl R2GenCmn {
         &self,
         memory: MemoryKeyValues,
         features: StudyFeatures,
+        context: Option<ReadContext>,
     ) -> EncodedStudies<R2GenCmnContext> {
-        let context = self.encode_with(memory, features.patches);
+        let [_, own, _] = features.patches.values.dims();
+        let context = self.encode_with(memory, features.patches, context);
         let pooled = match self.image_feature {
             ImageFeature::Backbone => features.pooled,
-            ImageFeature::Encoder => context.patches.mean(),
+            ImageFeature::Encoder => first_patches(&context.patches, own).mean(),
         };
         EncodedStudies { context, pooled }
     }
@@ -283,13 +283,21 @@ impl ReportGenerator for R2GenCmn {
     type Context = R2GenCmnContext;
 
     fn encode(&self, studies: StudyBatch) -> EncodedStudies<R2GenCmnContext> {
-        self.encode_features(self.memory.key_values(), self.backbone_features(studies))
+        let context = self.read_context(&studies);
+        let features = self.backbone_features(studies);
+        self.encode_features(self.memory.key_values(), features, context)
     }
 
     fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<R2GenCmnContext>; 2] {
         let memory = self.memory.key_values();
-        join_views(&self.backbone, batches, self.views)
-            .map(|features| self.encode_features(memory.clone(), features))
+        let mut contexts = batches
+            .each_ref()
+            .map(|studies| self.read_context(studies))
+            .into_iter();
+        join_views(&self.backbone, batches, self.views).map(|features| {
+            let context = contexts.next().flatten();
+            self.encode_features(memory.clone(), features, context)
+        })
     }
 
     fn pooled(&self, studies: StudyBatch) -> Tensor<2> {
@@ -332,7 +340,7 @@ impl StepDecoder for R2GenCmn {
     type State = R2GenCmnState;
 
     fn start(&self, studies: StudyBatch) -> R2GenCmnState {
-        self.start_from(self.encode_patches(self.backbone_features(studies).patches))
+        self.start_from(self.encode(studies).context)
     }
 
     fn step(&self, tokens: &[u32], state: &mut R2GenCmnState) -> Tensor<2> {
@@ -350,7 +358,10 @@ impl StepDecoder for R2GenCmn {
     }
 
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
-        let encoded = self.encode_patches(self.backbone_features(studies).patches);
+        let context = self.read_context(&studies);
+        let features = self.backbone_features(studies).patches;
+        let [_, own, _] = features.values.dims();
+        let encoded = self.encode_with(self.memory.key_values(), features, context);
         let tokens = reports.inputs().clone();
         let queries = self.embed_tokens(tokens.clone(), 0);
         let memory = self.memory.lookup(queries, &encoded.memory);
@@ -358,7 +369,12 @@ impl StepDecoder for R2GenCmn {
         let mask = teacher_forcing_mask(reports);
         let mut cache = self.decoder.start(encoded.patches);
         Some(ReportEvidence {
-            attention: self.decoder.cross_attention(words, &mut cache, Some(&mask)),
+            attention: self
+                .decoder
+                .cross_attention(words, &mut cache, Some(&mask))
+                .into_iter()
+                .map(|weights| weights.narrow(3, 0, own))
+                .collect(),
             memory: Some(MemoryEvidence {
                 rows: memory.rows,
                 weights: memory.weights,
@@ -370,7 +386,9 @@ impl StepDecoder for R2GenCmn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ithn_decoder::TransformerConfig;
     use ithn_generator::seeded::values;
+    use ithn_memory::CrossModalMemoryConfig;
 
     #[test]
     fn evidence_has_a_row_per_word_and_two_views_join_patches_and_channels() {
