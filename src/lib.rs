@@ -24,6 +24,7 @@
 //! | first negatives, found in the training reports | [`mining`] |
 //! | reports from a checkpoint, and where | [`inference`], [`device`] |
 //! | what hard negatives buy, measured | [`ablation`] |
+//! | what previous studies, indications and further views buy | [`context`] |
 //!
 //! # A report for a film
 //!
@@ -109,7 +110,7 @@ pub use ithn_train as train;
 
 pub use ithn_checkpoint::{config, import};
 pub use ithn_inference::device;
-pub use ithn_train::ablation;
+pub use ithn_train::{ablation, context};
 
 /// The examples of the README are tested.
 #[cfg(doctest)]

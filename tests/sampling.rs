@@ -28,6 +28,7 @@ fn studies(folder: &std::path::Path) -> Vec<TokenizedStudy> {
                 id: format!("study-{study}"),
                 images: vec![path],
                 tokens: Vec::new(),
+                context: Default::default(),
             }
         })
         .collect()
@@ -55,6 +56,7 @@ fn sampled_reports_depend_on_the_study_alone() {
     let write = |studies: Vec<TokenizedStudy>, batch_size: usize| {
         let ids: Vec<String> = studies.iter().map(|study| study.id.clone()).collect();
         let split = EvaluationSplit {
+            priors: None,
             name: "test",
             references: vec![String::new(); studies.len()],
             full_references: vec![String::new(); studies.len()],

@@ -1,5 +1,6 @@
 //! `ithn generate`: writes reports of images, PNG or JPEG (or DICOM with the feature `dicom`), from a checkpoint alone.
 
+mod beside;
 mod progress;
 mod rexrank;
 
@@ -11,7 +12,9 @@ use burn::tensor::Device;
 use clap::Args;
 use ithn::data::{DataError, OnBadStudy};
 use ithn::device::DeviceName;
-use ithn::inference::{FilmStudy, InferenceError, ReportWriter, WrittenReport, find_studies};
+use ithn::inference::{
+    FilmContext, FilmStudy, InferenceError, ReportWriter, WrittenReport, find_studies,
+};
 use ithn::page::ReportPage;
 use ithn::search::Strategy;
 use ithn::train::Ranks;
@@ -31,6 +34,7 @@ use rexrank::checksum;
   ithn generate --checkpoint best.ithn --n-best 3 --json reports.jsonl images/
   ithn generate --checkpoint best.ithn --explain out.html frontal.png,lateral.png
   ithn generate --checkpoint best.ithn --on-bad-study skip images/
+  ithn generate --checkpoint best.ithn --indication 'fever, cough' --prior-image old.png --prior-report old.txt --prior-days 12 new.png
   mpirun -n 4 ithn generate --checkpoint best.ithn --device cuda --json reports.jsonl images/
   ithn generate --checkpoint best.ithn --rexrank input.json --image-root images --out prediction.json")]
 pub(crate) struct Arguments {
@@ -82,6 +86,9 @@ pub(crate) struct Arguments {
     /// [default: skip it, and end with exit code 2]
     #[arg(long, value_name = "stop|skip")]
     on_bad_study: Option<OnBadStudy>,
+
+    #[command(flatten)]
+    beside: beside::Beside,
 
     #[command(flatten)]
     submission: rexrank::Submission,
@@ -169,6 +176,14 @@ fn generate(arguments: &Arguments, ranks: &Ranks, talk: Talk) -> Result<(), Fail
     let (writer, _) = arguments.open(ranks)?;
     let studies = found.as_ref().map(|found| found.studies.clone());
     let studies = ranks.of_first(Ok(studies.unwrap_or_default()))?;
+    let context = (arguments.beside).context(studies.first().map_or(0, Vec::len), studies.len());
+    let context = agree(ranks, context)?;
+    let reading = Reading {
+        arguments,
+        writer: &writer,
+        context: &context,
+        studies: studies.len(),
+    };
     let open = || arguments.json.as_ref().map(OutputFile::open).transpose();
     let mut lines = agree(ranks, if_first(ranks, open))?.flatten();
     if let (Some(caution), true) = (writer.card().caution(), ranks.is_first()) {
@@ -180,7 +195,7 @@ fn generate(arguments: &Arguments, ranks: &Ranks, talk: Talk) -> Result<(), Fail
     failed.extend(broken.map(|error| InferenceError::from(error).to_string()));
     let began = Instant::now();
     let batches: Vec<&[Vec<PathBuf>]> = (studies.chunks(arguments.batch_size.into())).collect();
-    let work = |batch: &&[Vec<PathBuf>]| write_batch(arguments, &writer, batch, studies.len());
+    let work = |batch: &&[Vec<PathBuf>]| reading.write(batch);
     in_rounds(ranks, &batches, work, |batch, result: Written| {
         failed.extend(result.failed);
         if let Some(error) = result.stopped {
@@ -202,7 +217,7 @@ fn generate(arguments: &Arguments, ranks: &Ranks, talk: Talk) -> Result<(), Fail
     let ended = if_first(ranks, || {
         let notes = found.iter().flat_map(|found| &found.notes);
         let left_out = found.iter().flat_map(|found| &found.left_out);
-        end(arguments, &writer, &written, seconds, talk)?;
+        reading.end(&written, seconds, talk)?;
         notes.for_each(say);
         say_dropped_views(&written, writer.views());
         say_left_out(left_out);
@@ -212,35 +227,6 @@ fn generate(arguments: &Arguments, ranks: &Ranks, talk: Talk) -> Result<(), Fail
         verdict(arguments, failed.len(), written.len())
     });
     agree(ranks, ended).map(drop)
-}
-
-/// Tells the speed, and writes the page that explains the reports.
-fn end(
-    arguments: &Arguments,
-    writer: &ReportWriter,
-    written: &[Vec<PathBuf>],
-    seconds: f64,
-    talk: Talk,
-) -> Result<(), Failure> {
-    let count = written.len();
-    if count > 1 {
-        let rate = count as f64 / seconds.max(1e-9);
-        talk.note(format_args!(
-            "{count} studies in {seconds:.1} s: {rate:.1} studies/s"
-        ));
-    }
-    if let Some(file) = &arguments.explain {
-        let films = written.iter().map(FilmStudy::of_films);
-        let sheets = films.map(|study| writer.explain(&study));
-        let title = format!("Reports by {}", arguments.checkpoint.display());
-        let page = ReportPage::of_studies(&title, sheets.collect::<Result<_, _>>()?);
-        let html = page
-            .to_html()
-            .map_err(|error| Failure::Said(error.to_string()))?;
-        file.write(html.as_bytes())?;
-        talk.note(format_args!("open {file} to see where each word looked"));
-    }
-    Ok(())
 }
 
 /// Whether so many studies that could not be read are a failure.
@@ -276,53 +262,87 @@ fn writer(
     }
 }
 
-/// Writes the reports of a batch of so many studies in all. If broken studies are skipped, they are taken out of it.
-fn write_batch(
-    arguments: &Arguments,
-    writer: &ReportWriter,
-    batch: &[Vec<PathBuf>],
-    total: usize,
-) -> Written {
-    let mut written = Written {
-        studies: (0..batch.len()).collect(),
-        lines: Vec::new(),
-        failed: Vec::new(),
-        stopped: None,
-    };
-    loop {
-        let films: Vec<FilmStudy> = (written.studies.iter())
-            .map(|&study| FilmStudy::of_films(&batch[study]))
-            .collect();
-        let error = match writer.reports(&films) {
-            Ok(reports) => {
-                let images = written.studies.iter().map(|&study| &batch[study]);
-                let lines = images.zip(&reports);
-                written.lines = lines
-                    .flat_map(|(images, reports)| lines_of(arguments, images, reports, total))
-                    .collect();
-                return written;
-            }
-            Err(error) => error,
+/// What every batch is read and written with.
+struct Reading<'a> {
+    arguments: &'a Arguments,
+    writer: &'a ReportWriter,
+    /// What a single study carries beside its films.
+    context: &'a FilmContext,
+    /// Studies in all.
+    studies: usize,
+}
+
+impl Reading<'_> {
+    fn study(&self, films: &[PathBuf]) -> FilmStudy {
+        FilmStudy::of_films(films).with_context(self.context.clone())
+    }
+
+    /// Writes the reports of a batch. If broken studies are skipped, they are taken out of it.
+    fn write(&self, batch: &[Vec<PathBuf>]) -> Written {
+        let mut written = Written {
+            studies: (0..batch.len()).collect(),
+            lines: Vec::new(),
+            failed: Vec::new(),
+            stopped: None,
         };
-        let study = match &error {
-            InferenceError::Data(DataError::Image { path, .. } | DataError::Io { path, .. })
-                if !arguments.stops() =>
-            {
-                let mut studies = written.studies.iter();
-                studies.position(|&study| batch[study].contains(path))
-            }
-            _ => None,
-        };
-        match study {
-            Some(study) => {
-                written.studies.remove(study);
-                written.failed.push(error.to_string());
-            }
-            None => {
-                written.stopped = Some(error.to_string());
-                return written;
+        loop {
+            let films: Vec<FilmStudy> = (written.studies.iter())
+                .map(|&study| self.study(&batch[study]))
+                .collect();
+            let error = match self.writer.reports(&films) {
+                Ok(reports) => {
+                    let images = written.studies.iter().map(|&study| &batch[study]);
+                    let lines = images.zip(&reports).flat_map(|(images, reports)| {
+                        lines_of(self.arguments, images, reports, self.studies)
+                    });
+                    written.lines = lines.collect();
+                    return written;
+                }
+                Err(error) => error,
+            };
+            let study = match &error {
+                InferenceError::Data(
+                    DataError::Image { path, .. } | DataError::Io { path, .. },
+                ) if !self.arguments.stops() => {
+                    let mut studies = written.studies.iter();
+                    studies.position(|&study| batch[study].contains(path))
+                }
+                _ => None,
+            };
+            match study {
+                Some(study) => {
+                    written.studies.remove(study);
+                    written.failed.push(error.to_string());
+                }
+                None => {
+                    written.stopped = Some(error.to_string());
+                    return written;
+                }
             }
         }
+    }
+
+    /// Tells the speed, and writes the page that explains the reports.
+    fn end(&self, written: &[Vec<PathBuf>], seconds: f64, talk: Talk) -> Result<(), Failure> {
+        let count = written.len();
+        if count > 1 {
+            let rate = count as f64 / seconds.max(1e-9);
+            talk.note(format_args!(
+                "{count} studies in {seconds:.1} s: {rate:.1} studies/s"
+            ));
+        }
+        if let Some(file) = &self.arguments.explain {
+            let films = written.iter().map(|films| self.study(films));
+            let sheets = films.map(|study| self.writer.explain(&study));
+            let title = format!("Reports by {}", self.arguments.checkpoint.display());
+            let page = ReportPage::of_studies(&title, sheets.collect::<Result<_, _>>()?);
+            let html = page
+                .to_html()
+                .map_err(|error| Failure::Said(error.to_string()))?;
+            file.write(html.as_bytes())?;
+            talk.note(format_args!("open {file} to see where each word looked"));
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 mod ablation;
 mod card;
 mod chexbert;
+mod context;
 pub mod dashboard;
 mod draw;
 mod evaluate;
@@ -70,6 +71,7 @@ enum Command {
     Parity(parity::Arguments),
     Report(report::Arguments),
     Ablation(ablation::Arguments),
+    Context(context::Arguments),
     Serve(serve::Arguments),
     Completions(manual::Completions),
     Manual(manual::Manual),
@@ -113,6 +115,7 @@ impl Command {
             Command::Parity(arguments) => arguments.run(talk),
             Command::Report(arguments) => arguments.run(talk),
             Command::Ablation(arguments) => arguments.run(talk),
+            Command::Context(arguments) => arguments.run(talk),
             Command::Serve(arguments) => arguments.run(talk),
             Command::Completions(arguments) => arguments.run(command()),
             Command::Manual(arguments) => arguments.run(command(), talk),

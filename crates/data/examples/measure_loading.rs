@@ -87,6 +87,7 @@ fn draw(folder: &Path, count: usize, side: u32) -> Result<Vec<TokenizedStudy>, B
                 id: number.to_string(),
                 images: vec![path],
                 tokens: Vec::new(),
+                context: Default::default(),
             })
         })
         .collect()

@@ -146,6 +146,35 @@ pub enum DataError {
         /// The folder.
         path: PathBuf,
     },
+    /// A previous study of another patient.
+    #[error(
+        "{path}: study {study} of patient {patient} has the study {prior} of patient {other} as its previous one: give \
+         it one of its own patient (subject_id), or none"
+    )]
+    ForeignPrior {
+        /// The annotation.
+        path: PathBuf,
+        /// The study.
+        study: String,
+        /// Its patient.
+        patient: String,
+        /// The previous study.
+        prior: String,
+        /// The patient of that.
+        other: String,
+    },
+    /// A previous study that cannot be one.
+    #[error("{path}: study {study}, previous study {prior}: {reason}")]
+    BadPrior {
+        /// The annotation.
+        path: PathBuf,
+        /// The study.
+        study: String,
+        /// The previous study.
+        prior: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// A study without images.
     #[error("study {study} has no image; leave the study out")]
     NoImage {

@@ -8,22 +8,13 @@ use crate::cache::ImageCache;
 use crate::error::DataError;
 use crate::feature_cache::{FeatureBlock, FeatureCache};
 use crate::image::decode_image;
+use crate::image_block::{ContextBlock, FilmBlock, ImageBlock};
 use crate::pixels::DecodedImage;
-use crate::study::TokenizedStudy;
+use crate::study::{TokenizedContext, TokenizedStudy};
 use crate::transform::{ImageTransform, TransformError};
 
-/// Images of a batch as three planes each, values 0 to 255, or what a network has made of them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ImageBlock {
-    /// Batch, views, channels, height, width.
-    pub dims: [usize; 5],
-    /// Values in that order; 0 where a view is missing. None if there are features.
-    pub pixels: Vec<u8>,
-    /// Patch features that stand for the pixels.
-    pub features: Option<FeatureBlock>,
-    /// Whether each study has each view, `[batch, views]` in that order. Every study has the first.
-    pub present: Vec<bool>,
-}
+/// A previous study's images draw their crops as views from this one on.
+const PRIOR_VIEWS: usize = 1 << 16;
 
 /// Decodes, transforms and caches images; shared by all workers of a run.
 #[derive(Debug)]
@@ -104,6 +95,65 @@ impl ImageLoader {
     ///
     /// If a study has no image, or an image cannot be opened or decoded, or has no features; it is named.
     pub fn load(&self, studies: &[&TokenizedStudy], epoch: usize) -> Result<ImageBlock, DataError> {
+        Ok(ImageBlock {
+            context: self.load_context(studies, epoch)?,
+            ..self.load_images(studies, epoch)?
+        })
+    }
+
+    /// What the studies carry beside their images, previous films included.
+    fn load_context(
+        &self,
+        studies: &[&TokenizedStudy],
+        epoch: usize,
+    ) -> Result<Option<ContextBlock>, DataError> {
+        let nothing = TokenizedContext::default();
+        if studies.iter().all(|study| study.context == nothing) {
+            return Ok(None);
+        }
+        let size = self.transform.size();
+        let mut films = FilmBlock::default();
+        let mut values = Vec::new();
+        for study in studies {
+            let images = study.context.prior.iter().flat_map(|prior| &prior.images);
+            for (place, path) in images.enumerate() {
+                match &self.features {
+                    Some(features) => values.extend(features.get(path)?),
+                    None => {
+                        let seed = self.image_seed(&study.id, PRIOR_VIEWS + place, epoch);
+                        films.pixels.extend(self.square(path, seed)?);
+                    }
+                }
+                films.dims[0] += 1;
+            }
+        }
+        films.dims = [films.dims[0], 3, size, size];
+        films.features = self.features.as_ref().map(|features| FeatureBlock {
+            dims: features.dims(),
+            values,
+        });
+        Ok(Some(ContextBlock {
+            studies: studies.iter().map(|study| study.context.clone()).collect(),
+            films,
+        }))
+    }
+
+    /// An image as three planes.
+    fn square(&self, path: &Path, seed: u64) -> Result<Vec<u8>, DataError> {
+        let square = self.transform.finish(&*self.prepared(path)?, seed);
+        square.map_err(|error| transform_error(path, &error))
+    }
+
+    /// Like [`load`](Self::load), without what the studies carry beside their images.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn load_images(
+        &self,
+        studies: &[&TokenizedStudy],
+        epoch: usize,
+    ) -> Result<ImageBlock, DataError> {
         if let Some(features) = &self.features {
             return self.load_features(features, studies);
         }
@@ -119,11 +169,7 @@ impl ImageLoader {
             }
             for (view, path) in study.images.iter().take(self.views).enumerate() {
                 let seed = self.image_seed(&study.id, view, epoch);
-                let square = self
-                    .transform
-                    .finish(&*self.prepared(path)?, seed)
-                    .map_err(|error| transform_error(path, &error))?;
-                pixels.extend_from_slice(&square);
+                pixels.extend_from_slice(&self.square(path, seed)?);
             }
             present.extend((0..self.views).map(|view| view < study.images.len()));
             pixels.resize((index + 1) * self.views * 3 * size * size, 0);
@@ -133,6 +179,7 @@ impl ImageLoader {
             pixels,
             features: None,
             present,
+            context: None,
         })
     }
 
@@ -164,6 +211,7 @@ impl ImageLoader {
                 values,
             }),
             present,
+            context: None,
         })
     }
 
@@ -253,6 +301,7 @@ mod tests {
             id: id.to_owned(),
             images: vec![path],
             tokens: vec![0, 1, 0],
+            context: Default::default(),
         }
     }
 
@@ -368,6 +417,7 @@ mod tests {
             id: "s9".to_owned(),
             images: Vec::new(),
             tokens: Vec::new(),
+            context: Default::default(),
         };
         let error = loader(0, 0).load(&[&study], 0).unwrap_err().to_string();
         assert!(error.contains("study s9 has no image"), "{error}");

@@ -42,6 +42,7 @@
 //!         Ok(TokenizedStudy {
 //!             id: study.id.clone(),
 //!             images: study.images.clone(),
+//!             context: Default::default(),
 //!             tokens: tokenizer.encode_study(&study.id, &study.report, 60)?,
 //!         })
 //!     })
@@ -67,6 +68,7 @@ mod annotation;
 mod atomic;
 mod cache;
 mod cleaning;
+mod context;
 #[cfg(feature = "dicom")]
 mod dicom;
 mod dicom_start;
@@ -75,6 +77,7 @@ mod exclusion;
 mod feature_cache;
 mod geometry;
 mod image;
+mod image_block;
 mod image_loader;
 mod jitter;
 mod jpeg;
@@ -96,26 +99,30 @@ mod table;
 mod tokenizer;
 mod transform;
 
-pub use annotation::{Annotation, AnnotationEntry, Views, read_annotation};
+pub use annotation::{Annotation, AnnotationEntry, PriorEntry, Views, read_annotation};
 pub use atomic::{write_all_names, write_atomically};
 pub use cache::{CacheReport, CacheRequest, ImageCache};
 pub use cleaning::Cleaning;
+pub use context::{PriorStudy, Projection, StudyContext};
 pub use error::DataError;
 pub use exclusion::{Exclusion, ExclusionReason, Exclusions, OnBadStudy};
 pub use feature_cache::{FeatureBlock, FeatureCache};
 pub use image::{
     DecodedImage, FileKind, decode_image, decode_image_bytes, inspect_image, inspect_image_bytes,
 };
-pub use image_loader::{ImageBlock, ImageLoader};
+pub use image_block::{ContextBlock, FilmBlock, ImageBlock};
+pub use image_loader::ImageLoader;
 pub use jitter::Jitter;
 pub use label_table::{LabelTable, read_label_table};
 pub use labels::{CHEXPERT_LABELS, Label, Labels};
 pub use loader::{BatchLoader, BatchMember, LoadedBatch, TokenBlock, pad_tokens};
-pub use mimic::{MimicOptions, MimicStudies, read_mimic, read_mimic_first, read_mimic_watched};
+pub use mimic::{
+    LeftOutPriors, MimicOptions, MimicStudies, read_mimic, read_mimic_first, read_mimic_watched,
+};
 pub use order::shuffled_order;
 pub use screening::{ImageCheck, screen_first_images, screen_images};
 pub use sections::{ReportSection, ReportSections};
-pub use study::{NegativeStudy, Split, Study, TokenizedStudy};
+pub use study::{NegativeStudy, Split, Study, TokenizedContext, TokenizedPrior, TokenizedStudy};
 pub use tokenizer::{Tokenizer, UNKNOWN_WORD};
 pub use transform::{IMAGENET_MEAN, IMAGENET_STD, ImageTransform, TransformError, normalise};
 

@@ -3,7 +3,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::error::DataError;
-use crate::image_loader::{ImageBlock, ImageLoader};
+use crate::image_block::ImageBlock;
+use crate::image_loader::ImageLoader;
 use crate::study::TokenizedStudy;
 
 /// Batches that a worker may prepare ahead.
@@ -224,6 +225,7 @@ mod tests {
                     id: index.to_string(),
                     images: vec![path],
                     tokens: (0..index as u32 + 2).collect(),
+                    context: Default::default(),
                 }
             })
             .collect();

@@ -22,8 +22,8 @@ pub enum ImageCheck {
     Decode,
 }
 
-/// Checks the images of all studies, first negatives included, before training starts; returns the
-/// studies whose images pass.
+/// Checks the images of all studies, those of first negatives and previous studies included, before
+/// training starts; returns the studies whose images pass.
 ///
 /// # Errors
 ///
@@ -100,8 +100,7 @@ pub(crate) fn first_sound<T>(
 
 /// The fault of a study's first broken image.
 fn fault(study: &Study, check: ImageCheck) -> Option<(ExclusionReason, DataError)> {
-    let negatives = study.negative.iter().flat_map(|it| &it.images);
-    for path in study.images.iter().chain(negatives) {
+    for path in study.all_images() {
         if !path.is_file() {
             let error = DataError::MissingImages {
                 missing: 1,
@@ -129,12 +128,7 @@ fn first_fault(
 ) -> Option<DataError> {
     let (reason, error) = faults.iter_mut().find_map(Option::take)?;
     if reason == ExclusionReason::MissingImage {
-        let images = || {
-            studies.iter().flat_map(|study| {
-                let negatives = study.negative.iter().flat_map(|it| &it.images);
-                study.images.iter().chain(negatives)
-            })
-        };
+        let images = || studies.iter().flat_map(Study::all_images);
         let missing: Vec<_> = images().filter(|path| !path.is_file()).collect();
         if let Some(first) = missing.first() {
             return Some(DataError::MissingImages {
@@ -162,6 +156,7 @@ mod tests {
             split,
             labels: None,
             negative: None,
+            context: Default::default(),
         }
     }
 

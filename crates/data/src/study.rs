@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Projection, StudyContext};
 use crate::labels::Labels;
 
 /// Part of a dataset.
@@ -58,6 +59,18 @@ pub struct Study {
     pub labels: Option<Labels>,
     /// First negative, if the dataset provides one.
     pub negative: Option<NegativeStudy>,
+    /// Projections, indication, comparison and previous study, as far as they are known.
+    #[serde(default)]
+    pub context: StudyContext,
+}
+
+impl Study {
+    /// Every image that belongs to it: its own, those of its first negative and those of its previous study.
+    pub(crate) fn all_images(&self) -> impl Iterator<Item = &PathBuf> {
+        let negative = self.negative.iter().flat_map(|it| &it.images);
+        let prior = self.context.prior.iter().flat_map(|it| &it.images);
+        self.images.iter().chain(negative).chain(prior)
+    }
 }
 
 /// A first negative provided by a dataset.
@@ -79,4 +92,30 @@ pub struct TokenizedStudy {
     pub images: Vec<PathBuf>,
     /// 0, the ids of the words, 0 (absent if the report was cut).
     pub tokens: Vec<u32>,
+    /// What the model reads beside the images.
+    pub context: TokenizedContext,
+}
+
+/// A [`StudyContext`] ready to be loaded. What a model does not read is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenizedContext {
+    /// Projection of each image, in the order of the images; empty if none is known.
+    pub projections: Vec<Projection>,
+    /// Ids of the words of the indication; empty if it is missing.
+    pub indication: Vec<u32>,
+    /// The previous study.
+    pub prior: Option<TokenizedPrior>,
+}
+
+/// A [`PriorStudy`](crate::PriorStudy) ready to be loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenizedPrior {
+    /// Image files.
+    pub images: Vec<PathBuf>,
+    /// Projection of each image, in the order of the images; empty if none is known.
+    pub projections: Vec<Projection>,
+    /// Ids of the words of its report; empty if it is missing.
+    pub report: Vec<u32>,
+    /// Whole days from it to the study.
+    pub interval_days: u32,
 }

@@ -147,6 +147,14 @@ impl Tokenizer {
             .collect()
     }
 
+    /// Cleans a text and returns the ids of its first `most` words, without BOS and EOS.
+    pub fn encode_words(&self, text: &str, most: usize) -> Vec<u32> {
+        let mut words = self.encode(text);
+        words.retain(|&word| word != 0);
+        words.truncate(most);
+        words
+    }
+
     /// [`encode`](Self::encode), truncated to `max_tokens` as R2Gen does: a truncated report has no
     /// EOS.
     ///

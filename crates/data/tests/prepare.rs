@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
+use ithn_data::phantom::{
+    PhantomConfig, PhantomHistoryConfig, write_phantom_dataset, write_phantom_histories,
+};
 use ithn_data::prepare::{
     IuXrayOptions, IuXraySource, PrepareSummary, prepare_iu_xray, prepare_mimic,
 };
@@ -56,6 +58,33 @@ fn the_prepared_file_holds_what_the_raw_layout_does() {
         prepare(&data, &out, &other),
         Err(DataError::PreparedOtherwise { .. })
     ));
+}
+
+#[test]
+fn previous_studies_are_prepared_as_they_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+    let config = PhantomHistoryConfig::new(9, 2, 3).with_image_size(24);
+    write_phantom_histories(&data, &config).expect("written");
+    let mut options = MimicOptions::default();
+    (options.views, options.prior_views) = (3, Some(2));
+    let summary = prepare(&data, &out, &options).expect("sound");
+    let raw = read_mimic(&data, &options).expect("sound").studies;
+    let priors = |studies: &[Study]| {
+        let has = studies.iter().filter(|it| it.context.prior.is_some());
+        has.count()
+    };
+    assert!(priors(&raw) > 0);
+    assert_eq!(summary.context.priors.iter().sum::<usize>(), priors(&raw));
+    assert_eq!(summary.context.priors, summary.context.prior_reports);
+    assert!(summary.to_string().contains("prior study"));
+    let images = data.join("files");
+    let mut prepared = read_annotation(&out.join("annotation.json"), &images).expect("sound");
+    prepared.sort_by(|a, b| a.id.cmp(&b.id));
+    for (prepared, raw) in prepared.iter().zip(&raw) {
+        assert_eq!(prepared.context, raw.context);
+    }
+    assert_eq!(prepared.len(), raw.len());
 }
 
 #[test]
@@ -146,13 +175,14 @@ fn both_forms_of_the_indiana_collection_come_to_the_same() {
             format!("<AbstractText Label=\"{name}\">{text}</AbstractText>")
         };
         let citation = format!(
-            "<eCitation><uId id=\"CXR{uid}\"/>{}{}<parentImage id=\"{frontal}\"/>\
+            "<eCitation><uId id=\"CXR{uid}\"/>{}{}{}<parentImage id=\"{frontal}\"/>\
              <parentImage id=\"{lateral}\"/></eCitation>",
+            label("INDICATION", "Cough."),
             label("FINDINGS", findings),
             label("IMPRESSION", "Normal."),
         );
         fs::write(root.join(format!("xml/{uid}.xml")), citation).expect("written");
-        reports += &format!("{uid},normal,,,\"{findings}\",Normal.\n");
+        reports += &format!("{uid},normal,Cough.,,\"{findings}\",Normal.\n");
         projections += &format!("{uid},{lateral}.png,Lateral\n{uid},{frontal}.png,Frontal\n");
     }
     fs::write(root.join("reports.csv"), reports).expect("written");
@@ -165,8 +195,22 @@ fn both_forms_of_the_indiana_collection_come_to_the_same() {
     let [of_xml, of_tables, split] = ["of_xml", "of_tables", "split"].map(|name| root.join(name));
     let xml = IuXraySource::Xml(root.join("xml"));
     let summary = prepare_iu_xray(&xml, &images, &of_xml, &options).expect("sound");
-    prepare_iu_xray(&tables, &images, &of_tables, &options).expect("sound");
-    assert_eq!(outputs(&of_xml), outputs(&of_tables));
+    let with_views = prepare_iu_xray(&tables, &images, &of_tables, &options).expect("sound");
+    // Only the tables know projections.
+    let [annotation, sections] = outputs(&of_tables);
+    let annotation = String::from_utf8(annotation).expect("text");
+    let views = "\"view_position\":[\"FRONTAL\",\"LATERAL\"],";
+    assert_eq!(annotation.matches(views).count(), 11);
+    let annotation = annotation.replace(views, "").into_bytes();
+    assert_eq!(outputs(&of_xml), [annotation, sections]);
+    let total = |counts: [usize; 3]| counts.iter().sum::<usize>();
+    let counts = with_views.context;
+    assert_eq!(
+        [total(counts.projections), total(counts.indications)],
+        [11, 11]
+    );
+    assert_eq!([total(counts.comparisons), total(counts.priors)], [0, 0]);
+    assert_eq!(total(summary.context.projections), 0);
     assert_eq!(summary.studies.iter().sum::<usize>(), 11);
     assert_eq!(summary.excluded.values().sum::<usize>(), 1);
 

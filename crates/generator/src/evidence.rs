@@ -8,7 +8,8 @@ use burn::tensor::{Int, Tensor};
 pub struct ReportEvidence {
     /// Cross-attention weights of every layer, first to last, each
     /// `[batch, heads, length, views · patches]`. They sum to 1 over the patches and are 0 at a missing
-    /// view's; patches run row by row of the map, view by view.
+    /// view's; patches run row by row of the map, view by view. Of a study with
+    /// [context](crate::StudyBatch::context) they sum to less: the rest is attention to that.
     pub attention: Vec<Tensor<4>>,
     /// Memory rows of each input token, if the generator has a memory.
     pub memory: Option<MemoryEvidence>,

@@ -2,15 +2,19 @@
 
 mod batch;
 pub mod config;
+mod context;
 mod evidence;
 pub mod laws;
 pub mod seeded;
+mod views;
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-pub use batch::{StudyBatch, TokenBatch, ViewMask};
+pub use batch::{StudyBatch, TokenBatch};
+pub use context::{ContextBatch, PriorFilms, PriorStudy, Projection};
 pub use evidence::{MemoryEvidence, ReportEvidence};
+pub use views::ViewMask;
 
 /// Token id of BOS, EOS and PAD; words are `1..vocabulary`.
 pub const BOUNDARY_TOKEN: u32 = 0;
@@ -44,7 +48,8 @@ pub trait ReportGenerator {
     type Context: Clone;
 
     /// Encodes a batch of studies. A generator that takes several views excludes the views that are
-    /// missing in [`StudyBatch::present`] from batch statistics, attention and pooling.
+    /// missing in [`StudyBatch::present`] from batch statistics, attention and pooling. One that reads
+    /// [`StudyBatch::context`] masks what a study lacks of it; one that does not ignores it.
     fn encode(&self, studies: StudyBatch) -> EncodedStudies<Self::Context>;
 
     /// Encodes two batches of the same number of studies; equal to [`encode`](Self::encode) of each in

@@ -20,6 +20,14 @@ pub enum InferenceError {
     /// A study without a film.
     #[error("study {0} has no film")]
     NoFilm(String),
+    /// Something that a study carries and the model does not read.
+    #[error("study {study} has {part}, which this checkpoint does not read: leave it out")]
+    Unread {
+        /// The study.
+        study: String,
+        /// `projections`, `indication`, `previous films` or `previous report`.
+        part: &'static str,
+    },
     /// A search that returned no report.
     #[error("the search returned no report for study {0}: ask it for at least one")]
     NoReport(String),

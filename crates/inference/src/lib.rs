@@ -7,6 +7,7 @@
 //! The features `flex` (default, the CPU), `cuda`, `wgpu` and `ndarray` choose Burn's backends; without any, tensor
 //! operations panic. `dicom` reads DICOM films.
 
+mod context;
 pub mod device;
 mod error;
 mod film;
@@ -16,6 +17,7 @@ mod sheet;
 mod tensors;
 mod writer;
 
+pub use context::{FilmContext, PriorFilmStudy};
 pub use error::InferenceError;
 pub use film::{Film, FilmReader, PreparedFilm};
 pub use findings::{ClassCounts, ClassScores, FindingsReader, FindingsScores};

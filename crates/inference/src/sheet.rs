@@ -226,6 +226,7 @@ mod tests {
             pixels: (0..views * 3 * 32 * 32).map(pixel).collect(),
             features: None,
             present: (0..views).map(|view| view < 2).collect(),
+            context: None,
         }
     }
 

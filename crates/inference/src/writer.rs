@@ -14,11 +14,12 @@ use ithn_checkpoint::config::GeneratorTask;
 use ithn_data::{ImageBlock, ImageTransform, Tokenizer};
 use ithn_generator::{StudyBatch, TrainableGenerator};
 use ithn_kernels::on_worker;
-use ithn_models::LibraryGenerator;
+use ithn_models::{ContextConfig, LibraryGenerator};
 use ithn_search::{Hypothesis, SearchConfig, SearchError, search};
 use serde::Serialize;
 
 use crate::InferenceError;
+use crate::context::{ContextReader, FilmContext};
 use crate::film::{Film, FilmReader};
 use crate::sheet::{SheetMaker, StudySheet};
 use crate::tensors::study_batch;
@@ -41,6 +42,7 @@ pub struct ReportWriter {
     search: SearchConfig,
     films: FilmReader,
     views: usize,
+    reads: Option<ContextConfig>,
     card: ModelCard,
     device: Device,
 }
@@ -54,6 +56,8 @@ pub struct FilmStudy {
     /// Its films, one per view, at least one. Those beyond the model's
     /// [views](ReportWriter::views) are not used.
     pub films: Vec<Film>,
+    /// What is known of it beside its films.
+    pub context: FilmContext,
 }
 
 impl FilmStudy {
@@ -62,7 +66,15 @@ impl FilmStudy {
         FilmStudy {
             id: id.into(),
             films: films.into_iter().map(Into::into).collect(),
+            context: FilmContext::default(),
         }
+    }
+
+    /// Sets [`context`](Self::context).
+    #[must_use]
+    pub fn with_context(mut self, context: FilmContext) -> Self {
+        self.context = context;
+        self
     }
 
     /// A study whose identifier is the file name of its first film, without the folder.
@@ -73,6 +85,7 @@ impl FilmStudy {
         FilmStudy {
             id: name.to_string_lossy().into_owned(),
             films,
+            context: FilmContext::default(),
         }
     }
 }
@@ -157,6 +170,7 @@ impl Loading<'_> {
             },
             card,
             views: config.model.views,
+            reads: config.model.generator.context(),
             device: self.device.clone(),
         })
     }
@@ -206,6 +220,11 @@ impl ReportWriter {
     /// Films per study that the model reads.
     pub fn views(&self) -> usize {
         self.views
+    }
+
+    /// What the model reads beside a study's films; `None` if nothing.
+    pub fn reads(&self) -> Option<ContextConfig> {
+        self.reads
     }
 
     /// What the checkpoint says about itself, for people and programs.
@@ -279,7 +298,8 @@ impl ReportWriter {
     ///
     /// # Errors
     ///
-    /// If a study has no film, or one cannot be read.
+    /// If a study has no film, or one cannot be read; [`InferenceError::Unread`] if it has context that the model does
+    /// not read.
     pub fn reports(
         &self,
         studies: &[FilmStudy],
@@ -346,7 +366,15 @@ impl ReportWriter {
             present.extend((0..self.views).map(|view| view < study.films.len()));
             pixels.resize((index + 1) * self.views * 3 * size * size, 0);
         }
+        let reader = ContextReader {
+            reads: self.reads,
+            tokenizer: &self.tokenizer,
+            films: self.films,
+        };
+        let contexts = studies.iter();
+        let contexts = contexts.map(|study| (study.id.as_str(), &study.context));
         Ok(ImageBlock {
+            context: reader.read(contexts)?,
             dims,
             pixels,
             features: None,

@@ -15,6 +15,7 @@
 //! name, sized by a preset, given pretrained backbone weights, and loaded without that function.
 
 mod cnn_lstm;
+mod context;
 mod finding_prompts;
 mod r2gen;
 mod r2gen_cmn;
@@ -29,8 +30,9 @@ use ithn_generator::TrainableGenerator;
 
 pub use cnn_lstm::{
     AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveLstmState, CnnLstm,
-    CnnLstmConfig,
+    CnnLstmConfig, ContextVectors,
 };
+pub use context::{ContextConfig, ContextEmbedding};
 pub use finding_prompts::{FindingPrompts, FindingPromptsConfig};
 pub use r2gen::{
     ConditionalNorm, MemoryDecoder, MemoryDecoderLayer, R2Gen, R2GenConfig, R2GenState,

@@ -17,7 +17,7 @@ use crate::{
 };
 use ithn_generator::seeded::{seeded, values};
 
-const VOCABULARY: usize = 9;
+pub(crate) const VOCABULARY: usize = 9;
 
 /// A small configuration of every generator, without dropout.
 fn models(views: usize) -> Vec<ModelConfig> {
@@ -87,7 +87,7 @@ fn for_every<T: GeneratorTask<Output = ()> + Clone>(views: usize, device: &Devic
 }
 
 /// The generator with seeded weights and fresh running statistics.
-fn seeded_generator<G: LibraryGenerator>(generator: &G) -> G {
+pub(crate) fn seeded_generator<G: LibraryGenerator>(generator: &G) -> G {
     let mut generator = seeded(generator.clone(), 1);
     reset_statistics(generator.backbone_mut());
     generator
@@ -116,7 +116,7 @@ fn norms(backbone: &Backbone) -> Vec<&BatchNorm> {
 }
 
 /// Filters of the stem.
-fn stem(backbone: &Backbone) -> &Param<Tensor<4>> {
+pub(crate) fn stem(backbone: &Backbone) -> &Param<Tensor<4>> {
     match backbone {
         Backbone::ResNet(network) => &network.stem.conv.weight,
         Backbone::DenseNet(network) => &network.stem.weight,
@@ -197,13 +197,13 @@ fn incomplete_studies(missing: Option<f32>, device: &Device) -> StudyBatch {
     StudyBatch::new(images).with_views(ViewMask::new(&mask))
 }
 
-fn reports(device: &Device) -> TokenBatch {
+pub(crate) fn reports(device: &Device) -> TokenBatch {
     let reports = [vec![0, 3, 2, 0], vec![0, 1, 5, 4, 0], vec![0, 7, 0]];
     TokenBatch::from_ids(&reports, device)
 }
 
 /// Running statistics of the stem and of the last norm.
-fn running_statistics(backbone: &Backbone) -> Vec<TensorData> {
+pub(crate) fn running_statistics(backbone: &Backbone) -> Vec<TensorData> {
     let norms = norms(backbone);
     let ends = [norms.first(), norms.last()].into_iter().flatten();
     ends.flat_map(|norm| [&norm.running_mean, &norm.running_var])
@@ -211,7 +211,7 @@ fn running_statistics(backbone: &Backbone) -> Vec<TensorData> {
         .collect()
 }
 
-fn close(found: TensorData, expected: &TensorData) {
+pub(crate) fn close(found: TensorData, expected: &TensorData) {
     assert!(expected.iter::<f32>().all(f32::is_finite), "{expected}");
     found.assert_approx_eq::<f32>(expected, Tolerance::absolute(1e-5).set_relative(1e-4));
 }

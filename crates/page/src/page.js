@@ -34,6 +34,9 @@ const columns = [
   ['BLEU-4 full', (s) => s.bleu_4_full, true], ['findings F1', headline],
   ['F1 macro', (s) => s.findings_by_class?.f1_13_macro], ['F1, 14 classes', (s) => real(s) ? s.findings_f1_micro : null, true],
   ['F1, 5 classes', (s) => s.findings_by_class?.f1_5_micro, true],
+  ['changes right', (s) => s.comparisons?.changes ? s.comparisons.changes.right / Math.max(1, s.comparisons.changes.stated) : null],
+  ['changes invented', (s) => s.comparisons?.changes?.invented, true],
+  ['hallucinated priors', (s) => s.comparisons?.hallucinated, true],
   ['wrong side', (s) => s.laterality_errors, true], ['distinct', (s) => s.diversity.distinct],
   ['same report', (s) => s.diversity.most_frequent_share], ['studies', (s) => s.studies, true],
 ];

@@ -17,6 +17,7 @@
 //! | [`pretrain`] | a backbone that learns to see: classification of the findings that reports state |
 //! | `experiment` | all of it, in order |
 //! | [`ablation`] | arms and seeds of experiments, compared |
+//! | [`context`] | what previous studies, indications and further views buy, compared |
 //! | `arguments` | a job's command line (feature `clap`) |
 //!
 //! The features `flex` (default, the CPU), `cuda`, `wgpu` and `ndarray` choose Burn's backends; without any, tensor
@@ -25,6 +26,7 @@
 pub mod ablation;
 #[cfg(feature = "clap")]
 pub mod arguments;
+pub mod context;
 mod dataset;
 mod error;
 mod evaluation;
@@ -39,14 +41,14 @@ mod trainer;
 mod watch;
 
 pub use dataset::{
-    DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, UidParity, Watch,
+    DataSource, Dataset, EvaluationSplit, PreparedData, RunImages, StudyInputs, UidParity, Watch,
     draw_annotation, near_twins, stated_findings, training_batch,
 };
 pub use error::{RanksError, TrainError};
 pub use evaluation::{
-    NearTwinScores, Prediction, RankingConfig, RankingScores, RetrievalScores, SimilaritySample,
-    SplitScores, Writing, annotation_floors, composed_reports, constant_labels,
-    most_frequent_report, nearest_film_floor, nearest_image_report, rank_split,
+    ChangeFloor, ComparisonScores, NearTwinScores, Prediction, RankingConfig, RankingScores,
+    RetrievalScores, SimilaritySample, SplitScores, Writing, annotation_floors, composed_reports,
+    constant_labels, most_frequent_report, nearest_film_floor, nearest_image_report, rank_split,
     sample_similarities, score_split, write_reports,
 };
 pub use experiment::{

@@ -10,11 +10,11 @@ use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Augmentation, ConfigError, ExperimentConfig, ImageConfig, ModelConfig, MonitoredMetric,
-    Negatives, Precision, PretrainPreset, TextConfig, TrainingConfig,
+    Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig,
+    MonitoredMetric, Negatives, Precision, PretrainPreset, TextConfig, TrainingConfig,
 };
 use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
-use ithn_models::{FindingPromptsConfig, ImageFeature, R2GenCmnConfig};
+use ithn_models::{ContextConfig, FindingPromptsConfig, ImageFeature, R2GenCmnConfig};
 use ithn_plugin::IthnConfig;
 
 /// Named configurations.
@@ -24,6 +24,9 @@ use ithn_plugin::IthnConfig;
 pub enum Preset {
     /// A small network for phantom studies: minutes on a laptop.
     Phantom,
+    /// The same network on phantom patients with histories: it reads two films of a study, a film and the report of the
+    /// previous study, and the indication.
+    PhantomHistory,
     /// IU X-Ray on a small machine: pretraining without ImageNet, then a small decoder on frozen features.
     IuXraySmall,
     /// IU X-Ray at the published size, with this library's defaults.
@@ -38,8 +41,9 @@ pub enum Preset {
 
 impl Preset {
     /// All presets, by name.
-    pub const NAMES: [(&'static str, Preset); 6] = [
+    pub const NAMES: [(&'static str, Preset); 7] = [
         ("phantom", Preset::Phantom),
+        ("phantom-history", Preset::PhantomHistory),
         ("iu-xray-small", Preset::IuXraySmall),
         ("iu-xray", Preset::IuXray),
         ("mimic-cxr", Preset::MimicCxr),
@@ -49,13 +53,17 @@ impl Preset {
 
     /// Whether its backbone is meant to start from ImageNet weights.
     pub fn wants_pretrained_backbone(self) -> bool {
-        !matches!(self, Preset::Phantom | Preset::IuXraySmall)
+        !matches!(
+            self,
+            Preset::Phantom | Preset::PhantomHistory | Preset::IuXraySmall
+        )
     }
 
     /// The preset's configuration.
     pub fn config(self) -> ExperimentConfig {
         match self {
             Preset::Phantom => phantom(),
+            Preset::PhantomHistory => phantom_history(),
             Preset::IuXraySmall => iu_xray_small(),
             Preset::IuXray => published(self),
             Preset::MimicCxr => ExperimentConfig {
@@ -202,6 +210,20 @@ fn iu_xray_small() -> ExperimentConfig {
         negatives: base.negatives,
         hardness: base.hardness,
     }
+}
+
+/// [`phantom`] with context, and room for the longer reports.
+fn phantom_history() -> ExperimentConfig {
+    let mut config = phantom();
+    config.preset = Preset::PhantomHistory;
+    config.model.views = 2;
+    if let GeneratorConfig::R2GenCmn(sizes) = &mut config.model.generator {
+        sizes.context = Some(ContextConfig::new(1, 100, 16));
+    }
+    config.training.epochs = 10;
+    config.text.max_tokens = 110;
+    config.decoding = SearchConfig::beam_by_average(110, 3);
+    config
 }
 
 /// ResNet-101, 2048 × 512 memory with 8 heads and 32 kept rows, 3 + 3 layers: as published.

@@ -59,22 +59,41 @@ impl Setting {
         let Setting { key, value } = self;
         let failed = |reason: String| ConfigError::new(key, reason);
         let mut all = serde_json::to_value(config).map_err(|error| failed(error.to_string()))?;
+        let names: Vec<&str> = key.split('.').collect();
         let mut place = &mut all;
-        for name in key.split('.') {
+        for (depth, name) in names.iter().enumerate() {
             let known: Vec<String> = place
                 .as_object()
                 .map(|fields| fields.keys().cloned().collect())
                 .unwrap_or_default();
-            place = place.get_mut(name).ok_or_else(|| {
-                failed(if known.is_empty() {
-                    format!("there is nothing below it to be called '{name}'")
-                } else {
-                    format!("there is no '{name}': use one of {}", known.join(", "))
-                })
-            })?;
+            let is_last = depth + 1 == names.len();
+            let fields = place.as_object_mut();
+            if let (true, Some(fields)) = (is_last, fields)
+                && !fields.contains_key(*name)
+            {
+                // A section that is left out where it is absent, or no key at all.
+                fields.insert((*name).to_owned(), value.clone());
+                return from_value(all).map_err(|error| {
+                    match error.reason().contains("unknown field") {
+                        true => failed(unknown_name(name, &known)),
+                        false => error,
+                    }
+                });
+            }
+            place = place
+                .get_mut(*name)
+                .ok_or_else(|| failed(unknown_name(name, &known)))?;
         }
         *place = value.clone();
         from_value(all)
+    }
+}
+
+/// What is said of a name that is not among the `known` ones.
+fn unknown_name(name: &str, known: &[String]) -> String {
+    match known.is_empty() {
+        true => format!("there is nothing below it to be called '{name}'"),
+        false => format!("there is no '{name}': use one of {}", known.join(", ")),
     }
 }
 
@@ -106,6 +125,25 @@ mod tests {
             ]),
             Ok(expected)
         );
+    }
+
+    #[test]
+    fn a_section_that_is_absent_can_be_set() {
+        let context = "{\"prior_views\": 1, \"prior_report_words\": 9, \"indication_words\": 0}";
+        let config = set(&[
+            &format!("model.generator.context={context}"),
+            "model.generator.context.indication_words=4",
+        ]);
+        let reads = config
+            .expect("it has this section")
+            .model
+            .generator
+            .context();
+        let reads = reads.expect("it was set");
+        assert_eq!((reads.prior_views, reads.indication_words), (1, 4));
+        let error = set(&["model.generator.context={\"prior_views\": 1}"]);
+        let error = error.expect_err("keys are missing").to_string();
+        assert!(error.contains("prior_report_words"), "{error}");
     }
 
     #[test]

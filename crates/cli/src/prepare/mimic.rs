@@ -43,6 +43,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     views: usize,
 
+    /// Images taken of a patient's previous study, at most; 0 takes its report alone
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    prior_views: usize,
+
+    /// Leave previous studies out; the metadata then need no dates
+    #[arg(long, conflicts_with = "prior_views")]
+    no_priors: bool,
+
     /// A study whose files are broken: stop, or skip it and say so
     #[arg(long, default_value = "stop")]
     on_bad_study: OnBadStudy,
@@ -77,6 +85,7 @@ fn prepare(arguments: &Arguments, talk: Talk) -> Result<PrepareSummary, DataErro
     options.view_preference = arguments.view_preference.clone();
     options.views = arguments.views;
     options.reports = arguments.reports.clone();
+    options.prior_views = (!arguments.no_priors).then_some(arguments.prior_views);
     options.on_bad_study = arguments.on_bad_study;
     options.image_check = match arguments.decode_images {
         true => ImageCheck::Decode,

@@ -4,6 +4,8 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::prior::{PriorEntry, names};
+use crate::context::{Projection, StudyContext, known_projections, stated};
 use crate::error::DataError;
 use crate::labels::Labels;
 use crate::study::{NegativeStudy, Split, Study};
@@ -36,6 +38,22 @@ pub struct AnnotationEntry {
         skip_serializing_if = "Option::is_none"
     )]
     pub study_id: Option<String>,
+    /// Projection of each image, by MIMIC-CXR's or Open-i's names. This library's own key.
+    #[serde(
+        default,
+        deserialize_with = "one_or_many",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub view_position: Vec<String>,
+    /// Why the films were taken. This library's own key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indication: Option<String>,
+    /// What they were compared with, in words. This library's own key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<String>,
+    /// The patient's previous study. This library's own key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<Box<PriorEntry>>,
     /// CheXpert's findings by name, 1, 0 or -1; unmentioned ones are absent. This library's own key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, i8>,
@@ -67,6 +85,20 @@ impl AnnotationEntry {
             split: study.split.name().to_owned(),
             subject_id: Some(study.patient.clone()),
             study_id: None,
+            view_position: names(&study.context.projections),
+            indication: study.context.indication.clone(),
+            comparison: study.context.comparison.clone(),
+            prior: match &study.context.prior {
+                None => None,
+                Some(prior) => {
+                    let images = list(&prior.images)?;
+                    Some(Box::new(PriorEntry::of_prior(
+                        prior,
+                        &study.patient,
+                        images,
+                    )))
+                }
+            },
             labels: study.labels.map(Labels::named).unwrap_or_default(),
             neg_report: study.negative.iter().map(|it| it.report.clone()).collect(),
             neg_image_path: match &study.negative {
@@ -119,6 +151,16 @@ impl AnnotationEntry {
                 ));
             }
         };
+        let prior = self.prior.as_ref();
+        let context = StudyContext {
+            projections: projections_of(&self.view_position, self.image_path.len())
+                .map_err(|reason| failed(format!(": {reason}")))?,
+            indication: self.indication.as_deref().and_then(stated),
+            comparison: self.comparison.as_deref().and_then(stated),
+            prior: prior
+                .map(|prior| prior.prior(self, path, resolve).map(Box::new))
+                .transpose()?,
+        };
         Ok(Study {
             id: self.id.clone(),
             patient: self.patient(),
@@ -137,6 +179,7 @@ impl AnnotationEntry {
                 }
             },
             negative,
+            context,
         })
     }
 
@@ -154,6 +197,18 @@ impl AnnotationEntry {
             false => self.id.clone(),
         }
     }
+}
+
+/// Projections by their names, one for each of `images`, or none at all.
+pub(super) fn projections_of(names: &[String], images: usize) -> Result<Vec<Projection>, String> {
+    if !names.is_empty() && names.len() != images {
+        return Err(format!(
+            "view_position has {} names for {images} images: give one for each, or none",
+            names.len()
+        ));
+    }
+    let projections = names.iter().map(|name| Projection::parse(name));
+    Ok(known_projections(projections.collect()))
 }
 
 /// A negative's images: one path, or a list of them; `None` if it is anything else.
@@ -188,7 +243,9 @@ fn relative_to(images: &Path, image: &Path, path: &Path, study: &str) -> Result<
     Ok(parts.ok_or_else(escaping)?.join("/"))
 }
 
-fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(super) fn text_or_number<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<String, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::String(text) => Ok(text),
         Value::Number(number) => Ok(number.to_string()),
@@ -199,14 +256,16 @@ fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<S
 }
 
 /// A list of texts, or one text.
-fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn one_or_many<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::String(text) => Ok(vec![text]),
         many => Vec::deserialize(many).map_err(serde::de::Error::custom),
     }
 }
 
-fn optional_text_or_number<'de, D: serde::Deserializer<'de>>(
+pub(super) fn optional_text_or_number<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
     match Value::deserialize(deserializer)? {

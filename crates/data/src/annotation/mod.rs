@@ -7,10 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 mod entry;
 mod lists;
+mod prior;
 mod views;
 
 pub use entry::AnnotationEntry;
 pub(crate) use entry::resolve_below;
+pub use prior::PriorEntry;
 pub use views::Views;
 
 use crate::error::{DataError, json_reason};
@@ -18,6 +20,7 @@ use crate::exclusion::{ExclusionReason, Exclusions, OnBadStudy};
 use crate::replace::replace_file;
 use crate::study::{Split, Study};
 use lists::SplitLists;
+use prior::Registry;
 
 /// Studies of R2Gen's `annotation.json`, image paths resolved below `images` and all views kept.
 ///
@@ -114,7 +117,9 @@ impl Annotation {
     ///
     /// # Errors
     ///
-    /// If an image path leaves `images`, an entry has no image, or an id occurs twice.
+    /// If an image path leaves `images`, an entry has no image, or an id occurs twice;
+    /// [`DataError::ForeignPrior`] if a previous study is of another patient, [`DataError::BadPrior`] if it is later, of
+    /// another split, or empty.
     pub fn studies(&self, path: &Path, images: &Path) -> Result<Vec<Study>, DataError> {
         self.studies_or(path, images, &mut Exclusions::new(OnBadStudy::Stop))
     }
@@ -132,14 +137,18 @@ impl Annotation {
     ) -> Result<Vec<Study>, DataError> {
         let mut seen = HashSet::new();
         let mut studies = Vec::new();
-        for (split, entries) in [
+        let lists = [
             (Split::Train, &self.train),
             (Split::Validation, &self.val),
             (Split::Test, &self.test),
-        ] {
+        ];
+        let registry = Registry::of(&lists);
+        for (split, entries) in lists {
             for entry in entries {
                 let study = match seen.insert(&entry.id) {
-                    true => entry.study(split, path, images),
+                    true => registry
+                        .check(entry, split, path)
+                        .and_then(|()| entry.study(split, path, images)),
                     false => Err(DataError::Json {
                         path: path.to_owned(),
                         reason: format!("{}: the id {} occurs twice", split.name(), entry.id),
@@ -205,6 +214,7 @@ mod tests {
             split,
             labels: None,
             negative,
+            context: Default::default(),
         };
         let negative = NegativeStudy {
             report: "Effusion.".to_owned(),

@@ -1,5 +1,8 @@
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
+use crate::context::Projection;
 use crate::study::Study;
 
 /// Which of a study's images are kept.
@@ -16,18 +19,29 @@ pub enum Views {
 }
 
 impl Views {
-    /// Drops the images of a study, and of its negative, that are not wanted.
+    /// Drops the images of a study, of its negative and of its previous study, that are not wanted.
     pub fn select(self, study: &mut Study) {
         let place = match self {
             Views::All => return,
             Views::First => 0,
             Views::One(place) => place,
         };
-        let negative = study.negative.as_mut().map(|negative| &mut negative.images);
-        for images in std::iter::once(&mut study.images).chain(negative) {
-            let kept = place.min(images.len().saturating_sub(1));
-            let image = std::mem::take(images).into_iter().nth(kept);
-            images.extend(image);
+        let context = &mut study.context;
+        keep_one(&mut study.images, &mut context.projections, place);
+        if let Some(negative) = &mut study.negative {
+            keep_one(&mut negative.images, &mut Vec::new(), place);
+        }
+        if let Some(prior) = &mut context.prior {
+            keep_one(&mut prior.images, &mut prior.projections, place);
         }
     }
+}
+
+/// Keeps the image at `place`, or the last one, and its projection.
+fn keep_one(images: &mut Vec<PathBuf>, projections: &mut Vec<Projection>, place: usize) {
+    let kept = place.min(images.len().saturating_sub(1));
+    let image = std::mem::take(images).into_iter().nth(kept);
+    images.extend(image);
+    let projection = std::mem::take(projections).into_iter().nth(kept);
+    projections.extend(projection);
 }

@@ -3,6 +3,9 @@ use std::fs;
 use std::path::Path;
 
 use super::MimicOptions;
+use super::moment::Moment;
+use super::priors::{LeftOutPriors, Previous, previous_studies};
+use crate::context::Projection;
 use crate::error::DataError;
 use crate::exclusion::{ExclusionReason, Exclusions};
 use crate::labels::{CHEXPERT_LABELS, Label, Labels};
@@ -15,6 +18,8 @@ pub(crate) struct MimicIndex {
     pub studies: BTreeMap<String, IndexedStudy>,
     /// CheXpert's labels by study id.
     pub labels: HashMap<String, Labels>,
+    /// Studies that could have had a previous one.
+    pub left_out_priors: LeftOutPriors,
 }
 
 /// A study before its report is read.
@@ -23,8 +28,31 @@ pub(crate) struct IndexedStudy {
     pub subject: String,
     /// Part of the dataset.
     pub split: Split,
-    /// Rank of the view and dicom id, the preferred first.
-    pub images: Vec<(usize, String)>,
+    /// Its images, the preferred first.
+    pub images: Vec<IndexedImage>,
+    /// When it was taken, if dates were asked for and are there.
+    pub moment: Option<Moment>,
+    /// The patient's previous study, if previous studies were asked for and there is one.
+    pub previous: Option<Previous>,
+}
+
+/// An image of a study, ordered by preference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct IndexedImage {
+    /// Rank of its view.
+    pub rank: usize,
+    /// Its name.
+    pub dicom: String,
+    /// Its projection.
+    pub projection: Projection,
+}
+
+/// What the metadata says of an image.
+#[derive(Clone, Copy)]
+struct ImageMetadata {
+    rank: usize,
+    projection: Projection,
+    moment: Option<Moment>,
 }
 
 impl MimicIndex {
@@ -45,7 +73,15 @@ impl MimicIndex {
         for exclusion in exclusions.list() {
             studies.remove(exclusion.study.trim_start_matches('s'));
         }
-        Ok(MimicIndex { studies, labels })
+        let left_out_priors = match options.prior_views {
+            Some(_) => previous_studies(&mut studies),
+            None => LeftOutPriors::default(),
+        };
+        Ok(MimicIndex {
+            studies,
+            labels,
+            left_out_priors,
+        })
     }
 }
 
@@ -70,16 +106,20 @@ fn visit_rows(
     })
 }
 
-/// Rank of every image's view, by dicom id.
+/// Metadata of every image, by dicom id. Dates are read if previous studies are asked for.
 fn read_views(
     root: &Path,
     options: &MimicOptions,
     exclusions: &mut Exclusions,
-) -> Result<HashMap<String, usize>, DataError> {
+) -> Result<HashMap<String, ImageMetadata>, DataError> {
     let table = needed(root, "mimic-cxr-2.0.0-metadata.csv")?;
     let dicom = table.column("dicom_id")?;
     let view = table.column("ViewPosition")?;
     let study = table.column("study_id")?;
+    let dates = match options.prior_views {
+        Some(_) => Some((table.column("StudyDate")?, table.column("StudyTime")?)),
+        None => None,
+    };
     let mut views = HashMap::new();
     visit_rows(table, study, exclusions, |row| {
         let rank = options
@@ -87,7 +127,16 @@ fn read_views(
             .iter()
             .position(|wanted| wanted == row.get(view))
             .unwrap_or(options.view_preference.len());
-        views.insert(row.get(dicom).to_owned(), rank);
+        let moment = match dates {
+            Some((date, time)) => Moment::parse(row.id(date), row.get(time))?,
+            None => None,
+        };
+        let metadata = ImageMetadata {
+            rank,
+            projection: Projection::parse(row.get(view)),
+            moment,
+        };
+        views.insert(row.get(dicom).to_owned(), metadata);
         Ok(())
     })?;
     Ok(views)
@@ -96,7 +145,7 @@ fn read_views(
 fn read_split(
     root: &Path,
     options: &MimicOptions,
-    views: &HashMap<String, usize>,
+    views: &HashMap<String, ImageMetadata>,
     exclusions: &mut Exclusions,
 ) -> Result<BTreeMap<String, IndexedStudy>, DataError> {
     let table = needed(root, "mimic-cxr-2.0.0-split.csv")?;
@@ -122,17 +171,30 @@ fn read_split(
         if !seen.insert(image.to_owned()) {
             return Err(format!("image {image} stands here twice"));
         }
-        let last = options.view_preference.len();
-        let rank = views.get(image).copied().unwrap_or(last);
-        studies
+        let known = views.get(image).copied().unwrap_or(ImageMetadata {
+            rank: options.view_preference.len(),
+            projection: Projection::Unknown,
+            moment: None,
+        });
+        let indexed = studies
             .entry(row.id(study).to_owned())
             .or_insert_with(|| IndexedStudy {
                 subject: row.id(subject).to_owned(),
                 split,
                 images: Vec::new(),
-            })
-            .images
-            .push((rank, image.to_owned()));
+                moment: None,
+                previous: None,
+            });
+        // A study begins with its first image.
+        indexed.moment = match (indexed.moment, known.moment) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        indexed.images.push(IndexedImage {
+            rank: known.rank,
+            dicom: image.to_owned(),
+            projection: known.projection,
+        });
         Ok(())
     })?;
     Ok(studies)

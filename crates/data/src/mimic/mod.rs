@@ -11,9 +11,13 @@ use crate::sections::ReportSection;
 use crate::study::Study;
 
 mod index;
+mod moment;
+mod priors;
 mod study;
 
 pub(crate) use index::{IndexedStudy, MimicIndex};
+pub(crate) use moment::date_after;
+pub use priors::LeftOutPriors;
 pub(crate) use study::{StudyReading, open_reports, read_study};
 
 /// Reports read between two calls of `progress`.
@@ -35,10 +39,15 @@ pub struct MimicOptions {
     pub on_bad_study: OnBadStudy,
     /// How images are checked.
     pub image_check: ImageCheck,
+    /// Maximum number of images of a patient's previous study, which may be 0 for its report alone; `None` reads no
+    /// previous studies. It needs `StudyDate` and `StudyTime` in the metadata.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior_views: Option<usize>,
 }
 
 impl Default for MimicOptions {
-    /// Findings; PA, AP, LATERAL, LL; one image, which must exist; stops at the first broken study.
+    /// Findings; PA, AP, LATERAL, LL; one image, which must exist; stops at the first broken study; no previous
+    /// studies.
     fn default() -> Self {
         MimicOptions {
             section: ReportSection::Findings,
@@ -47,6 +56,7 @@ impl Default for MimicOptions {
             reports: None,
             on_bad_study: OnBadStudy::Stop,
             image_check: ImageCheck::Present,
+            prior_views: None,
         }
     }
 }
@@ -58,6 +68,8 @@ pub struct MimicStudies {
     pub studies: Vec<Study>,
     /// Excluded studies with their reasons.
     pub exclusions: Exclusions,
+    /// Studies that have no previous study although their patient has others, if previous studies are read.
+    pub left_out_priors: LeftOutPriors,
 }
 
 /// Reads a folder laid out as PhysioNet ships MIMIC-CXR-JPG 2.x, with the reports of MIMIC-CXR
@@ -95,6 +107,7 @@ pub fn read_mimic_watched(
     let studies = reader.sound(candidates, &mut exclusions, progress)?;
     Ok(MimicStudies {
         studies,
+        left_out_priors: reader.index.left_out_priors,
         exclusions,
     })
 }
@@ -120,6 +133,7 @@ pub fn read_mimic_first(
     studies.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(MimicStudies {
         studies,
+        left_out_priors: reader.index.left_out_priors,
         exclusions,
     })
 }
@@ -162,7 +176,10 @@ impl<'a> MimicReader<'a> {
         for (number, chunk) in some.chunks(AT_A_TIME).enumerate() {
             let readings: Vec<StudyReading> = chunk
                 .par_iter()
-                .map(|(id, study)| read_study(self.root, self.options, &self.reports, id, study))
+                .map(|&(id, study)| {
+                    let (root, options) = (self.root, self.options);
+                    read_study(root, options, &self.reports, &self.index, (id, study))
+                })
                 .collect::<Result<_, _>>()?;
             for ((id, _), reading) in chunk.iter().zip(readings) {
                 match reading {

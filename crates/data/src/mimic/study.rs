@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 
+use super::index::IndexedImage;
 use super::{IndexedStudy, MimicIndex, MimicOptions};
+use crate::context::{PriorStudy, Projection, StudyContext, known_projections, stated};
 use crate::error::DataError;
 use crate::exclusion::{Exclusion, ExclusionReason, OnBadStudy};
 use crate::reports::ReportFiles;
@@ -38,8 +40,8 @@ pub(crate) fn read_study(
     root: &Path,
     options: &MimicOptions,
     reports: &ReportFiles,
-    id: &str,
-    indexed: &IndexedStudy,
+    index: &MimicIndex,
+    (id, indexed): (&str, &IndexedStudy),
 ) -> Result<StudyReading, DataError> {
     let name = format!("s{id}");
     let relative = report_file(&indexed.subject, id);
@@ -66,25 +68,74 @@ pub(crate) fn read_study(
     let Some(report) = options.section.extract(&text) else {
         return excluded(ExclusionReason::NoSection, String::new());
     };
-    let folder = study_folder(root, &indexed.subject, id);
+    let sections = ReportSections::of(&text);
+    let prior = match read_prior(root, options, reports, index, indexed) {
+        Ok(prior) => prior.map(Box::new),
+        Err(error) => return broken(ExclusionReason::BadReport, error),
+    };
+    let taken = &indexed.images[..indexed.images.len().min(options.views.max(1))];
     let study = Study {
         id: name.clone(),
         patient: format!("p{}", indexed.subject),
-        images: indexed
-            .images
-            .iter()
-            .take(options.views.max(1))
-            .map(|(_, dicom)| image_file(&folder, dicom))
-            .collect(),
+        images: image_files(root, &indexed.subject, id, taken),
         report,
         split: indexed.split,
         labels: None,
         negative: None,
+        context: StudyContext {
+            projections: projections(taken),
+            indication: stated(&sections.indication),
+            comparison: stated(&sections.comparison),
+            prior,
+        },
     };
-    Ok(StudyReading::Sound(
-        Box::new(study),
-        ReportSections::of(&text),
-    ))
+    Ok(StudyReading::Sound(Box::new(study), sections))
+}
+
+/// Reads the previous study of a study, as far as the options ask for it. A previous study that lacks the wanted
+/// section has no report; one with neither report nor film is none.
+///
+/// # Errors
+///
+/// If its report is missing or unreadable.
+fn read_prior(
+    root: &Path,
+    options: &MimicOptions,
+    reports: &ReportFiles,
+    index: &MimicIndex,
+    indexed: &IndexedStudy,
+) -> Result<Option<PriorStudy>, DataError> {
+    let (Some(views), Some(previous)) = (options.prior_views, &indexed.previous) else {
+        return Ok(None);
+    };
+    let Some(prior) = index.studies.get(&previous.id) else {
+        return Ok(None);
+    };
+    let relative = report_file(&prior.subject, &previous.id);
+    let text = reports.read(&relative)?.ok_or_else(|| {
+        let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
+        DataError::io("cannot read report", reports.locate(&relative))(absent)
+    })?;
+    let report = options.section.extract(&text);
+    let taken = &prior.images[..prior.images.len().min(views)];
+    let is_empty = taken.is_empty() && report.is_none();
+    Ok((!is_empty).then(|| PriorStudy {
+        id: format!("s{}", previous.id),
+        images: image_files(root, &prior.subject, &previous.id, taken),
+        projections: projections(taken),
+        report,
+        interval_days: previous.interval_days,
+    }))
+}
+
+fn image_files(root: &Path, subject: &str, id: &str, images: &[IndexedImage]) -> Vec<PathBuf> {
+    let folder = study_folder(root, subject, id);
+    let files = images.iter().map(|image| image_file(&folder, &image.dicom));
+    files.collect()
+}
+
+fn projections(images: &[IndexedImage]) -> Vec<Projection> {
+    known_projections(images.iter().map(|image| image.projection).collect())
 }
 
 /// The JPEG of MIMIC-CXR-JPG, or the DICOM of MIMIC-CXR if only that exists.

@@ -3,6 +3,7 @@
 mod tables;
 mod xml;
 
+use crate::context::Projection;
 use crate::sections::ReportSections;
 
 pub(crate) use tables::read_indiana_tables;
@@ -15,6 +16,8 @@ pub(crate) struct IndianaStudy {
     pub uid: String,
     /// Image files relative to the images folder; frontal views first where the projection is known.
     pub images: Vec<String>,
+    /// Projection of each image, in the order of the images; empty if none is known.
+    pub projections: Vec<Projection>,
     /// The report.
     pub sections: ReportSections,
 }
@@ -58,6 +61,7 @@ mod tests {
         let study = |images: &[&str]| IndianaStudy {
             uid: "CXR7".to_owned(),
             images: images.iter().map(|&image| image.to_owned()).collect(),
+            projections: Vec::new(),
             sections: ReportSections::default(),
         };
         assert_eq!(study(&["CXR7_1_IM-0001-3001.png"]).id(), "CXR7_IM-0001");

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::{IndianaStudy, on_one_line};
+use crate::context::Projection;
 use crate::error::DataError;
 use crate::exclusion::{ExclusionReason, Exclusions};
 use crate::sections::ReportSections;
@@ -63,7 +64,10 @@ pub(crate) fn read_indiana_tables(
     for (number, mut of_study) in images {
         of_study.sort_by_key(|(rank, _)| *rank);
         if let Some(study) = studies.get_mut(&number) {
-            study.images = of_study.into_iter().map(|(_, file)| file).collect();
+            (study.projections, study.images) = of_study
+                .into_iter()
+                .map(|(rank, file)| ([Projection::Frontal, Projection::Lateral][rank], file))
+                .unzip();
         }
     }
     Ok(studies.into_values().collect())
@@ -88,6 +92,7 @@ fn read_reports(
             let study = IndianaStudy {
                 uid: format!("CXR{number}"),
                 images: Vec::new(),
+                projections: Vec::new(),
                 sections: ReportSections {
                     indication: context(indication),
                     technique: String::new(),

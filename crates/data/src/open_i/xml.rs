@@ -92,6 +92,7 @@ fn read_text(text: &str) -> Result<IndianaStudy, String> {
     let mut study = IndianaStudy {
         uid: identifier(uid)?.to_owned(),
         images: Vec::new(),
+        projections: Vec::new(),
         sections: Default::default(),
     };
     for node in named("AbstractText") {

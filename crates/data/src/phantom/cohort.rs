@@ -100,7 +100,7 @@ const HELD_OUT_EVERY: usize = 7;
 const COUNTS: [(usize, u32); 4] = [(0, 26), (1, 20), (2, 29), (3, 25)];
 
 /// How often each kind occurs, weighted.
-const PREVALENCES: [(FindingKind, u32); 11] = [
+pub(super) const PREVALENCES: [(FindingKind, u32); 11] = [
     (FindingKind::EndotrachealTube, 8),
     (FindingKind::PiccLine, 10),
     (FindingKind::Pacemaker, 7),
@@ -216,7 +216,7 @@ fn differ_in_one_word(one: &str, other: &str) -> bool {
 
 /// Findings that can all be seen together; with `held_out` among them a held-out pair, otherwise
 /// none.
-fn sample_findings(held_out: bool, rng: &mut impl Rng) -> PhantomFindings {
+pub(super) fn sample_findings(held_out: bool, rng: &mut impl Rng) -> PhantomFindings {
     loop {
         let mut kinds: Vec<FindingKind> = Vec::new();
         if held_out {
@@ -237,7 +237,7 @@ fn sample_findings(held_out: bool, rng: &mut impl Rng) -> PhantomFindings {
     }
 }
 
-fn place(kinds: &[FindingKind], rng: &mut impl Rng) -> PhantomFindings {
+pub(super) fn place(kinds: &[FindingKind], rng: &mut impl Rng) -> PhantomFindings {
     let all = PhantomFinding::all();
     let mut findings = PhantomFindings::normal();
     for kind in kinds {
@@ -254,7 +254,7 @@ fn place(kinds: &[FindingKind], rng: &mut impl Rng) -> PhantomFindings {
     findings
 }
 
-fn weighted<T: Copy>(choices: &[(T, u32)], rng: &mut impl Rng) -> T {
+pub(super) fn weighted<T: Copy>(choices: &[(T, u32)], rng: &mut impl Rng) -> T {
     let total: u32 = choices.iter().map(|(_, weight)| weight).sum();
     let mut draw = rng.random_range(0..total);
     for (choice, weight) in choices {
@@ -266,7 +266,7 @@ fn weighted<T: Copy>(choices: &[(T, u32)], rng: &mut impl Rng) -> T {
     unreachable!("a draw below the total falls on a choice")
 }
 
-fn all_visible(findings: &PhantomFindings) -> bool {
+pub(super) fn all_visible(findings: &PhantomFindings) -> bool {
     findings
         .iter()
         .all(|hidden| findings.iter().all(|front| !hides(front, hidden)))

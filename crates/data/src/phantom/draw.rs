@@ -26,12 +26,25 @@ pub fn draw_radiograph(findings: &PhantomFindings, size_px: u32, seed: u64) -> G
     let mut grain = Xoshiro256PlusPlus::seed_from_u64(rng.next_u64());
     let lesions = lesions_of(findings, &mut rng);
 
+    expose(size_px, &pose, &exposure, &mut grain, |p| {
+        density(p, &anatomy, &lesions)
+    })
+}
+
+/// A film of the densities at the points of a chest.
+pub(super) fn expose(
+    size_px: u32,
+    pose: &Pose,
+    exposure: &Exposure,
+    grain: &mut impl Rng,
+    density: impl Fn(Point) -> f32,
+) -> GrayImage {
     let step = 2.0 / size_px as f32;
     let mut film = GrayImage::new(size_px, size_px);
     for (column, row, pixel) in film.enumerate_pixels_mut() {
         let at = |index: u32| (index as f32 + 0.5) * step - 1.0;
         let p = pose.to_chest(at(column), at(row));
-        pixel.0 = [exposure.develop(density(p, &anatomy, &lesions), &mut grain)];
+        pixel.0 = [exposure.develop(density(p), grain)];
     }
     film
 }
@@ -44,7 +57,7 @@ fn density(p: Point, anatomy: &Anatomy, lesions: &[Lesion]) -> f32 {
 }
 
 /// How the patient stands before the film: an affine map from image to chest coordinates.
-struct Pose {
+pub(super) struct Pose {
     xx: f32,
     xy: f32,
     yx: f32,
@@ -53,7 +66,7 @@ struct Pose {
 }
 
 impl Pose {
-    fn sample(rng: &mut impl Rng) -> Self {
+    pub(super) fn sample(rng: &mut impl Rng) -> Self {
         let angle: f32 = rng.random_range(-0.07..0.07);
         let zoom: f32 = rng.random_range(0.94..1.08);
         let build: f32 = rng.random_range(0.95..1.05);
@@ -79,7 +92,7 @@ impl Pose {
 }
 
 /// From attenuation to gray.
-struct Exposure {
+pub(super) struct Exposure {
     gain: f32,
     offset: f32,
     curve: f32,
@@ -87,7 +100,7 @@ struct Exposure {
 }
 
 impl Exposure {
-    fn sample(rng: &mut impl Rng) -> Self {
+    pub(super) fn sample(rng: &mut impl Rng) -> Self {
         Self {
             gain: rng.random_range(0.88..1.04),
             offset: rng.random_range(-0.02..0.06),

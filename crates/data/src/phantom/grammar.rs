@@ -3,9 +3,10 @@ use rand::{Rng, RngExt, SeedableRng};
 
 use super::attributes::{Side, Size};
 use super::findings::{FindingKind, PhantomFinding, PhantomFindings};
+use super::history::{Change, FindingPlace, PhantomChanges, compared, gone_phrase};
 
 /// Wordings of one statement, with how often each is chosen.
-type Phrases = &'static [(u32, &'static str)];
+pub(super) type Phrases = &'static [(u32, &'static str)];
 
 /// Findings that a report negates: on a normal film, and next to a positive finding.
 struct Denial {
@@ -202,7 +203,21 @@ pub(super) fn degree_word(size: Size) -> &'static str {
 /// near-twins written from the same generator state have the same wording.
 /// [`read_findings`](super::read_findings) reads the findings back exactly.
 pub fn write_report<R: Rng + ?Sized>(findings: &PhantomFindings, rng: &mut R) -> String {
-    let mut sentences = Draft::new(findings, rng.next_u64()).sentences();
+    write_compared_report(findings, None, rng)
+}
+
+/// [`write_report`] that says of every finding what has changed since the previous study, if `changes` are given. They
+/// are those [between](PhantomChanges::between) the previous study and `findings`.
+pub fn write_compared_report<R: Rng + ?Sized>(
+    findings: &PhantomFindings,
+    changes: Option<&PhantomChanges>,
+    rng: &mut R,
+) -> String {
+    let draft = Draft {
+        changes,
+        ..Draft::new(findings, rng.next_u64())
+    };
+    let mut sentences = draft.sentences();
     swap_neighbours(&mut sentences, rng);
     let sentences: Vec<String> = sentences.iter().map(|text| sentence_case(text)).collect();
     sentences.join(" ")
@@ -229,6 +244,7 @@ fn sentence_case(text: &str) -> String {
 /// A report in the making.
 struct Draft<'a> {
     findings: &'a PhantomFindings,
+    changes: Option<&'a PhantomChanges>,
     seed: u64,
     topics: u64,
     sentences: Vec<String>,
@@ -238,6 +254,7 @@ impl<'a> Draft<'a> {
     fn new(findings: &'a PhantomFindings, seed: u64) -> Self {
         Self {
             findings,
+            changes: None,
             seed,
             topics: 0,
             sentences: Vec::new(),
@@ -256,6 +273,7 @@ impl<'a> Draft<'a> {
         self.state_or_deny(Edema, NO_EDEMA, [0.03, 0.04, 0.02]);
         self.state_or_deny(RibFracture, BONES_NORMAL, [0.94, 0.05, 0.03]);
         self.deny(NOTHING_ELSE, [0.0, 0.08, 0.04]);
+        self.resolved();
         self.sentences
     }
 
@@ -315,12 +333,33 @@ impl<'a> Draft<'a> {
         let found: Vec<PhantomFinding> = self.findings.of(kind).collect();
         if let (Some(both), [left, right]) = (both, found.as_slice())
             && left.size() == right.size()
+            && self.change_of(*left) == self.change_of(*right)
         {
-            self.sentences.push(fill(choose(both, &mut rng), *left));
+            let statement = fill(choose(both, &mut rng), *left);
+            let change = self.change_of(*left);
+            self.sentences.push(compared(statement, change, &mut rng));
         } else {
-            self.sentences
-                .extend(found.iter().map(|finding| fill(one, *finding)));
+            for finding in found {
+                let change = self.change_of(finding);
+                self.sentences
+                    .push(compared(fill(one, finding), change, &mut rng));
+            }
         }
+    }
+
+    fn change_of(&self, finding: PhantomFinding) -> Option<Change> {
+        self.changes?.get(&FindingPlace::of(finding))
+    }
+
+    /// States what is no longer there.
+    fn resolved(&mut self) {
+        let changes = self.changes.into_iter().flat_map(PhantomChanges::iter);
+        let gone = changes.filter(|(_, change)| *change == Change::Resolved);
+        self.sentences.extend(gone.map(|(place, _)| {
+            gone_phrase(place.kind)
+                .replace("{side}", place.side.map_or("", Side::word))
+                .replace("{lobe}", place.lobe.map_or("", |lobe| lobe.word()))
+        }));
     }
 
     /// A generator for the next topic, untouched by what other topics have drawn.
@@ -338,7 +377,7 @@ fn fill(phrase: &str, finding: PhantomFinding) -> String {
         .replace("{degree}", finding.size().map_or("", degree_word))
 }
 
-fn choose(phrases: Phrases, rng: &mut impl Rng) -> &'static str {
+pub(super) fn choose(phrases: Phrases, rng: &mut impl Rng) -> &'static str {
     let total: u32 = phrases.iter().map(|(weight, _)| weight).sum();
     let mut draw = rng.random_range(0..total);
     for (weight, phrase) in phrases {

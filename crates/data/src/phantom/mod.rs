@@ -4,7 +4,8 @@
 //! No real chest X-ray can ship with a library, so this one draws its own. The path is
 //! [`sample_cohort`] → [`draw_radiograph`] and [`write_report`] → [`write_phantom_dataset`], which
 //! leaves a folder in MIMIC-CXR-JPG's layout for the ordinary reader. Of a generated report
-//! [`read_findings`] parses the findings that it states, and [`PhantomScores`] scores them.
+//! [`read_findings`] parses the findings that it states, and [`PhantomScores`] scores them. Patients of several studies
+//! come from [`sample_histories`] → [`write_phantom_histories`].
 //!
 //! ```
 //! use ithn_data::phantom::{draw_radiograph, read_findings, PhantomScores};
@@ -27,6 +28,8 @@ mod compare;
 mod draw;
 mod findings;
 mod grammar;
+mod history;
+mod lateral;
 mod lesions;
 mod read;
 mod report;
@@ -39,7 +42,13 @@ pub use cohort::{HELD_OUT_PAIRS, PhantomConfig, PhantomStudy, is_held_out, sampl
 pub use compare::{ErrorCount, FindingCounts, PhantomScores};
 pub use draw::draw_radiograph;
 pub use findings::{FindingKind, PhantomFinding, PhantomFindings};
-pub use grammar::write_report;
+pub use grammar::{write_compared_report, write_report};
+pub use history::{
+    Change, ChangeScores, FindingPlace, HistoryRates, HistoryStudy, PhantomChanges,
+    PhantomHistoryConfig, is_complete_history, read_changes, sample_histories,
+    write_phantom_histories,
+};
+pub use lateral::draw_lateral_radiograph;
 pub use read::{ReportReading, read_findings, read_report};
 pub use write::{
     PhantomRecord, PhantomSummary, is_complete, read_phantom_records, write_phantom_dataset,

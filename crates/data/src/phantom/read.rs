@@ -17,7 +17,7 @@ pub struct ReportReading {
 ///
 /// Reads sentence-cased and cleaned, lower-cased text alike. Of generated text it takes what is
 /// well-formed: a sentence that names no finding, lacks an attribute (an effusion without a side)
-/// or contradicts itself (left and right at once) states nothing.
+/// or contradicts itself (left and right at once) states nothing. What has resolved or was removed is negated.
 pub fn read_findings(report: &str) -> PhantomFindings {
     read_report(report).findings
 }
@@ -25,12 +25,15 @@ pub fn read_findings(report: &str) -> PhantomFindings {
 /// What a report states and what it negates.
 pub fn read_report(report: &str) -> ReportReading {
     let mut reading = ReportReading::default();
-    for sentence in report.split('.') {
-        let sentence = sentence.to_lowercase();
-        let words: Vec<&str> = sentence
-            .split(|letter: char| !letter.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .collect();
+    for words in sentences(report) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if words
+            .iter()
+            .any(|word| matches!(*word, "resolved" | "removed"))
+        {
+            reading.denied.extend(kinds_named(&words));
+            continue;
+        }
         let negation = words
             .iter()
             .position(|word| matches!(*word, "no" | "not" | "without"));
@@ -52,35 +55,59 @@ fn read_statement(words: &[&str]) -> Vec<PhantomFinding> {
     let [kind] = kinds.as_slice() else {
         return Vec::new();
     };
-    let bilateral = words
-        .iter()
-        .any(|word| matches!(*word, "bilateral" | "both"));
-    let named = only(words, Side::ALL, Side::word);
-    let sides = match (kind.has_side(), bilateral, named) {
-        (false, _, _) => vec![None],
-        (true, true, None) => Side::ALL.map(Some).to_vec(),
-        (true, false, Some(side)) => vec![Some(side)],
-        _ => Vec::new(),
-    };
-    let lobe = only(words, Lobe::ALL, Lobe::word).filter(|_| kind.has_lobe());
+    let lobe = lobe_of(words).filter(|_| kind.has_lobe());
     let size = match kind {
         FindingKind::Cardiomegaly => only(words, Size::ALL, degree_word),
         _ => only(words, Size::ALL, Size::word).filter(|_| kind.has_size()),
     };
-    sides
+    sides_of(*kind, words)
         .into_iter()
         .filter_map(|side| PhantomFinding::new(*kind, side, lobe, size))
         .collect()
 }
 
+/// The sides that some words give a finding of a kind; empty if they give none although it has one, or contradict
+/// themselves.
+pub(super) fn sides_of(kind: FindingKind, words: &[&str]) -> Vec<Option<Side>> {
+    let bilateral = words
+        .iter()
+        .any(|word| matches!(*word, "bilateral" | "both"));
+    let named = only(words, Side::ALL, Side::word);
+    match (kind.has_side(), bilateral, named) {
+        (false, _, _) => vec![None],
+        (true, true, None) => Side::ALL.map(Some).to_vec(),
+        (true, false, Some(side)) => vec![Some(side)],
+        _ => Vec::new(),
+    }
+}
+
+/// The only lobe that some words name.
+pub(super) fn lobe_of(words: &[&str]) -> Option<Lobe> {
+    only(words, Lobe::ALL, Lobe::word)
+}
+
+/// The sentences of a report as lower-case words.
+pub(super) fn sentences(report: &str) -> impl Iterator<Item = Vec<String>> + '_ {
+    report.split('.').map(|sentence| {
+        sentence
+            .to_lowercase()
+            .split(|letter: char| !letter.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    })
+}
+
 /// The kinds that some words name.
-fn kinds_named(words: &[&str]) -> Vec<FindingKind> {
+pub(super) fn kinds_named(words: &[&str]) -> Vec<FindingKind> {
     let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
     let named = |kind: &FindingKind| match kind {
         FindingKind::EndotrachealTube => has(&["endotracheal"]),
         FindingKind::PiccLine => has(&["picc"]),
         FindingKind::Pacemaker => has(&["pacemaker"]),
-        FindingKind::Cardiomegaly => has(&["heart", "cardiac"]) && has(&["enlarged", "increased"]),
+        FindingKind::Cardiomegaly => {
+            has(&["cardiomegaly"]) || has(&["heart", "cardiac"]) && has(&["enlarged", "increased"])
+        }
         FindingKind::Effusion => has(&["effusion", "effusions"]),
         FindingKind::Pneumothorax => has(&["pneumothorax"]),
         FindingKind::Consolidation => has(&["consolidation"]),

@@ -1,6 +1,5 @@
 use super::attributes::{Side, Size};
-use super::cohort::PhantomStudy;
-use super::findings::FindingKind;
+use super::findings::{FindingKind, PhantomFindings};
 
 const INDICATIONS: [&str; 6] = [
     "cough and fever",
@@ -14,30 +13,49 @@ const INDICATIONS: [&str; 6] = [
 /// Line width of a report.
 const COLUMNS: usize = 78;
 
+/// What a report is made of.
+pub(super) struct ReportParts<'a> {
+    /// Name of the examination.
+    pub examination: &'a str,
+    /// Why it was taken, half a sentence; the section is left out without it.
+    pub indication: Option<&'a str>,
+    /// What it was compared with.
+    pub comparison: &'a str,
+    /// What is there.
+    pub findings: &'a PhantomFindings,
+    /// The findings section, as one paragraph.
+    pub report: &'a str,
+}
+
 /// A study's whole report as MIMIC-CXR has it: headed sections, wrapped and indented lines.
-pub(super) fn report_text(study: &PhantomStudy, subject: u64) -> String {
-    let indication = INDICATIONS[(spread(subject) % INDICATIONS.len() as u64) as usize];
+pub(super) fn report_text(parts: &ReportParts) -> String {
+    let indication = parts
+        .indication
+        .map(|indication| format!("___ year old patient with {indication}."));
     let sections = [
-        ("EXAMINATION", "CHEST (PA)".to_owned()),
-        (
-            "INDICATION",
-            format!("___ year old patient with {indication}."),
-        ),
-        ("COMPARISON", "None.".to_owned()),
-        ("FINDINGS", study.report.clone()),
-        ("IMPRESSION", impression(study)),
+        ("EXAMINATION", Some(parts.examination.to_owned())),
+        ("INDICATION", indication),
+        ("COMPARISON", Some(parts.comparison.to_owned())),
+        ("FINDINGS", Some(parts.report.to_owned())),
+        ("IMPRESSION", Some(impression(parts.findings))),
     ];
     let mut text = format!("{:>44}\n", "FINAL REPORT");
     for (heading, body) in sections {
-        text += &format!(" {heading}:\n\n{}\n", wrap(&body));
+        if let Some(body) = body {
+            text += &format!(" {heading}:\n\n{}\n", wrap(&body));
+        }
     }
     text
 }
 
+/// The indication of a study without a history, by its subject.
+pub(super) fn any_indication(subject: u64) -> &'static str {
+    INDICATIONS[(spread(subject) % INDICATIONS.len() as u64) as usize]
+}
+
 /// The findings once more in a few words; support devices are left out.
-fn impression(study: &PhantomStudy) -> String {
-    let named: Vec<String> = study
-        .findings
+fn impression(findings: &PhantomFindings) -> String {
+    let named: Vec<String> = findings
         .iter()
         .filter_map(|finding| {
             let name = impression_name(finding.kind())?;
@@ -111,7 +129,13 @@ mod tests {
             ..Default::default()
         };
         for study in sample_cohort(&config) {
-            let text = report_text(&study, 10_000_032);
+            let text = report_text(&ReportParts {
+                examination: "CHEST (PA)",
+                indication: Some(any_indication(10_000_032)),
+                comparison: "None.",
+                findings: &study.findings,
+                report: &study.report,
+            });
             assert!(text.lines().all(|line| line.len() <= COLUMNS), "{text}");
             let section = text.split("FINDINGS:\n").nth(1).unwrap();
             let section = section.split("IMPRESSION:").next().unwrap();

@@ -7,11 +7,16 @@ use flate2::write::GzEncoder;
 
 use super::chexpert::{CHEXPERT_CLASSES, chexpert_labels};
 use super::cohort::PhantomStudy;
+use super::findings::PhantomFindings;
 use super::read::read_report;
 use super::report::spread;
 use crate::error::DataError;
 
-const METADATA_HEADER: [&str; 12] = [
+/// Columns of the split table.
+pub(super) const SPLIT_HEADER: [&str; 4] = ["dicom_id", "study_id", "subject_id", "split"];
+
+/// Columns of the metadata table.
+pub(super) const METADATA_HEADER: [&str; 12] = [
     "dicom_id",
     "subject_id",
     "study_id",
@@ -36,20 +41,11 @@ pub(super) struct Filed<'a> {
 
 impl<'a> Filed<'a> {
     pub fn new(index: usize, study: &'a PhantomStudy, seed: u64) -> Self {
-        let mix = |part: u64| spread(study.film_seed ^ spread(seed ^ part));
-        let (one, two, three) = (mix(1), mix(2), mix(3));
-        let halves = [
-            one >> 32,
-            one & 0xffff_ffff,
-            two >> 32,
-            two & 0xffff_ffff,
-            three >> 32,
-        ];
         Self {
             study,
             subject: 10_000_000 + scatter(index, 7_368_787),
             number: 50_000_000 + scatter(index, 4_256_249),
-            dicom: halves.map(|half| format!("{half:08x}")).join("-"),
+            dicom: dicom_name(study.film_seed, seed),
         }
     }
 
@@ -62,9 +58,23 @@ impl<'a> Filed<'a> {
     }
 }
 
+/// Name of a film: forty hexadecimal digits of its seed and that of its cohort.
+pub(super) fn dicom_name(film_seed: u64, seed: u64) -> String {
+    let mix = |part: u64| spread(film_seed ^ spread(seed ^ part));
+    let (one, two, three) = (mix(1), mix(2), mix(3));
+    let halves = [
+        one >> 32,
+        one & 0xffff_ffff,
+        two >> 32,
+        two & 0xffff_ffff,
+        three >> 32,
+    ];
+    halves.map(|half| format!("{half:08x}")).join("-")
+}
+
 /// Maps indices below 9,999,991 one to one onto numbers below it, far apart: multiplication modulo
 /// a prime.
-fn scatter(index: usize, factor: u64) -> u64 {
+pub(super) fn scatter(index: usize, factor: u64) -> u64 {
     (index as u64 + 1) * factor % 9_999_991
 }
 
@@ -79,16 +89,16 @@ pub(super) fn write_tables(root: &Path, image_size: u32, filed: &[Filed]) -> Res
             split,
         ]
     });
-    write_table(
-        root,
-        "split",
-        &["dicom_id", "study_id", "subject_id", "split"],
-        split,
-    )?;
+    write_table(root, "split", &SPLIT_HEADER, split)?;
     let metadata = filed.iter().map(|f| metadata_row(f, image_size));
     write_table(root, "metadata", &METADATA_HEADER, metadata)?;
     let header = [&["subject_id", "study_id"][..], &CHEXPERT_CLASSES].concat();
-    write_table(root, "chexpert", &header, filed.iter().map(chexpert_row))
+    let labels = filed.iter().map(|filed| {
+        let study = filed.study;
+        let ids = [filed.subject, filed.number];
+        chexpert_row(ids, &study.findings, &study.report)
+    });
+    write_table(root, "chexpert", &header, labels)
 }
 
 fn metadata_row(filed: &Filed, image_size: u32) -> Vec<String> {
@@ -109,17 +119,18 @@ fn metadata_row(filed: &Filed, image_size: u32) -> Vec<String> {
     ]
 }
 
-fn chexpert_row(filed: &Filed) -> Vec<String> {
-    let denied = read_report(&filed.study.report).denied;
-    let labels = chexpert_labels(&filed.study.findings, &denied);
+/// Row of the chexpert table, of a subject and a study.
+pub(super) fn chexpert_row(ids: [u64; 2], findings: &PhantomFindings, report: &str) -> Vec<String> {
+    let denied = read_report(report).denied;
+    let labels = chexpert_labels(findings, &denied);
     let cell = |label: Option<f32>| label.map(|value| format!("{value:.1}")).unwrap_or_default();
-    let mut row = vec![filed.subject.to_string(), filed.number.to_string()];
+    let mut row: Vec<String> = ids.map(|id| id.to_string()).into();
     row.extend(labels.map(cell));
     row
 }
 
 /// Writes `mimic-cxr-2.0.0-<name>.csv.gz`.
-fn write_table(
+pub(super) fn write_table(
     root: &Path,
     name: &str,
     header: &[&str],

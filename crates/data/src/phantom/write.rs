@@ -1,14 +1,17 @@
 use std::fs;
 use std::path::Path;
 
+use image::GrayImage;
 use image::codecs::jpeg::JpegEncoder;
 use rayon::prelude::*;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cohort::{PhantomConfig, PhantomStudy, is_held_out, sample_cohort};
 use super::draw::draw_radiograph;
 use super::findings::PhantomFindings;
-use super::report::report_text;
+use super::history::PhantomChanges;
+use super::report::{ReportParts, any_indication, report_text};
 use super::tables::{Filed, write_tables};
 use crate::error::DataError;
 use crate::study::Split;
@@ -17,9 +20,9 @@ use crate::study::Split;
 const FORMAT: u32 = 1;
 
 /// Written last, so that its presence means that all the rest is there.
-const MANIFEST: &str = "phantom.json";
+pub(super) const MANIFEST: &str = "phantom.json";
 
-/// Result of [`write_phantom_dataset`].
+/// Result of [`write_phantom_dataset`] and of [`write_phantom_histories`](super::write_phantom_histories).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhantomSummary {
     /// Studies in train, validation and test.
@@ -45,12 +48,31 @@ pub struct PhantomRecord {
     pub near_twin: Option<String>,
     /// Whether its combination of findings is held out of training.
     pub held_out: bool,
+    /// Its patient's previous study, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<String>,
+    /// What has changed since then.
+    #[serde(default, skip_serializing_if = "PhantomChanges::is_empty")]
+    pub changes: PhantomChanges,
 }
 
-#[derive(PartialEq, Serialize, Deserialize)]
-struct Manifest {
+#[derive(Serialize)]
+struct Manifest<'a, C> {
     format: u32,
-    config: PhantomConfig,
+    config: &'a C,
+    studies: Vec<PhantomRecord>,
+}
+
+/// What a manifest is made for.
+#[derive(Deserialize)]
+struct Purpose<C> {
+    format: u32,
+    config: C,
+}
+
+/// The studies of a manifest, of whatever cohort.
+#[derive(Deserialize)]
+struct Studies {
     studies: Vec<PhantomRecord>,
 }
 
@@ -68,8 +90,22 @@ pub fn write_phantom_dataset(
     config: &PhantomConfig,
 ) -> Result<PhantomSummary, DataError> {
     check(dir, config)?;
-    if is_complete(dir, config) {
-        return Ok(summary(&sample_cohort(config), true));
+    let cohort = sample_cohort(config);
+    let reused = place_dataset(dir, (FORMAT, config), |root| {
+        write_all(root, config, &cohort)
+    })?;
+    Ok(summary(&cohort, reused))
+}
+
+/// Has `write` write a dataset of this format and config to a temporary folder, which then becomes `dir`; true if `dir`
+/// was that dataset already.
+pub(super) fn place_dataset<C: PartialEq + DeserializeOwned>(
+    dir: &Path,
+    purpose: (u32, &C),
+    write: impl FnOnce(&Path) -> Result<(), DataError>,
+) -> Result<bool, DataError> {
+    if holds(dir, purpose) {
+        return Ok(true);
     }
     refuse_other_content(dir)?;
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -77,33 +113,42 @@ pub fn write_phantom_dataset(
     fs::create_dir_all(parent).map_err(DataError::io("cannot create", parent))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let partial = parent.join(format!(".{name}.partial-{}", std::process::id()));
-    let cohort = sample_cohort(config);
-    let moved = write_all(&partial, config, &cohort).and_then(|()| move_over(&partial, dir));
+    let moved = write(&partial).and_then(|()| move_over(&partial, dir));
     if moved.is_err() {
         // The first error is the one to report.
         let _ = fs::remove_dir_all(&partial);
     }
     match moved {
         // Another process may have finished the same dataset meanwhile.
-        Err(_) if is_complete(dir, config) => Ok(summary(&cohort, true)),
-        moved => moved.map(|()| summary(&cohort, false)),
+        Err(_) if holds(dir, purpose) => Ok(true),
+        moved => moved.map(|()| false),
     }
 }
 
 /// Whether `dir` holds the whole dataset that `config` describes, of this version.
 pub fn is_complete(dir: &Path, config: &PhantomConfig) -> bool {
-    read_manifest(dir).is_ok_and(|manifest| manifest.format == FORMAT && manifest.config == *config)
+    holds(dir, (FORMAT, config))
 }
 
-/// What is known of the studies that [`write_phantom_dataset`] wrote to `dir`.
+/// Whether `dir` holds the whole dataset of this format and config.
+pub(super) fn holds<C: PartialEq + DeserializeOwned>(
+    dir: &Path,
+    (format, config): (u32, &C),
+) -> bool {
+    let manifest = read_manifest::<Purpose<C>>(dir);
+    manifest.is_ok_and(|manifest| manifest.format == format && manifest.config == *config)
+}
+
+/// What is known of the studies that [`write_phantom_dataset`] or
+/// [`write_phantom_histories`](super::write_phantom_histories) wrote to `dir`.
 ///
 /// # Errors
 /// If `dir` has no readable `phantom.json`.
 pub fn read_phantom_records(dir: &Path) -> Result<Vec<PhantomRecord>, DataError> {
-    read_manifest(dir).map(|manifest| manifest.studies)
+    read_manifest::<Studies>(dir).map(|manifest| manifest.studies)
 }
 
-fn read_manifest(dir: &Path) -> Result<Manifest, DataError> {
+fn read_manifest<M: DeserializeOwned>(dir: &Path) -> Result<M, DataError> {
     let path = dir.join(MANIFEST);
     let text = fs::read_to_string(&path).map_err(DataError::io("cannot read", &path))?;
     serde_json::from_str(&text).map_err(|error| DataError::Json {
@@ -186,9 +231,19 @@ fn write_all(
         .try_for_each(|study| write_study(root, config.image_size, study))?;
     write_tables(root, config.image_size, &filed)?;
     let studies = filed.iter().map(|study| record(study, &filed)).collect();
+    write_manifest(root, FORMAT, config, studies)
+}
+
+/// Writes the manifest, the last of a dataset's files.
+pub(super) fn write_manifest<C: Serialize>(
+    root: &Path,
+    format: u32,
+    config: &C,
+    studies: Vec<PhantomRecord>,
+) -> Result<(), DataError> {
     let manifest = Manifest {
-        format: FORMAT,
-        config: config.clone(),
+        format,
+        config,
         studies,
     };
     let path = root.join(MANIFEST);
@@ -203,14 +258,29 @@ fn write_study(root: &Path, image_size: u32, filed: &Filed) -> Result<(), DataEr
     let folder = filed.folder(root);
     fs::create_dir_all(&folder).map_err(DataError::io("cannot create", &folder))?;
     let film = draw_radiograph(&filed.study.findings, image_size, filed.study.film_seed);
-    let path = folder.join(format!("{}.jpg", filed.dicom));
+    write_film(&folder.join(format!("{}.jpg", filed.dicom)), &film)?;
+    let report = report_text(&ReportParts {
+        examination: "CHEST (PA)",
+        indication: Some(any_indication(filed.subject)),
+        comparison: "None.",
+        findings: &filed.study.findings,
+        report: &filed.study.report,
+    });
+    write_text(&folder.with_extension("txt"), &report)
+}
+
+/// Writes a film as JPEG.
+pub(super) fn write_film(path: &Path, film: &GrayImage) -> Result<(), DataError> {
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, 95)
-        .encode_image(&film)
-        .map_err(|error| DataError::io("cannot encode", &path)(std::io::Error::other(error)))?;
-    write_file(&path, &jpeg)?;
-    let report = report_text(filed.study, filed.subject);
-    write_file(&folder.with_extension("txt"), report.as_bytes())
+        .encode_image(film)
+        .map_err(|error| DataError::io("cannot encode", path)(std::io::Error::other(error)))?;
+    write_file(path, &jpeg)
+}
+
+/// Writes a text.
+pub(super) fn write_text(path: &Path, text: &str) -> Result<(), DataError> {
+    write_file(path, text.as_bytes())
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
@@ -228,6 +298,8 @@ fn record(filed: &Filed, all: &[Filed]) -> PhantomRecord {
             .near_twin
             .map(|twin| format!("s{}", all[twin].number)),
         held_out: is_held_out(&filed.study.findings),
+        prior: None,
+        changes: PhantomChanges::default(),
     }
 }
 

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::journal::{Journal, Record};
 use super::output::{PrepareSummary, finish, finished};
 use crate::annotation::{Annotation, AnnotationEntry, resolve_below};
+use crate::context::{StudyContext, stated};
 use crate::error::DataError;
 use crate::exclusion::{ExclusionReason, Exclusions, OnBadStudy};
+use crate::mimic::LeftOutPriors;
 use crate::open_i::{IndianaStudy, read_indiana_tables, read_open_i_folder};
 use crate::replace::FileStamp;
 use crate::screening::{ImageCheck, screen_images};
@@ -127,7 +129,13 @@ pub fn prepare_iu_xray(
     records
         .retain(|record| !matches!(record, Record::Kept { entry, .. } if journal.has(&entry.id)));
     journal.append(&records)?;
-    finish(out, &fingerprint, journal, &exclusions)
+    finish(
+        out,
+        &fingerprint,
+        journal,
+        &exclusions,
+        LeftOutPriors::default(),
+    )
 }
 
 /// Applies section, split and image limits; `None` if a rule excludes the study.
@@ -172,6 +180,7 @@ fn choose(
             }
         }
     }
+    let kept = paths.len();
     let chosen = Study {
         id,
         patient: study.uid,
@@ -180,6 +189,12 @@ fn choose(
         split,
         labels: None,
         negative: None,
+        context: StudyContext {
+            projections: study.projections.into_iter().take(kept).collect(),
+            indication: stated(&study.sections.indication),
+            comparison: stated(&study.sections.comparison),
+            prior: None,
+        },
     };
     Ok(Some((chosen, study.sections)))
 }
@@ -259,7 +274,7 @@ fn fingerprint(source: &IuXraySource, images: &Path, options: &IuXrayOptions) ->
         .map(|file| FileStamp::of(file).ok())
         .collect();
     json!({
-        "format": 2,
+        "format": 3,
         "layout": "iu-xray",
         "source": source,
         "images": images,

@@ -62,7 +62,13 @@ pub fn prepare_mimic(
         journal.append(&preparation.records(some)?)?;
         progress(journal.len(), index.studies.len());
     }
-    finish(out, &fingerprint, journal, &exclusions)
+    finish(
+        out,
+        &fingerprint,
+        journal,
+        &exclusions,
+        index.left_out_priors,
+    )
 }
 
 struct Preparation<'a> {
@@ -78,7 +84,15 @@ impl Preparation<'_> {
     fn records(&self, some: &[(&String, &IndexedStudy)]) -> Result<Vec<Record>, DataError> {
         let readings: Vec<StudyReading> = some
             .par_iter()
-            .map(|(id, study)| read_study(self.data, self.options, self.reports, id, study))
+            .map(|&(id, study)| {
+                read_study(
+                    self.data,
+                    self.options,
+                    self.reports,
+                    self.index,
+                    (id, study),
+                )
+            })
             .collect::<Result<_, _>>()?;
         let mut exclusions = Exclusions::new(self.options.on_bad_study);
         let (mut studies, mut all_sections) = (Vec::new(), HashMap::new());
@@ -110,9 +124,14 @@ impl Preparation<'_> {
         study.labels = self.index.labels.get(&number).copied();
         let annotation = self.out.join("annotation.json");
         let entry = AnnotationEntry::of_study(&study, &annotation, &self.data.join("files"))?;
+        let prior = entry.prior.map(|mut prior| {
+            prior.subject_id = Some(study.patient.trim_start_matches('p').to_owned());
+            prior
+        });
         Ok(AnnotationEntry {
             subject_id: Some(study.patient.trim_start_matches('p').to_owned()),
             study_id: Some(number),
+            prior,
             ..entry
         })
     }
@@ -131,7 +150,7 @@ fn fingerprint(data: &Path, options: &MimicOptions) -> Result<Value, DataError> 
         }
     }
     Ok(json!({
-        "format": 2,
+        "format": 3,
         "layout": "mimic-cxr-jpg",
         "data": absolute(data),
         "options": options,

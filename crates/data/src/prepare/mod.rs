@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `annotation.json` | R2Gen's three lists; `labels` beside them where the dataset has CheXpert's |
+//! | `annotation.json` | R2Gen's three lists; projections, indication, comparison, previous study and CheXpert's labels beside them where the dataset has them |
 //! | `sections.csv` | the sections of every kept report |
 //! | `exclusions.csv` | every excluded study, with its reason |
 //! | `summary.json` | counts, source files and options |
@@ -17,4 +17,4 @@ mod output;
 
 pub use iu_xray::{IuXrayOptions, IuXraySource, prepare_iu_xray};
 pub use mimic::prepare_mimic;
-pub use output::PrepareSummary;
+pub use output::{ContextCounts, PrepareSummary};

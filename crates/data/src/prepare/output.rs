@@ -8,12 +8,83 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::journal::{Journal, Record};
+use crate::annotation::AnnotationEntry;
 use crate::error::{DataError, json_reason};
 use crate::exclusion::{Exclusion, ExclusionReason, Exclusions};
+use crate::mimic::LeftOutPriors;
 use crate::replace::replace_file;
 use crate::study::Split;
 
 const SUMMARY: &str = "summary.json";
+
+/// Studies that carry something beside their images, in train, val and test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContextCounts {
+    /// Studies whose images' projections are known.
+    pub projections: [usize; 3],
+    /// Studies with an indication.
+    pub indications: [usize; 3],
+    /// Studies with a comparison.
+    pub comparisons: [usize; 3],
+    /// Studies with a previous study.
+    pub priors: [usize; 3],
+    /// Of those, previous studies with a report.
+    pub prior_reports: [usize; 3],
+    /// Studies that have no previous study although their patient has others.
+    pub left_out_priors: LeftOutPriors,
+}
+
+impl ContextCounts {
+    fn add(&mut self, place: usize, entry: &AnnotationEntry) {
+        let prior = entry.prior.as_ref();
+        let counted = [
+            (&mut self.projections, !entry.view_position.is_empty()),
+            (&mut self.indications, entry.indication.is_some()),
+            (&mut self.comparisons, entry.comparison.is_some()),
+            (&mut self.priors, prior.is_some()),
+            (
+                &mut self.prior_reports,
+                prior.is_some_and(|prior| prior.report.is_some()),
+            ),
+        ];
+        for (counts, has) in counted {
+            counts[place] += usize::from(has);
+        }
+    }
+}
+
+impl fmt::Display for ContextCounts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{:16}{:>9}{:>9}{:>9}",
+            "studies with", "train", "val", "test"
+        )?;
+        for (name, counts) in [
+            ("projections", &self.projections),
+            ("indication", &self.indications),
+            ("comparison", &self.comparisons),
+            ("prior study", &self.priors),
+            ("prior report", &self.prior_reports),
+        ] {
+            let [train, val, test] = counts;
+            write!(formatter, "\n  {name:14}{train:>9}{val:>9}{test:>9}")?;
+        }
+        let LeftOutPriors {
+            without_date,
+            other_split,
+        } = self.left_out_priors;
+        if !self.left_out_priors.is_empty() {
+            write!(
+                formatter,
+                "\nwithout a prior study: {without_date} have no date, the previous one of {other_split} is in another \
+                 split"
+            )?;
+        }
+        Ok(())
+    }
+}
 
 /// Result of a preparation, as in `summary.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +93,9 @@ pub struct PrepareSummary {
     pub studies: [usize; 3],
     /// Number of images in train, val and test.
     pub images: [usize; 3],
+    /// What studies carry beside their images.
+    #[serde(default)]
+    pub context: ContextCounts,
     /// Number of excluded studies by reason.
     pub excluded: BTreeMap<ExclusionReason, usize>,
     /// Whether an earlier, finished preparation was reused.
@@ -36,6 +110,7 @@ impl fmt::Display for PrepareSummary {
             let (studies, images) = (self.studies[place], self.images[place]);
             writeln!(formatter, "{:16}{studies:>9}{images:>9}", split.name())?;
         }
+        writeln!(formatter, "{}", self.context)?;
         let left_out: usize = self.excluded.values().sum();
         write!(formatter, "{:16}{left_out:>9}", "left out")?;
         for (reason, count) in &self.excluded {
@@ -92,8 +167,10 @@ pub(super) fn finish(
     fingerprint: &Value,
     journal: Journal,
     exclusions: &Exclusions,
+    left_out_priors: LeftOutPriors,
 ) -> Result<PrepareSummary, DataError> {
     let mut summary = PrepareSummary::default();
+    summary.context.left_out_priors = left_out_priors;
     if !journal.keeps_any()? {
         return Err(no_studies(folder, journal, exclusions)?);
     }
@@ -161,6 +238,7 @@ fn write_annotation(
                     serde_json::to_writer(&mut *file, &entry)?;
                     summary.studies[place] += 1;
                     summary.images[place] += entry.image_path.len();
+                    summary.context.add(place, &entry);
                 }
             }
         }

@@ -33,6 +33,8 @@ pub enum Law {
     ExplainIsCausal,
     /// Pixels of a missing view change nothing, and its patches have no attention.
     MissingViewsHaveNoEffect,
+    /// The order of a previous study's films changes nothing, if their projections move with them.
+    OrderOfFilmsHasNoEffect,
 }
 
 impl fmt::Display for Law {
@@ -53,6 +55,7 @@ impl fmt::Display for Law {
             Law::ExplainedWeightsSumToOne => "weights of `explain` sum to 1",
             Law::ExplainIsCausal => "attention of `explain` does not depend on later words",
             Law::MissingViewsHaveNoEffect => "a missing view has no effect",
+            Law::OrderOfFilmsHasNoEffect => "the order of a previous study's films has no effect",
         })
     }
 }

@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 use super::Laws;
 use super::broken::{Law, LawBroken, check_close, check_shape};
 use super::inputs::{STUDIES, select_studies};
-use crate::{ReportGenerator, StepDecoder, StudyBatch, TokenBatch, row_indices};
+use crate::{PriorFilms, ReportGenerator, StepDecoder, StudyBatch, TokenBatch, row_indices};
 
 impl Laws {
     /// The reports of the laws, padded to the longest.
@@ -124,6 +124,33 @@ impl Laws {
             }
         }
         Ok(())
+    }
+
+    /// The films of a previous study in another order, with their projections.
+    pub(super) fn check_order_of_films<G: ReportGenerator>(
+        &self,
+        generator: &G,
+    ) -> Result<(), LawBroken> {
+        if !self.context {
+            return Ok(());
+        }
+        let law = Law::OrderOfFilmsHasNoEffect;
+        let context = self.study_context(7);
+        let mut turned = context.clone();
+        if let (Some(PriorFilms::Images(films)), Some(Some(prior))) =
+            (&mut turned.prior_films, turned.priors.first_mut())
+        {
+            let order = row_indices(&[1, 0, 2], &self.device);
+            *films = films.clone().select(0, order);
+            prior.projections.reverse();
+        }
+        let studies = self.studies(4);
+        let (pooled, hidden) = self.encoded(generator, studies.clone().with_context(context));
+        let found = self.encoded(generator, studies.with_context(turned));
+        let what = "pooled features after a change of the order of prior films";
+        check_close(law, what, found.0, pooled, self.tolerance)?;
+        let what = "hidden states after a change of the order of prior films";
+        check_close(law, what, found.1, hidden, self.tolerance)
     }
 
     /// Pixels that are not numbers in the place of a missing view.

@@ -1,7 +1,10 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Laws;
-use crate::{BOUNDARY_TOKEN, StudyBatch, TokenBatch, ViewMask, row_indices, seeded};
+use crate::{
+    BOUNDARY_TOKEN, ContextBatch, PriorFilms, PriorStudy, Projection, StudyBatch, TokenBatch,
+    ViewMask, row_indices, seeded,
+};
 
 /// Studies of a batch.
 pub(super) const STUDIES: usize = 3;
@@ -50,7 +53,53 @@ impl Laws {
             let [noise, _] = self.incomplete(2);
             batches.push((" with a missing view", noise));
         }
+        if self.context {
+            let complete = self.studies(4).with_context(self.study_context(5));
+            batches.push((" with context", complete));
+        }
+        if self.context && self.views > 1 {
+            let [noise, _] = self.incomplete(2);
+            let incomplete = noise.with_context(self.study_context(6));
+            batches.push((" with context and a missing view", incomplete));
+        }
         batches
+    }
+
+    /// Context of which the first study has everything, the second an indication alone, and the third a previous study
+    /// without a report; other pixels for another `seed`.
+    pub(super) fn study_context(&self, seed: u64) -> ContextBatch {
+        let films = [3, 3, self.image_size, self.image_size];
+        let lateral = Some(Projection::Lateral);
+        let frontal = Some(Projection::PosteroAnterior);
+        let mut projections = vec![frontal, lateral, None];
+        projections.truncate(self.views);
+        let prior = |films, projections: &[Option<Projection>], report: &[u32], interval_days| {
+            Some(PriorStudy {
+                films,
+                projections: projections.to_vec(),
+                report: report.to_vec(),
+                interval_days,
+            })
+        };
+        ContextBatch {
+            projections: vec![projections, Vec::new(), Vec::new()],
+            indications: vec![
+                vec![self.word(4), self.word(1)],
+                vec![self.word(2)],
+                Vec::new(),
+            ],
+            priors: vec![
+                prior(
+                    0..2,
+                    &[frontal, lateral],
+                    &[self.word(0), self.word(2), self.word(5)],
+                    12,
+                ),
+                None,
+                prior(2..3, &[], &[], 400),
+            ],
+            prior_films: Some(PriorFilms::Images(values(films, seed, &self.device))),
+        }
     }
 
     /// A word of the vocabulary.
@@ -96,6 +145,10 @@ impl Laws {
 pub(super) fn select_studies(studies: &StudyBatch, rows: &[usize]) -> StudyBatch {
     let indices = row_indices(rows, &studies.images.device());
     let selected = StudyBatch::new(studies.images.clone().select(0, indices));
+    let selected = match &studies.context {
+        Some(context) => selected.with_context(context.select(rows)),
+        None => selected,
+    };
     let Some(mask) = &studies.present else {
         return selected;
     };

@@ -33,6 +33,7 @@ pub struct Laws {
     views: usize,
     image_size: usize,
     tolerance: f64,
+    context: bool,
 }
 
 impl Laws {
@@ -50,6 +51,7 @@ impl Laws {
             views: 1,
             image_size: 32,
             tolerance: 1e-4,
+            context: false,
         }
     }
 
@@ -57,6 +59,15 @@ impl Laws {
     #[must_use]
     pub fn with_views(mut self, views: usize) -> Self {
         self.views = views.max(1);
+        self
+    }
+
+    /// Also checks studies with context, complete and in part: for a generator that reads
+    /// [`StudyBatch::context`](crate::StudyBatch::context). Of it the laws require besides that the order of a previous
+    /// study's films has no effect.
+    #[must_use]
+    pub fn with_context(mut self) -> Self {
+        self.context = true;
         self
     }
 
@@ -100,5 +111,6 @@ pub fn check<G: ReportGenerator + StepDecoder>(
     laws.check_reorder(generator)?;
     laws.check_explained_sums(generator)?;
     laws.check_explained_causality(generator)?;
-    laws.check_missing_views(generator)
+    laws.check_missing_views(generator)?;
+    laws.check_order_of_films(generator)
 }

@@ -1,13 +1,13 @@
 //! A generator that keeps the laws, and one fault for each of them.
 
 use burn::tensor::activation::{log_softmax, softmax};
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::inputs::values;
 use super::{Law, Laws, check};
 use crate::{
-    EncodedStudies, ForcedReports, MemoryEvidence, ReportEvidence, ReportGenerator, StepDecoder,
-    StudyBatch, TokenBatch, row_indices, token_column,
+    ContextBatch, EncodedStudies, ForcedReports, MemoryEvidence, PriorFilms, ReportEvidence,
+    ReportGenerator, StepDecoder, StudyBatch, TokenBatch, row_indices, token_column,
 };
 
 const VOCABULARY: usize = 7;
@@ -51,8 +51,31 @@ impl Toy {
         self.fault == Some(law)
     }
 
+    /// Sum over each study's prior films, `[studies, 1, WIDTH]`.
+    fn prior_films(&self, context: &ContextBatch) -> Option<Tensor<3>> {
+        let PriorFilms::Images(films) = context.prior_films.clone()? else {
+            panic!("the laws give pixels");
+        };
+        let [count, ..] = films.dims();
+        let mut weights = vec![0.0f32; context.len() * count];
+        for (study, prior) in context.priors.iter().enumerate() {
+            for film in prior.iter().flat_map(|prior| prior.films.clone()) {
+                weights[study * count + film] = match self.breaks(Law::OrderOfFilmsHasNoEffect) {
+                    true => (film + 1) as f32,
+                    false => 1.0,
+                };
+            }
+        }
+        let weights = TensorData::new(weights, [context.len(), count]);
+        let weights = Tensor::<2>::from_data(weights, &films.device());
+        let sums = weights.matmul(films.flatten::<2>(1, 3));
+        Some(sums.matmul(self.pixels.clone()).unsqueeze_dim(1))
+    }
+
     fn patches(&self, studies: StudyBatch) -> Patches {
         let device = studies.images.device();
+        let context = studies.context.as_ref();
+        let priors = context.and_then(|context| self.prior_films(context));
         let mask = studies.present.map(|mask| mask.missing_patches(1, &device));
         let mut images = studies.images.flatten::<3>(2, 4);
         if let (Some(mask), false) = (&mask, self.breaks(Law::MissingViewsHaveNoEffect)) {
@@ -60,6 +83,9 @@ impl Toy {
             images = images.mask_fill(mask, 0.0);
         }
         let mut values = images.matmul(self.pixels.clone().unsqueeze());
+        if let Some(priors) = priors {
+            values = values + priors;
+        }
         if self.breaks(Law::StudiesAreIndependent) {
             values = values.clone() - values.mean_dim(0);
         }
@@ -240,6 +266,7 @@ fn laws(views: usize) -> Laws {
         .with_image_size(SIZE)
         .with_views(views)
         .with_tolerance(1e-5)
+        .with_context()
 }
 
 #[test]
@@ -265,6 +292,7 @@ fn every_law_is_found_broken() {
         Law::ExplainedWeightsSumToOne,
         Law::ExplainIsCausal,
         Law::MissingViewsHaveNoEffect,
+        Law::OrderOfFilmsHasNoEffect,
     ] {
         let broken = check(&Toy::new(Some(law)), &laws(3)).expect_err("it breaks a law");
         assert_eq!(broken.law(), law, "{broken}");

@@ -74,6 +74,48 @@ pub fn temporal_f1<'a>(prediction: &str, references: impl IntoIterator<Item = &'
     2.0 * precision * recall / (precision + recall + EPSILON)
 }
 
+/// Words that only a comparison with an earlier study explains: unlike "enlarged" or "elevated", which [`KEYWORDS`] has,
+/// they describe no single film.
+pub const COMPARING_WORDS: [&str; 28] = [
+    "again",
+    "bigger",
+    "compared",
+    "grown",
+    "improved",
+    "improvement",
+    "improving",
+    "interval",
+    "larger",
+    "new",
+    "newly",
+    "persistent",
+    "previous",
+    "previously",
+    "prior",
+    "progressed",
+    "progression",
+    "removed",
+    "resolved",
+    "resolving",
+    "shrunk",
+    "since",
+    "smaller",
+    "stable",
+    "unchanged",
+    "worse",
+    "worsened",
+    "worsening",
+];
+
+/// Whether a report compares its study with an earlier one: whether it uses one of the [`COMPARING_WORDS`] as a whole
+/// word. Of a study without an earlier one such a comparison is hallucinated. The words alone decide, so that "no prior
+/// study is available" counts as well.
+pub fn compares(report: &str) -> bool {
+    let text = clean(report).to_lowercase();
+    text.split(|c| !is_word_character(c))
+        .any(|word| COMPARING_WORDS.binary_search(&word).is_ok())
+}
+
 /// The keywords that a report uses as whole words, in alphabetical order.
 pub fn keywords(report: &str) -> BTreeSet<&'static str> {
     let text = clean(report).to_lowercase();
@@ -149,6 +191,25 @@ pub fn trigram_variety<T: Hash + Eq>(tokens: &[T]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comparisons_are_told_from_descriptions() {
+        assert!(COMPARING_WORDS.is_sorted());
+        for report in [
+            "New left effusion.",
+            "Edema is unchanged.",
+            "As compared to the prior study",
+        ] {
+            assert!(compares(report), "{report}");
+        }
+        for report in [
+            "The heart is enlarged.",
+            "Elevated left diaphragm, renewed.",
+            "",
+        ] {
+            assert!(!compares(report), "{report}");
+        }
+    }
 
     #[test]
     fn keywords_are_found_by_bisection() {

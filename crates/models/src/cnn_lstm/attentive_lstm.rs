@@ -64,8 +64,11 @@ pub struct AttentiveLstm {
 /// Annotation vectors, prepared for attention.
 #[derive(Debug, Clone)]
 pub struct AnnotationVectors {
-    /// `a_i`, `[rows, patches, channels]`, and the mask of missing views.
+    /// `a_i`, `[rows, patches, channels]`, and the mask of what is missing: patches of the films, then what the
+    /// studies carry beside them.
     pub vectors: PatchFeatures,
+    /// Patches of the films.
+    films: usize,
     /// `W_a a_i`, computed once per image, `[rows, patches, attention_width]`.
     keys: Tensor<3>,
 }
@@ -91,6 +94,17 @@ pub(super) struct AttentiveStep {
 }
 
 impl AnnotationVectors {
+    /// Says how many patches, the first, are those of the studies' own films.
+    pub(super) fn of_films(mut self, films: usize) -> Self {
+        self.films = films;
+        self
+    }
+
+    /// Patches of the studies' own films.
+    pub(super) fn films(&self) -> usize {
+        self.films
+    }
+
     /// The rows of the indices `rows`, in that order.
     fn select(self, rows: &Tensor<1, Int>) -> Self {
         AnnotationVectors {
@@ -99,6 +113,7 @@ impl AnnotationVectors {
                 mask: self.vectors.mask.map(|mask| mask.select(0, rows.clone())),
             },
             keys: self.keys.select(0, rows.clone()),
+            films: self.films,
         }
     }
 }
@@ -193,6 +208,7 @@ impl AttentiveLstm {
     pub fn annotate(&self, vectors: impl Into<PatchFeatures>) -> AnnotationVectors {
         let vectors = vectors.into();
         AnnotationVectors {
+            films: vectors.values.dims()[1],
             keys: self.annotation_key.forward(vectors.values.clone()),
             vectors,
         }

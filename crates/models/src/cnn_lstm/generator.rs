@@ -2,7 +2,7 @@ use burn::config::Config;
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor};
 use ithn_backbone::{Backbone, BackboneConfig};
 use ithn_decoder::PatchFeatures;
 use ithn_generator::{
@@ -16,6 +16,7 @@ use super::attentive_lstm::{
     AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveLstmState, AttentiveStep,
 };
 use crate::config::{ConfigError, LibraryConfig, within};
+use crate::context::{ContextConfig, ContextEmbedding, EmbedContext, ReadContext};
 use crate::views::{StudyFeatures, join_views};
 use crate::{LibraryGenerator, R2GenCmnConfig};
 
@@ -28,6 +29,9 @@ pub struct CnnLstmConfig {
     pub backbone: BackboneConfig,
     /// Word embedding, attention and LSTM.
     pub lstm: AttentiveLstmConfig,
+    /// What is read beside a study's films, and their projections; nothing without the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextConfig>,
 }
 
 impl Config for CnnLstmConfig {}
@@ -52,9 +56,21 @@ pub struct CnnLstm {
     dropout: Dropout,
     /// `L_o`, hidden states to logits.
     pub logits: Linear,
+    /// What is read beside a study's films, as further annotation vectors.
+    pub context: Option<ContextVectors>,
     views: usize,
     pooled_width: usize,
     doubly_stochastic: f64,
+}
+
+/// Annotation vectors of what a study carries beside its films: previous films as they are, words through a linear layer,
+/// both with learned embeddings. Words have no position.
+#[derive(Module, Debug)]
+pub struct ContextVectors {
+    /// Of projections, parts and intervals, as wide as the backbone's channels.
+    pub embedding: ContextEmbedding,
+    /// Word embeddings to channels.
+    pub words: Linear,
 }
 
 /// A teacher-forced pass.
@@ -71,7 +87,14 @@ impl CnnLstmConfig {
         CnnLstmConfig {
             backbone: backbone.into(),
             lstm,
+            context: None,
         }
+    }
+
+    /// Sets [`context`](Self::context).
+    pub fn with_context(mut self, context: ContextConfig) -> Self {
+        self.context = Some(context);
+        self
     }
 
     /// Creates the generator for a vocabulary of that many logits (the words and token 0) and studies
@@ -92,6 +115,10 @@ impl CnnLstmConfig {
             context_output: LinearConfig::new(channels, width).init(device),
             dropout: DropoutConfig::new(self.lstm.dropout.get()).init(),
             logits: LinearConfig::new(width, vocabulary).init(device),
+            context: self.context.map(|_| ContextVectors {
+                embedding: ContextEmbedding::init(channels, device),
+                words: LinearConfig::new(width, channels).init(device),
+            }),
             views,
             pooled_width: views * channels,
             doubly_stochastic: self.lstm.doubly_stochastic.get(),
@@ -114,10 +141,20 @@ impl LibraryConfig for CnnLstmConfig {
         let width = model.transformer.d_model;
         let lstm =
             AttentiveLstmConfig::new(width, width, width).with_dropout(model.visual_dropout.get());
-        CnnLstmConfig::new(model.backbone.clone(), lstm)
+        CnnLstmConfig {
+            context: model.context,
+            ..CnnLstmConfig::new(model.backbone.clone(), lstm)
+        }
+    }
+
+    fn context(&self) -> Option<ContextConfig> {
+        self.context
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(context) = &self.context {
+            within("context", context.validate())?;
+        }
         within("backbone", self.backbone.validate())?;
         within("lstm", self.lstm.validate())
     }
@@ -148,11 +185,33 @@ impl CnnLstm {
         features
     }
 
-    fn encode_features(&self, features: StudyFeatures) -> EncodedStudies<AnnotationVectors> {
+    fn encode_features(
+        &self,
+        features: StudyFeatures,
+        context: Option<ReadContext>,
+    ) -> EncodedStudies<AnnotationVectors> {
+        let [_, own, _] = features.patches.values.dims();
+        let patches = match (&self.context, context) {
+            (Some(vectors), Some(context)) => {
+                let embedding = &vectors.embedding;
+                let projections = &context.context.projections;
+                let own = features
+                    .patches
+                    .map(|patches| embedding.add_projections(patches, projections, self.views));
+                embedding.extend(own, context, self)
+            }
+            _ => features.patches,
+        };
         EncodedStudies {
-            context: self.lstm.annotate(features.patches),
+            context: self.lstm.annotate(patches).of_films(own),
             pooled: features.pooled,
         }
+    }
+
+    /// What the generator reads of the studies' context.
+    fn read_context(&self, studies: &StudyBatch) -> Option<ReadContext> {
+        self.context.as_ref()?;
+        ReadContext::of(&self.backbone, studies)
     }
 
     /// One step: the deep output before the vocabulary, `[rows, embedding_width]`, and `α`,
@@ -214,16 +273,37 @@ fn doubly_stochastic_penalty(
     penalties.mask_fill(missing.clone(), 0.0).sum() / count
 }
 
+impl EmbedContext for CnnLstm {
+    fn embed_films(&self, features: Tensor<3>) -> Tensor<3> {
+        features
+    }
+
+    fn embed_words(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let words = self.token_embedding.forward(tokens);
+        match &self.context {
+            Some(vectors) => vectors.words.forward(words),
+            None => words,
+        }
+    }
+}
+
 impl ReportGenerator for CnnLstm {
     type Context = AnnotationVectors;
 
     fn encode(&self, studies: StudyBatch) -> EncodedStudies<AnnotationVectors> {
-        self.encode_features(self.backbone_features(studies))
+        let context = self.read_context(&studies);
+        self.encode_features(self.backbone_features(studies), context)
     }
 
     fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<AnnotationVectors>; 2] {
-        join_views(&self.backbone, batches, self.views)
-            .map(|features| self.encode_features(features))
+        let mut contexts = batches
+            .each_ref()
+            .map(|studies| self.read_context(studies))
+            .into_iter();
+        join_views(&self.backbone, batches, self.views).map(|features| {
+            let context = contexts.next().flatten();
+            self.encode_features(features, context)
+        })
     }
 
     fn pooled(&self, studies: StudyBatch) -> Tensor<2> {
@@ -245,8 +325,11 @@ impl ReportGenerator for CnnLstm {
     fn force(&self, context: &AnnotationVectors, reports: &TokenBatch) -> ForcedReports {
         let pass = self.forced_pass(context, reports);
         let penalty = (self.doubly_stochastic != 0.0).then(|| {
-            let missing = context.vectors.mask.as_ref();
-            doubly_stochastic_penalty(pass.weights, reports.mask(), missing)
+            let own = context.films();
+            let missing = context.vectors.mask.clone();
+            let missing = missing.map(|mask| mask.narrow(1, 0, own));
+            let weights = pass.weights.narrow(2, 0, own);
+            doubly_stochastic_penalty(weights, reports.mask(), missing.as_ref())
                 * self.doubly_stochastic
         });
         ForcedReports {
@@ -272,8 +355,7 @@ impl StepDecoder for CnnLstm {
     type State = AttentiveLstmState;
 
     fn start(&self, studies: StudyBatch) -> AttentiveLstmState {
-        let patches = self.backbone_features(studies).patches;
-        self.lstm.start(self.lstm.annotate(patches))
+        self.lstm.start(self.encode(studies).context)
     }
 
     fn step(&self, tokens: &[u32], state: &mut AttentiveLstmState) -> Tensor<2> {
@@ -289,8 +371,9 @@ impl StepDecoder for CnnLstm {
 
     /// `α` as the one head of one layer.
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
-        let annotations = self.lstm.annotate(self.backbone_features(studies).patches);
+        let annotations = self.encode(studies).context;
         let weights = self.forced_pass(&annotations, reports).weights;
+        let weights = weights.narrow(2, 0, annotations.films());
         Some(ReportEvidence {
             attention: vec![weights.unsqueeze_dim(1)],
             memory: None,

@@ -6,4 +6,4 @@ mod generator;
 pub use attentive_lstm::{
     AnnotationVectors, AttentiveLstm, AttentiveLstmConfig, AttentiveLstmState,
 };
-pub use generator::{CnnLstm, CnnLstmConfig};
+pub use generator::{CnnLstm, CnnLstmConfig, ContextVectors};

@@ -5,9 +5,9 @@ use ithn_backbone::BackboneConfig;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::json::part;
+use super::json::{from_value, part};
 use super::{ConfigError, GeneratorTask, LibraryConfig};
-use crate::{CnnLstmConfig, FindingPromptsConfig, R2GenCmnConfig, R2GenConfig};
+use crate::{CnnLstmConfig, ContextConfig, FindingPromptsConfig, R2GenCmnConfig, R2GenConfig};
 
 macro_rules! generators {
     ($($(#[$doc:meta])* $name:literal => $variant:ident($config:ty),)+) => {
@@ -110,6 +110,15 @@ macro_rules! generators {
                 }
             }
 
+            /// What it reads beside a study's films. A custom generator that reads something says so by an object
+            /// `context` in its sizes, with the keys of a [`ContextConfig`].
+            pub fn context(&self) -> Option<ContextConfig> {
+                match self {
+                    $(GeneratorConfig::$variant(config) => config.context(),)+
+                    GeneratorConfig::Custom { sizes, .. } => custom_context(sizes).ok().flatten(),
+                }
+            }
+
             /// Checks all sizes and rates.
             ///
             /// # Errors
@@ -118,7 +127,11 @@ macro_rules! generators {
             pub fn validate(&self) -> Result<(), ConfigError> {
                 match self {
                     $(GeneratorConfig::$variant(config) => config.validate(),)+
-                    GeneratorConfig::Custom { .. } => Ok(()),
+                    GeneratorConfig::Custom { sizes, .. } => {
+                        let context = custom_context(sizes)?;
+                        let checked = context.map_or(Ok(()), |context| context.validate());
+                        checked.map_err(|error| error.within("sizes.context"))
+                    }
                 }
             }
 
@@ -168,6 +181,16 @@ macro_rules! generators {
             }
         }
     };
+}
+
+/// What a custom generator reads beside a study's films.
+fn custom_context(sizes: &Value) -> Result<Option<ContextConfig>, ConfigError> {
+    match sizes.get("context") {
+        None | Some(Value::Null) => Ok(None),
+        Some(context) => from_value(context.clone())
+            .map(Some)
+            .map_err(|error| error.within("sizes.context")),
+    }
 }
 
 #[derive(Deserialize)]

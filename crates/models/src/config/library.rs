@@ -3,7 +3,7 @@ use ithn_backbone::BackboneConfig;
 use ithn_decoder::TransformerConfig;
 
 use super::ConfigError;
-use crate::{FindingPromptsConfig, LibraryGenerator, R2GenCmnConfig};
+use crate::{ContextConfig, FindingPromptsConfig, LibraryGenerator, R2GenCmnConfig};
 
 /// Configuration of a generator of this library: all that the library asks of it, vocabulary and
 /// views aside, which the data decides.
@@ -24,6 +24,11 @@ pub trait LibraryConfig: Sized {
 
     /// This generator with the backbone, widths, layers and dropout of an R2GenCMN.
     fn sized_like(model: &R2GenCmnConfig) -> Self;
+
+    /// What the generator reads beside a study's films; `None` unless overridden.
+    fn context(&self) -> Option<ContextConfig> {
+        None
+    }
 
     /// Checks all sizes and rates.
     ///

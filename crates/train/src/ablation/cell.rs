@@ -1,9 +1,6 @@
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::Device;
 use ithn_data::Split;
 use ithn_data::phantom::PhantomConfig;
@@ -11,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::arm::Arm;
 use super::real::RealStudies;
+use super::training::{Trained, Training, discard, fnv_1a, kept};
 use crate::dataset::frozen_features;
 use crate::start::{pretrained, read_prompts};
 use crate::{
     Dataset, EpochPlan, EpochRecord, MeanAlignment, Observer, Prediction, PreparedData,
-    RankingConfig, RankingScores, RunFolder, RunImages, SplitScores, StepRecord, TrainError,
-    Trainer, Writing, near_twins, rank_split, score_split, write_reports,
+    RankingConfig, RankingScores, RunImages, SplitScores, StepRecord, TrainError, near_twins,
+    rank_split, score_split,
 };
 use ithn_checkpoint::config::{ExperimentConfig, GeneratorKind, GeneratorTask, Negatives};
 use ithn_models::LibraryGenerator;
@@ -92,18 +90,7 @@ impl Cell {
     ///
     /// If its file is there and cannot be read.
     pub(crate) fn kept(&self, folder: &Path) -> Result<Option<CellResult>, TrainError> {
-        let path = folder.join(self.file_name());
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(TrainError::Output { path, source }),
-        };
-        serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| TrainError::Output {
-                path,
-                source: std::io::Error::other(format!("{error}; delete it to run the cell again")),
-            })
+        kept(&folder.join(self.file_name()))
     }
 
     /// Runs the cell on a dataset that is in memory; its working folder below `folder` is removed
@@ -120,7 +107,7 @@ impl Cell {
         discard(&work)?;
         let training = device.clone().autodiff();
         training.seed(self.seed);
-        let task = Training {
+        let task = RunCell {
             cell: self,
             dataset,
             data: &data,
@@ -137,24 +124,7 @@ impl Cell {
     }
 }
 
-fn discard(folder: &Path) -> Result<(), TrainError> {
-    match fs::remove_dir_all(folder) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(TrainError::Output {
-            path: folder.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// The same on every machine and in every run.
-fn fnv_1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
-    })
-}
-
-struct Training<'a> {
+struct RunCell<'a> {
     cell: &'a Cell,
     dataset: &'a Dataset,
     data: &'a PreparedData,
@@ -164,18 +134,18 @@ struct Training<'a> {
     device: &'a Device,
 }
 
-impl GeneratorTask for Training<'_> {
+impl GeneratorTask for RunCell<'_> {
     type Output = Result<CellResult, TrainError>;
 
     fn run<G: LibraryGenerator>(self, mut generator: G) -> Self::Output {
         let config = &self.cell.config;
-        let training = self.device.clone().autodiff();
+        let autodiff = self.device.clone().autodiff();
         let mut loaders = RunImages::new(config, None);
         if let (Some(real), Some(backbone)) = (&self.cell.real, config.model.generator.backbone()) {
             let weights = real.backbone_weights.as_path();
             let own = generator.backbone_mut();
-            *own = pretrained(own.clone(), backbone, weights, &training)?;
-            read_prompts(&mut generator, config, Some(weights), &training)?;
+            *own = pretrained(own.clone(), backbone, weights, &autodiff)?;
+            read_prompts(&mut generator, config, Some(weights), &autodiff)?;
             if loaders.training.is_deterministic() {
                 let features = frozen_features(
                     self.data,
@@ -189,30 +159,19 @@ impl GeneratorTask for Training<'_> {
                 loaders = loaders.of_features(features);
             }
         }
-        let model = config.ithn.init(generator, &training).materialize();
-        let folder = RunFolder::create(self.work, config)?;
-        let images = Arc::clone(&loaders.evaluation);
-        let trainer = Trainer::new(
-            config,
-            self.data,
-            &folder,
-            model,
-            loaders,
-            self.device.clone(),
-        );
         let mut recorder = Recorder::default();
-        let model = trainer.train(&mut recorder)?.valid();
-
-        let writing = Writing {
-            search: &self.data.search,
-            tokenizer: &self.data.tokenizer,
-            images: Arc::clone(&images),
-            batch_size: config.training.evaluation_batch_size,
-            threads: config.training.loader_threads,
+        let training = Training {
+            config,
+            data: self.data,
+            work: self.work,
             device: self.device,
         };
+        let Trained {
+            model,
+            images,
+            reports,
+        } = training.run(generator, loaders, &mut recorder)?;
         let test = &self.data.test;
-        let reports = write_reports(&model.generator, test, &writing, |_| {})?;
         let ranked = rank_split(
             &model,
             test,

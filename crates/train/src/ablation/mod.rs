@@ -14,6 +14,7 @@ mod plot;
 mod real;
 mod summary;
 mod table;
+mod training;
 
 pub use arm::Arm;
 pub use cell::{Cell, CellResult, HardnessRecord};
@@ -21,3 +22,4 @@ pub use numbers::CellNumbers;
 pub use plan::{AblationConfig, AblationProgress, run_ablation};
 pub use real::RealStudies;
 pub use summary::{AblationReport, ArmSummary, Metric, MetricSummary};
+pub(crate) use training::{Training, discard, fnv_1a, kept};

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ithn_checkpoint::config::Preset;
 
 use crate::{DataSource, RunDescription, TrainError, UidParity};
 
 /// Where phantom studies are drawn.
 const PHANTOMS: &str = "runs/phantom-studies";
+
+/// Where phantom patients with histories are drawn.
+const HISTORIES: &str = "runs/phantom-histories";
 
 /// The data of a run. Flatten them into a parser of your own.
 #[derive(Debug, Clone, Default, Args)]
@@ -67,6 +71,14 @@ impl DataArguments {
     pub fn source(&self) -> DataSource {
         self.named()
             .unwrap_or_else(|| DataSource::Phantom(PathBuf::from(PHANTOMS)))
+    }
+
+    /// The data that is named, or else the phantom studies of a preset.
+    pub fn source_for(&self, preset: Preset) -> DataSource {
+        self.named().unwrap_or_else(|| match preset {
+            Preset::PhantomHistory => DataSource::PhantomHistory(PathBuf::from(HISTORIES)),
+            _ => self.source(),
+        })
     }
 
     /// How the run in a folder reads its data: as it says itself, but from the data that is named, if any is.

@@ -44,7 +44,7 @@ pub struct TrainArguments {
     #[command(flatten)]
     data: DataArguments,
 
-    /// phantom, iu-xray-small, iu-xray, mimic-cxr, official-iu-xray or official-mimic-cxr
+    /// phantom, phantom-history, iu-xray-small, iu-xray, mimic-cxr, official-iu-xray or official-mimic-cxr
     /// [default: phantom without data, else mimic-cxr for --data]
     #[arg(long)]
     preset: Option<Preset>,
@@ -252,7 +252,7 @@ impl TrainArguments {
             Some(out) => out.clone(),
             None => first_free(config.preset),
         };
-        let mut options = ranks.agree(self.options(out, device))?;
+        let mut options = ranks.agree(self.options(out, device, config.preset))?;
         options.device_name = Some(name);
         options.backbone_weights = self.backbone_weights.clone();
         options.start_from = self.start_from.clone();
@@ -279,9 +279,14 @@ impl TrainArguments {
     }
 
     /// Where data, limit and the like come from: the options, or the run that goes on.
-    fn options(&self, out: PathBuf, device: Device) -> Result<ExperimentOptions, TrainError> {
+    fn options(
+        &self,
+        out: PathBuf,
+        device: Device,
+        preset: Preset,
+    ) -> Result<ExperimentOptions, TrainError> {
         if !self.resume {
-            let mut options = ExperimentOptions::new(self.data.source(), out, device);
+            let mut options = ExperimentOptions::new(self.data.source_for(preset), out, device);
             options.limit = self.limit;
             options.cache = self.cache.clone();
             options.on_bad_study = self.on_bad_study.unwrap_or_default();

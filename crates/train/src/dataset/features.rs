@@ -56,7 +56,10 @@ fn images_of(data: &PreparedData, views: usize) -> Vec<PathBuf> {
     let splits = [&data.training, &data.validation.studies, &data.test.studies];
     let studies = splits.into_iter().flat_map(|studies| studies.iter());
     studies
-        .flat_map(|study| study.images.iter().take(views))
+        .flat_map(|study| {
+            let prior = study.context.prior.iter().flat_map(|prior| &prior.images);
+            study.images.iter().take(views).chain(prior)
+        })
         .filter(|image| seen.insert((*image).clone()))
         .cloned()
         .collect()
@@ -110,6 +113,7 @@ impl<'a> Rows<'a> {
                 id: image.display().to_string(),
                 images: vec![image.clone()],
                 tokens: Vec::new(),
+                context: Default::default(),
             })
             .collect();
         let members: Vec<BatchMember> = (0..studies.len())

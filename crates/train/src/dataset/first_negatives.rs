@@ -39,6 +39,7 @@ pub(super) fn first_negatives(
                         config.text.max_tokens,
                     )?,
                     images: negative.images.clone(),
+                    context: Default::default(),
                     id,
                 });
                 training.len() - 1

@@ -139,7 +139,8 @@ impl Dataset {
         let mut exclusions = Exclusions::new(on_bad_study);
         self.studies.retain(|study| {
             let negatives = study.negative.iter().flat_map(|it| &it.images);
-            let mut images = study.images.iter().chain(negatives);
+            let prior = study.context.prior.iter().flat_map(|it| &it.images);
+            let mut images = study.images.iter().chain(negatives).chain(prior);
             match images.find_map(|image| failed.get(image)) {
                 None => true,
                 Some(detail) => {
@@ -165,6 +166,12 @@ impl Dataset {
         for study in &self.studies {
             let is_training = study.split == Split::Train;
             for image in study.images.iter().take(views) {
+                wanted.add(image, evaluation);
+                if is_training {
+                    wanted.add(image, training);
+                }
+            }
+            for image in study.context.prior.iter().flat_map(|prior| &prior.images) {
                 wanted.add(image, evaluation);
                 if is_training {
                     wanted.add(image, training);
@@ -225,6 +232,7 @@ mod tests {
                 report: "Effusion.".to_owned(),
                 images: vec![PathBuf::from(negative)],
             }),
+            context: Default::default(),
         };
         let dataset = Dataset {
             path: PathBuf::new(),

@@ -1,7 +1,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
+use ithn_data::phantom::{
+    PhantomConfig, PhantomHistoryConfig, write_phantom_dataset, write_phantom_histories,
+};
 
 use super::uids::UidParity;
 use crate::error::TrainError;
@@ -12,6 +14,8 @@ use crate::error::TrainError;
 pub enum DataSource {
     /// Phantom studies, written to this folder unless they are there already.
     Phantom(PathBuf),
+    /// Phantom patients with histories, written to this folder unless they are there already.
+    PhantomHistory(PathBuf),
     /// A MIMIC-CXR-JPG folder.
     Mimic {
         /// The folder, with tables and images.
@@ -64,6 +68,10 @@ impl DataSource {
                 write_phantom_dataset(folder, &PhantomConfig::default())?;
                 Ok(())
             }
+            DataSource::PhantomHistory(folder) => {
+                write_phantom_histories(folder, &PhantomHistoryConfig::default())?;
+                Ok(())
+            }
             DataSource::HalfOfUids { source, .. } => source.draw(),
             DataSource::Mimic { .. } | DataSource::Annotation { .. } => Ok(()),
         }
@@ -72,7 +80,7 @@ impl DataSource {
     /// The first of its files and folders that is not there. Phantom studies are drawn where they are missing.
     pub fn missing(&self) -> Option<&Path> {
         let mut needed = match self {
-            DataSource::Phantom(_) => vec![],
+            DataSource::Phantom(_) | DataSource::PhantomHistory(_) => vec![],
             DataSource::Mimic { folder, reports } => {
                 vec![Some(folder.as_path()), reports.as_deref()]
             }
@@ -90,6 +98,7 @@ impl fmt::Display for DataSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DataSource::Phantom(folder)
+            | DataSource::PhantomHistory(folder)
             | DataSource::Mimic {
                 folder,
                 reports: None,

@@ -102,6 +102,7 @@ mod tests {
             split,
             labels: None,
             negative: None,
+            context: Default::default(),
         };
         Dataset {
             path: PathBuf::from("annotation.json"),

@@ -207,7 +207,7 @@ fn grids(studies: &[&TokenizedStudy], images: &ImageLoader) -> Result<Vec<Vec<f3
 /// Mean brightness of the first view's cells, standardised. Every study has its first view: missing
 /// ones come last.
 fn grid(study: &TokenizedStudy, images: &ImageLoader) -> Result<Vec<f32>, TrainError> {
-    let block = images.load(&[study], 0)?;
+    let block = images.load_images(&[study], 0)?;
     let [_, _, _, height, width] = block.dims;
     let plane = &block.pixels[..height * width];
     let mut sums = vec![0f32; GRID * GRID];

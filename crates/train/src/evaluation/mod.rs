@@ -1,7 +1,9 @@
 //! Reports of a split and their scores, baselines without a generator, retrieval.
 
 mod annotation_floors;
+mod comparisons;
 mod floors;
+mod indications;
 mod ranking;
 mod similarity;
 
@@ -17,8 +19,11 @@ use ithn_search::{Hypothesis, SearchConfig, search};
 use serde::{Deserialize, Serialize};
 
 pub use annotation_floors::{annotation_floors, nearest_film_floor};
+pub(crate) use comparisons::change_floor;
+pub use comparisons::{ChangeFloor, ComparisonScores};
 pub(crate) use floors::nearest_image_report_of;
 pub use floors::{composed_reports, constant_labels, most_frequent_report, nearest_image_report};
+pub(crate) use indications::indication_reports;
 pub(crate) use ranking::Ranker;
 pub use ranking::{NearTwinScores, RankingConfig, RankingScores, RetrievalScores, rank_split};
 pub use similarity::{SimilaritySample, sample_similarities};
@@ -64,6 +69,9 @@ pub struct SplitScores {
     pub findings: FindingsScores,
     /// Variety of the predictions.
     pub diversity: Diversity,
+    /// Comparisons with previous studies; absent where no study is known to have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparisons: Option<ComparisonScores>,
 }
 
 /// Scores predictions against the references of a split.
@@ -98,6 +106,7 @@ pub fn score_split(
         bleu_4_full: full.corpus.bleu[3],
         findings: findings.compare(&split.full_references, predictions)?,
         diversity: ithn_metrics::diversity(predictions)?,
+        comparisons: comparisons::comparison_scores(split, predictions, findings),
     };
     let rows = split
         .studies

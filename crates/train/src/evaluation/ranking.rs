@@ -410,6 +410,7 @@ mod tests {
             id: String::new(),
             images: Vec::new(),
             tokens: tokens.to_vec(),
+            context: Default::default(),
         }
     }
 

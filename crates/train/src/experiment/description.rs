@@ -55,6 +55,9 @@ enum StoredSource {
     Phantom {
         folder: PathBuf,
     },
+    PhantomHistory {
+        folder: PathBuf,
+    },
     Mimic {
         folder: PathBuf,
         reports: Option<PathBuf>,
@@ -73,6 +76,7 @@ impl From<StoredSource> for DataSource {
     fn from(stored: StoredSource) -> Self {
         match stored {
             StoredSource::Phantom { folder } => DataSource::Phantom(folder),
+            StoredSource::PhantomHistory { folder } => DataSource::PhantomHistory(folder),
             StoredSource::Mimic { folder, reports } => DataSource::Mimic { folder, reports },
             StoredSource::Annotation { file, images } => DataSource::Annotation { file, images },
             StoredSource::HalfOfUids { source, train_on } => {
@@ -86,6 +90,7 @@ impl From<DataSource> for StoredSource {
     fn from(source: DataSource) -> Self {
         match source {
             DataSource::Phantom(folder) => StoredSource::Phantom { folder },
+            DataSource::PhantomHistory(folder) => StoredSource::PhantomHistory { folder },
             DataSource::Mimic { folder, reports } => StoredSource::Mimic { folder, reports },
             DataSource::Annotation { file, images } => StoredSource::Annotation { file, images },
             DataSource::HalfOfUids { source, train_on } => StoredSource::HalfOfUids {
@@ -100,6 +105,7 @@ impl From<DataSource> for StoredSource {
 fn absolute_source(source: &DataSource) -> Result<DataSource, TrainError> {
     Ok(match source {
         DataSource::Phantom(folder) => DataSource::Phantom(absolute(folder)?),
+        DataSource::PhantomHistory(folder) => DataSource::PhantomHistory(absolute(folder)?),
         DataSource::Mimic { folder, reports } => DataSource::Mimic {
             folder: absolute(folder)?,
             reports: reports.as_deref().map(absolute).transpose()?,
@@ -274,6 +280,7 @@ mod tests {
         for source in [
             options.source.clone(),
             DataSource::Phantom("studies".into()),
+            DataSource::PhantomHistory("histories".into()),
             DataSource::mimic("mimic".into()).trained_on(UidParity::Even),
             DataSource::mimic("mimic".into()),
         ] {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::{PreparedData, Watch};
 use crate::error::TrainError;
 use crate::evaluation::{
-    SplitScores, composed_reports, constant_labels, most_frequent_report, nearest_image_report_of,
-    score_split,
+    ChangeFloor, SplitScores, change_floor, composed_reports, constant_labels, indication_reports,
+    most_frequent_report, nearest_image_report_of, score_split,
 };
 use crate::ranks::Ranks;
 
@@ -25,6 +25,12 @@ pub struct Floors {
     /// Always one report, composed of training sentences; absent in earlier runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub composed: Vec<ComposedFloor>,
+    /// The report of the training studies with the most similar indication; absent where indications are not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indication: Option<SplitScores>,
+    /// The same change of every finding; absent where changes are not known exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeFloor>,
     /// Always the same labels; absent in earlier runs and where no study has a finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<LabelFloors>,
@@ -85,6 +91,10 @@ impl Floors {
             most_frequent: scored(&most_frequent_report(data, test))?,
             nearest_image: scored(&nearest_image_report_of(data, test, images, watch, ranks)?)?,
             composed,
+            indication: indication_reports(data, test)
+                .map(|reports| scored(&reports))
+                .transpose()?,
+            change: change_floor(data),
             labels: constant_labels(data)?,
         })
     }
@@ -95,6 +105,8 @@ impl Floors {
             let name = format!("floor: composed for {}", floor.metric);
             (name, &floor.scores)
         });
+        let indication = self.indication.as_ref();
+        let indication = indication.map(|scores| ("floor: similar indication".to_owned(), scores));
         [
             (
                 "floor: most frequent report".to_owned(),
@@ -104,6 +116,7 @@ impl Floors {
         ]
         .into_iter()
         .chain(composed)
+        .chain(indication)
         .collect()
     }
 
@@ -198,6 +211,8 @@ mod tests {
                 validation: 0.18,
                 scores: scores(0.17, 0.0, 0.0),
             }],
+            indication: None,
+            change: None,
             labels: Some(label_floors(&["Lung Opacity", "Edema"], &rows, &rows).expect("ten")),
         }
     }

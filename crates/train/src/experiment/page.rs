@@ -121,12 +121,7 @@ pub fn page_of_run(
             data: gone.to_owned(),
         });
     }
-    let mut dataset = Dataset::load(
-        &data.source,
-        config.model.views,
-        data.limit,
-        data.on_bad_study,
-    )?;
+    let mut dataset = Dataset::load(&data.source, &config.model, data.limit, data.on_bad_study)?;
     if data.on_bad_study == OnBadStudy::Skip {
         dataset.drop_undecodable(&|_, _, _| {})?;
     }

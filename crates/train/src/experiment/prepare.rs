@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
         ranks.agree(drawn)?;
         let dataset = Dataset::load_watched(
             &options.source,
-            config.model.views,
+            &config.model,
             options.limit,
             options.on_bad_study,
             &watch,

@@ -82,7 +82,7 @@ pub(super) fn go_on(
             data: data.to_owned(),
         });
     }
-    if let DataSource::Phantom(folder) = &options.source
+    if let DataSource::Phantom(folder) | DataSource::PhantomHistory(folder) = &options.source
         && !folder.exists()
     {
         observer.note(&format!(

@@ -42,6 +42,17 @@ pub(super) fn report(
     let rows = [("validation", &results.validation), ("test", &results.test)];
     let floor_rows = floors.iter().map(|(name, scores)| (name.as_str(), *scores));
     observer.results(&rows.into_iter().chain(floor_rows).collect::<Vec<_>>());
+    for (name, scores) in rows {
+        if let Some(comparisons) = &scores.comparisons {
+            observer.note(&format!("{name}: {comparisons}"));
+        }
+    }
+    if let Some(floor) = &results.floors.change {
+        observer.note(&format!(
+            "floor: \"{}\" of every finding that is compared: change accuracy {:.3}",
+            floor.change, floor.accuracy
+        ));
+    }
     for line in results.floors.label_lines() {
         observer.note(&line);
     }

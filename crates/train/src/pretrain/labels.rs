@@ -117,6 +117,7 @@ impl<'a> Labeller<'a> {
                 id: study.id.clone(),
                 images: study.images.clone(),
                 tokens: Vec::new(),
+                context: Default::default(),
             });
         }
         match &self.table {
@@ -184,6 +185,7 @@ mod tests {
             split,
             labels: None,
             negative: None,
+            context: Default::default(),
         };
         Dataset {
             path: PathBuf::new(),

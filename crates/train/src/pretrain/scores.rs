@@ -209,6 +209,7 @@ mod tests {
                 id: String::new(),
                 images: Vec::new(),
                 tokens: Vec::new(),
+                context: Default::default(),
             };
             4
         ];

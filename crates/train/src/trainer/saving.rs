@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ithn_data::TokenizedStudy;
+use ithn_data::{TokenizedContext, TokenizedStudy};
 use ithn_generator::TrainableGenerator;
 
 use super::Trainer;
@@ -164,5 +164,30 @@ fn hash_study(study: &TokenizedStudy, hasher: &mut crc32fast::Hasher) {
     number(study.tokens.len(), hasher);
     for token in &study.tokens {
         hasher.update(&token.to_le_bytes());
+    }
+    hash_context(&study.context, hasher);
+}
+
+/// Nothing for a study that carries nothing, as in earlier versions.
+fn hash_context(context: &TokenizedContext, hasher: &mut crc32fast::Hasher) {
+    if *context == TokenizedContext::default() {
+        return;
+    }
+    let mut words = |words: &[u32]| {
+        hasher.update(&(words.len() as u64).to_le_bytes());
+        for word in words {
+            hasher.update(&word.to_le_bytes());
+        }
+    };
+    words(&context.indication);
+    if let Some(prior) = &context.prior {
+        words(&prior.report);
+        words(&[prior.interval_days]);
+    }
+    let prior = context.prior.as_ref();
+    let films = prior.map_or(&[][..], |prior| &prior.projections);
+    for projection in context.projections.iter().chain(films) {
+        hasher.update(projection.name().as_bytes());
+        hasher.update(&[0]);
     }
 }

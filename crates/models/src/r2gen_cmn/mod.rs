@@ -1,4 +1,5 @@
-use burn::config::Config;
+mod config;
+
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::Device;
@@ -7,66 +8,22 @@ use burn::tensor::{Int, Tensor};
 use ithn_backbone::{Backbone, BackboneConfig};
 use ithn_decoder::{
     Decoder, DecoderCache, Encoder, PatchFeatures, SinusoidalPosition, TokenEmbedding,
-    TransformerConfig, teacher_forcing_mask,
+    teacher_forcing_mask,
 };
-use ithn_generator::config::Probability;
 use ithn_generator::{
     EncodedStudies, MemoryEvidence, ReportEvidence, ReportGenerator, StepDecoder, StudyBatch,
     TokenBatch, token_column,
 };
 use ithn_kernels::linear;
-use ithn_memory::{CrossModalMemory, CrossModalMemoryConfig, MemoryKeyValues};
-use serde::{Deserialize, Serialize};
+use ithn_memory::{CrossModalMemory, MemoryKeyValues};
 
 use crate::LibraryGenerator;
 use crate::config::{ConfigError, LibraryConfig, check_one_width, within};
+use crate::context::{ContextConfig, ContextEmbedding, EmbedContext, ReadContext, first_patches};
 use crate::views::{StudyFeatures, join_views};
 use crate::{FindingPrompts, FindingPromptsConfig};
 
-/// Configuration of an [`R2GenCmn`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct R2GenCmnConfig {
-    /// Image backbone.
-    pub backbone: BackboneConfig,
-    /// Cross-modal memory; its width must equal the Transformer's.
-    pub memory: CrossModalMemoryConfig,
-    /// Encoder and decoder.
-    pub transformer: TransformerConfig,
-    /// Dropout after the visual embedding.
-    pub visual_dropout: Probability,
-    /// Feature that a study is embedded by, [`EncodedStudies::pooled`]. The published model uses
-    /// [`ImageFeature::Backbone`], which a file without the key means, too.
-    #[serde(default = "ImageFeature::of_older_files")]
-    pub image_feature: ImageFeature,
-    /// Findings that the decoder is told beside the patches, as read by a pretrained classifier; none by default and in
-    /// earlier files.
-    #[serde(default)]
-    pub finding_prompts: Option<FindingPromptsConfig>,
-}
-
-impl Config for R2GenCmnConfig {}
-
-/// Image feature that a study is embedded by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ImageFeature {
-    /// Backbone features, averaged over each view and joined along the channels, as published. A
-    /// missing view's channels are zero.
-    Backbone,
-    /// Encoder output, averaged over the patches of the views that are there. Recommended: the
-    /// alignment loss then trains everything before the decoder.
-    Encoder,
-}
-
-impl ImageFeature {
-    /// The feature of a file without the key: files written before there was a choice.
-    pub fn of_older_files() -> Self {
-        ImageFeature::Backbone
-    }
-}
+pub use config::{ImageFeature, R2GenCmnConfig};
 
 /// R2GenCMN (Chen et al., ACL-IJCNLP 2021): backbone, cross-modal memory, Transformer.
 #[derive(Module, Debug)]
@@ -90,6 +47,8 @@ pub struct R2GenCmn {
     pub logits: Linear,
     /// Reads findings and tells them to the decoder.
     pub finding_prompts: Option<FindingPrompts>,
+    /// Embeddings of what is read beside a study's films.
+    pub context: Option<ContextEmbedding>,
     views: usize,
     pooled_width: usize,
     #[module(skip)]
@@ -99,8 +58,8 @@ pub struct R2GenCmn {
 /// An encoded batch of studies.
 #[derive(Debug, Clone)]
 pub struct R2GenCmnContext {
-    /// Encoder output, `[batch, views · patches, d_model]`, and the mask of missing views; tokens of findings follow, if the
-    /// decoder is told any.
+    /// Encoder output, `[batch, views · patches, d_model]`, followed by what the studies carry beside their films and by
+    /// tokens of findings, if the decoder is told any, and the mask of what is missing.
     pub patches: PatchFeatures,
     /// Keys and values of the memory matrix, projected once for patches and words.
     pub memory: MemoryKeyValues,
@@ -114,47 +73,10 @@ pub struct R2GenCmnState {
 }
 
 impl R2GenCmnConfig {
-    /// These parts, with visual dropout 0.5 and the encoder's image feature.
-    pub fn new(
-        backbone: impl Into<BackboneConfig>,
-        memory: CrossModalMemoryConfig,
-        transformer: TransformerConfig,
-    ) -> Self {
-        R2GenCmnConfig {
-            backbone: backbone.into(),
-            memory,
-            transformer,
-            visual_dropout: Probability::literal(0.5),
-            image_feature: ImageFeature::Encoder,
-            finding_prompts: None,
-        }
-    }
-
-    /// Sets [`visual_dropout`](Self::visual_dropout).
-    ///
-    /// # Panics
-    ///
-    /// If it lies outside `[0, 1)`.
-    pub fn with_visual_dropout(mut self, visual_dropout: f64) -> Self {
-        self.visual_dropout = Probability::literal(visual_dropout);
-        self
-    }
-
-    /// Sets [`image_feature`](Self::image_feature).
-    pub fn with_image_feature(mut self, image_feature: ImageFeature) -> Self {
-        self.image_feature = image_feature;
-        self
-    }
-
-    /// Sets [`finding_prompts`](Self::finding_prompts).
-    pub fn with_finding_prompts(mut self, finding_prompts: FindingPromptsConfig) -> Self {
-        self.finding_prompts = Some(finding_prompts);
-        self
-    }
-
     /// Creates the generator for a `vocabulary` of words and token 0, and for studies of `views` images.
     /// The patches of all views form one sequence; their pooled features are concatenated along the
-    /// channels.
+    /// channels. With [`context`](Self::context) every film has positions of its own, so that the order of films has no
+    /// effect, and what else is read follows in the same sequence.
     ///
     /// # Panics
     ///
@@ -182,6 +104,8 @@ impl R2GenCmnConfig {
                 .finding_prompts
                 .as_ref()
                 .map(|prompts| prompts.init(views * channels, width, device)),
+            // The last to be drawn, so that the other weights do not depend on it.
+            context: self.context.map(|_| ContextEmbedding::init(width, device)),
             views,
             pooled_width: match self.image_feature {
                 ImageFeature::Backbone => views * channels,
@@ -211,7 +135,14 @@ impl LibraryConfig for R2GenCmnConfig {
         model.clone()
     }
 
+    fn context(&self) -> Option<ContextConfig> {
+        self.context
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(context) = &self.context {
+            within("context", context.validate())?;
+        }
         within("backbone", self.backbone.validate())?;
         within("memory", self.memory.validate())?;
         if let Some(prompts) = &self.finding_prompts {
@@ -239,6 +170,39 @@ impl LibraryGenerator for R2GenCmn {
     }
 }
 
+/// How an [`R2GenCmn`] embeds patches and words, with its memory projected.
+struct EmbedWith<'a> {
+    generator: &'a R2GenCmn,
+    memory: &'a MemoryKeyValues,
+}
+
+impl EmbedWith<'_> {
+    /// Embeds the patches of `films` films, `[batch, films · patches, channels]`, each with positions of its own.
+    fn embed_patches(&self, patches: Tensor<3>, films: usize) -> Tensor<3> {
+        let generator = self.generator;
+        let x = relu(linear(&generator.visual_embedding, patches));
+        let x = generator.visual_dropout.forward(x);
+        let x = x.clone() + generator.memory.respond(x, self.memory);
+        if films == 1 {
+            return generator.visual_position.forward(x, 0);
+        }
+        let [batch, length, width] = x.dims();
+        let x = x.reshape([batch * films, length / films, width]);
+        let x = generator.visual_position.forward(x, 0);
+        x.reshape([batch, length, width])
+    }
+}
+
+impl EmbedContext for EmbedWith<'_> {
+    fn embed_films(&self, features: Tensor<3>) -> Tensor<3> {
+        self.embed_patches(features, 1)
+    }
+
+    fn embed_words(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.generator.embed_words(tokens, 0, self.memory)
+    }
+}
+
 impl R2GenCmn {
     /// Backbone features of all views of a study; images are `[batch, views, 3, height, width]`.
     ///
@@ -250,20 +214,42 @@ impl R2GenCmn {
         features
     }
 
-    /// Encodes backbone patch features, `[batch, patches, channels]`, without findings.
+    /// What the generator reads of the studies' context.
+    fn read_context(&self, studies: &StudyBatch) -> Option<ReadContext> {
+        self.context.as_ref()?;
+        ReadContext::of(&self.backbone, studies)
+    }
+
+    /// Encodes backbone patch features, `[batch, patches, channels]`, without context and findings.
     pub fn encode_patches(&self, patches: impl Into<PatchFeatures>) -> R2GenCmnContext {
-        self.encode_with(self.memory.key_values(), patches.into())
+        self.encode_with(self.memory.key_values(), patches.into(), None)
     }
 
     /// [`encode_patches`](Self::encode_patches) with a memory that is already projected.
-    fn encode_with(&self, memory: MemoryKeyValues, patches: PatchFeatures) -> R2GenCmnContext {
-        let patches = patches.map(|patches| {
-            let x = self
-                .visual_dropout
-                .forward(relu(linear(&self.visual_embedding, patches)));
-            let x = x.clone() + self.memory.respond(x, &memory);
-            self.visual_position.forward(x, 0)
-        });
+    fn encode_with(
+        &self,
+        memory: MemoryKeyValues,
+        patches: PatchFeatures,
+        context: Option<ReadContext>,
+    ) -> R2GenCmnContext {
+        let embed = EmbedWith {
+            generator: self,
+            memory: &memory,
+        };
+        let films = match self.context {
+            Some(_) => self.views,
+            None => 1,
+        };
+        let patches = patches.map(|patches| embed.embed_patches(patches, films));
+        let patches = match (&self.context, context) {
+            (Some(embedding), Some(context)) => {
+                let projections = &context.context.projections;
+                let own =
+                    patches.map(|patches| embedding.add_projections(patches, projections, films));
+                embedding.extend(own, context, &embed)
+            }
+            _ => patches,
+        };
         R2GenCmnContext {
             patches: self.encoder.forward(patches),
             memory,
@@ -276,12 +262,13 @@ impl R2GenCmn {
         memory: MemoryKeyValues,
         features: StudyFeatures,
         stated: Option<Tensor<2>>,
+        context: Option<ReadContext>,
     ) -> EncodedStudies<R2GenCmnContext> {
-        let mut context = self.encode_with(memory, features.patches);
-        let of_encoder = || context.patches.mean();
+        let [_, own, _] = features.patches.values.dims();
+        let mut context = self.encode_with(memory, features.patches, context);
         let pooled = match self.image_feature {
             ImageFeature::Backbone => features.pooled.clone(),
-            ImageFeature::Encoder => of_encoder(),
+            ImageFeature::Encoder => first_patches(&context.patches, own).mean(),
         };
         if let Some(prompts) = &self.finding_prompts {
             let findings = stated.unwrap_or_else(|| prompts.read(features.pooled));
@@ -320,19 +307,21 @@ impl ReportGenerator for R2GenCmn {
     type Context = R2GenCmnContext;
 
     fn encode(&self, studies: StudyBatch) -> EncodedStudies<R2GenCmnContext> {
-        let stated = studies.findings.clone();
+        let (context, stated) = (self.read_context(&studies), studies.findings.clone());
         let features = self.backbone_features(studies);
-        self.encode_features(self.memory.key_values(), features, stated)
+        self.encode_features(self.memory.key_values(), features, stated, context)
     }
 
     fn encode_both(&self, batches: [StudyBatch; 2]) -> [EncodedStudies<R2GenCmnContext>; 2] {
         let memory = self.memory.key_values();
-        let mut stated = batches
+        let mut beside = batches
             .each_ref()
-            .map(|batch| batch.findings.clone())
+            .map(|studies| (studies.findings.clone(), self.read_context(studies)))
             .into_iter();
-        join_views(&self.backbone, batches, self.views)
-            .map(|features| self.encode_features(memory.clone(), features, stated.next().flatten()))
+        join_views(&self.backbone, batches, self.views).map(|features| {
+            let (stated, context) = beside.next().unwrap_or_default();
+            self.encode_features(memory.clone(), features, stated, context)
+        })
     }
 
     fn pooled(&self, studies: StudyBatch) -> Tensor<2> {
@@ -393,7 +382,13 @@ impl StepDecoder for R2GenCmn {
     }
 
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
-        let encoded = self.encode(studies).context;
+        let (context, stated) = (self.read_context(&studies), studies.findings.clone());
+        let features = self.backbone_features(studies);
+        let [_, own, _] = features.patches.values.dims();
+        let memory = self.memory.key_values();
+        let encoded = self
+            .encode_features(memory, features, stated, context)
+            .context;
         let tokens = reports.inputs().clone();
         let queries = self.embed_tokens(tokens.clone(), 0);
         let memory = self.memory.lookup(queries, &encoded.memory);
@@ -406,8 +401,10 @@ impl StepDecoder for R2GenCmn {
             .into_iter();
         Some(ReportEvidence {
             attention: match &self.finding_prompts {
-                Some(prompts) => attention.map(|layer| prompts.without(layer)).collect(),
-                None => attention.collect(),
+                Some(prompts) => attention
+                    .map(|layer| prompts.without(layer).narrow(3, 0, own))
+                    .collect(),
+                None => attention.map(|layer| layer.narrow(3, 0, own)).collect(),
             },
             memory: Some(MemoryEvidence {
                 rows: memory.rows,
@@ -420,7 +417,9 @@ impl StepDecoder for R2GenCmn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ithn_decoder::TransformerConfig;
     use ithn_generator::seeded::values;
+    use ithn_memory::CrossModalMemoryConfig;
 
     #[test]
     fn evidence_has_a_row_per_word_and_two_views_join_patches_and_channels() {
