@@ -230,7 +230,7 @@ fn a_stage_for_another_model_is_refused_by_key() {
             "pretraining.backbone",
         ),
         (
-            |config| drop(stage(config).classes.pop()),
+            |config| _ = stage(config).classes.pop(),
             "pretraining.classes",
         ),
         (|config| stage(config).epochs = 0, "pretraining.epochs"),

@@ -63,7 +63,7 @@ fn the_loss_is_the_mean_cross_entropy_and_enters_the_total_at_its_weight() {
     let logits: Vec<f32> = head
         .forward(pooled.clone())
         .into_data()
-        .to_vec()
+        .try_to_vec()
         .expect("floats");
     let findings = Tensor::from_data([[1.0, 0.0]], &device);
     let found = number(&classification_loss(head, pooled, findings));
@@ -85,7 +85,11 @@ fn gradients_of_the_head_are_those_of_the_loss() {
     let findings = Tensor::<2>::from_data(FINDINGS, &device);
     let loss = |head: &Linear| classification_loss(head, pooled.clone(), findings.clone());
     let found = gradients(&head, loss(&head));
-    let found: Vec<f32> = found[0].clone().expect("trained").to_vec().expect("floats");
+    let found: Vec<f32> = found[0]
+        .clone()
+        .expect("trained")
+        .try_to_vec()
+        .expect("floats");
     let [rows, columns] = head.weight.dims();
     const STEP: f32 = 1e-2;
     for (place, gradient) in found.iter().enumerate() {

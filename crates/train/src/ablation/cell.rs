@@ -13,8 +13,8 @@ use crate::dataset::frozen_features;
 use crate::start::{pretrained, read_prompts};
 use crate::{
     Dataset, EpochPlan, EpochRecord, MeanAlignment, Observer, Prediction, PreparedData,
-    RankingConfig, RankingScores, RunImages, SplitScores, StepRecord, TrainError, near_twins,
-    rank_split, score_split,
+    RankingConfig, RankingScores, RunFolder, RunImages, SplitScores, StepRecord, TrainError,
+    near_twins, rank_split, score_split,
 };
 use ithn_checkpoint::config::{ExperimentConfig, GeneratorKind, GeneratorTask, Negatives};
 use ithn_models::LibraryGenerator;

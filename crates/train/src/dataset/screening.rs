@@ -85,6 +85,7 @@ mod tests {
                 split: [Split::Train, Split::Validation, Split::Test][index % 3],
                 labels: None,
                 negative: None,
+                context: Default::default(),
             }
         };
         Dataset {
