@@ -181,6 +181,7 @@ fn a_line_of_the_list_gives_a_kind_sizes_and_a_model_that_keeps_the_laws() {
     let expected = ResNetConfig::narrow(4, vec![1, 1]).into();
     assert_eq!(config.backbone(), Some(&expected));
     config.validate().expect("valid");
+    assert_eq!(config.context(), None);
 
     let device = Device::default();
     for views in [1, 2] {
