@@ -182,6 +182,7 @@ fn a_line_of_the_list_gives_a_kind_sizes_and_a_model_that_keeps_the_laws() {
     assert_eq!(config.backbone(), Some(&expected));
     config.validate().expect("valid");
     assert_eq!(config.context(), None);
+    assert_eq!(config.finding_prompts(), None);
 
     let device = Device::default();
     for views in [1, 2] {
