@@ -54,9 +54,9 @@ impl ContextReader<'_> {
         for (id, context) in studies {
             self.check(id, context)?;
             let reads = self.reads.unwrap_or(ContextConfig::new(0, 0, 0));
-            let words = |text: &Option<String>, most| {
-                let text = text.as_deref().unwrap_or_default();
-                self.tokenizer.encode_words(text, most)
+            let words = |text: &Option<String>, most| match text {
+                Some(text) => self.tokenizer.encode_words(text, most),
+                None => Vec::new(),
             };
             let prior = match &context.prior {
                 None => None,

@@ -59,9 +59,10 @@ impl Toy {
         let [count, ..] = films.dims();
         let mut weights = vec![0.0f32; context.len() * count];
         for (study, prior) in context.priors.iter().enumerate() {
-            for film in prior.iter().flat_map(|prior| prior.films.clone()) {
+            let films = prior.iter().flat_map(|prior| prior.films.clone());
+            for (place, film) in films.enumerate() {
                 weights[study * count + film] = match self.breaks(Law::OrderOfFilmsHasNoEffect) {
-                    true => (film + 1) as f32,
+                    true => (place + 1) as f32,
                     false => 1.0,
                 };
             }

@@ -274,7 +274,10 @@ mod tests {
         assert_eq!(kept, [false, false]);
         let (second, kept) = run(&config);
         assert_eq!(kept, [true, true]);
-        assert_eq!(first, second);
+        // What is written and read again may differ in a number's last digit.
+        let written = serde_json::to_string(&first.cells).expect("numbers");
+        let read: Vec<ContextResult> = serde_json::from_str(&written).expect("as written");
+        assert_eq!(read, second.cells);
         let names: Vec<ContextMetric> = first.summaries[1]
             .metrics
             .iter()

@@ -1,17 +1,18 @@
 //! The whole job, small, with generators of this library and from outside it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use ithn_backbone::ResNetConfig;
+use ithn_data::OnBadStudy;
 use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn_metrics::evaluation::read_ranked;
 use ithn_search::SearchConfig;
 
 use super::*;
-use crate::{EpochPlan, EpochRecord, StepRecord};
-use ithn_checkpoint::card::{CardData, DataKind};
+use crate::{DataSource, EpochPlan, EpochRecord, StepRecord};
+use ithn_checkpoint::card::{CardData, Clock, DataKind};
 use ithn_checkpoint::config::{GeneratorKind, ModelConfig, Preset};
 use ithn_inference::ReportWriter;
 use ithn_models::{AttentiveLstmConfig, CnnLstm, CnnLstmConfig};
