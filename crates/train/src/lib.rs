@@ -66,3 +66,13 @@ pub use watch::{Console, EpochPlan, Observer, Pace, Verbosity};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Lets tests that draw weights take turns: the CPU backend has one random generator a process, and a training
+/// that another test disturbs gives other numbers.
+#[cfg(test)]
+pub(crate) fn take_turns() -> std::sync::MutexGuard<'static, ()> {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    // A test that failed leaves nothing behind that matters to the next.
+    TURN.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

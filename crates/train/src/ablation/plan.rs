@@ -260,6 +260,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_ablation_goes_on_where_it_stopped() {
+        let _turn = crate::take_turns();
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = AblationConfig::quick();
         config.generators = vec![GeneratorKind::CnnLstm];

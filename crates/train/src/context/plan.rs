@@ -254,6 +254,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_experiment_goes_on_where_it_stopped() {
+        let _turn = crate::take_turns();
         let folder = tempfile::tempdir().expect("a folder");
         let mut config = ContextExperiment::quick();
         config.reads = vec![Reads::Film, Reads::Everything];

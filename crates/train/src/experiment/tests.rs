@@ -71,6 +71,7 @@ fn first_prediction(options: &ExperimentOptions) -> (PathBuf, String) {
 
 #[test]
 fn every_generator_trains_ranks_and_writes_from_its_checkpoint() {
+    let _turn = crate::take_turns();
     let folder = tempfile::tempdir().expect("a folder");
     for kind in GeneratorKind::ALL {
         let mut options = options(folder.path(), kind.name());
@@ -121,6 +122,7 @@ fn every_generator_trains_ranks_and_writes_from_its_checkpoint() {
 
 #[test]
 fn a_generator_from_outside_is_trained_and_loaded_by_whoever_builds_it() {
+    let _turn = crate::take_turns();
     let folder = tempfile::tempdir().expect("a folder");
     let build = |vocabulary: usize, device: &Device| -> CnnLstm {
         let backbone = ResNetConfig::narrow(2, vec![1]);
@@ -176,6 +178,7 @@ impl Observer for Epochs {
 
 #[test]
 fn whoever_watches_a_resumed_run_learns_what_was_before() {
+    let _turn = crate::take_turns();
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = config(GeneratorKind::R2GenCmn);
     let mut options = options(folder.path(), "watched");
@@ -245,6 +248,7 @@ fn backbone_state(config: &ExperimentConfig, checkpoint: &Path) -> BTreeMap<Stri
 /// of 0 changes no pixel, but keeps features from being kept.
 #[test]
 fn a_frozen_backbone_stays_and_kept_features_give_the_same_losses_and_reports() {
+    let _turn = crate::take_turns();
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = config(GeneratorKind::R2GenCmn);
     config.training.freeze_backbone = true;
@@ -281,6 +285,7 @@ fn a_frozen_backbone_stays_and_kept_features_give_the_same_losses_and_reports() 
 
 #[test]
 fn a_resumed_run_finds_its_features_again() {
+    let _turn = crate::take_turns();
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = config(GeneratorKind::CnnLstm);
     config.training.freeze_backbone = true;

@@ -100,6 +100,7 @@ mod tests {
 
     #[test]
     fn the_norm_is_euclidean_over_everything() {
+        let _turn = crate::take_turns();
         let device = Device::default();
         let (layer, gradients) = three_and_four(&device.clone().autodiff());
         let norm: f32 = gradient_norm(&layer, &gradients, &device).into_scalar();
@@ -111,6 +112,7 @@ mod tests {
 
     #[test]
     fn clipping_keeps_directions_and_small_gradients() {
+        let _turn = crate::take_turns();
         let device = Device::default();
         for (largest, expected) in [(1.0, [0.6, 0.8]), (10.0, [3.0, 4.0])] {
             let (layer, gradients) = three_and_four(&device.clone().autodiff());

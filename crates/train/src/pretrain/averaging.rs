@@ -87,6 +87,7 @@ mod tests {
 
     #[test]
     fn the_average_follows_its_equation_and_leaves_the_model_alone() {
+        let _turn = crate::take_turns();
         let device = Device::default().autodiff();
         let with = |value: f32| -> Linear {
             let mut layer = LinearConfig::new(1, 1).with_bias(false).init(&device);

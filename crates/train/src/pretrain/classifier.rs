@@ -181,6 +181,7 @@ mod tests {
 
     #[test]
     fn a_missing_view_counts_for_nothing() {
+        let _turn = crate::take_turns();
         let device = Device::default();
         let backbone = ithn_backbone::ResNetConfig::narrow(4, vec![1, 1]).into();
         let classifier = FindingsClassifier::of(&backbone, 2, 3, 0.5, &device);

@@ -146,6 +146,7 @@ mod tests {
 
     #[test]
     fn a_saved_classifier_says_the_same() {
+        let _turn = crate::take_turns();
         let folder = tempfile::tempdir().expect("a folder");
         let device = Device::default();
         let (model, header) = saved(folder.path());
@@ -162,6 +163,7 @@ mod tests {
 
     #[test]
     fn a_file_without_configuration_is_refused() {
+        let _turn = crate::take_turns();
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("plain.safetensors");
         write_safetensors(&path, &Default::default(), None).expect("writable");

@@ -293,6 +293,7 @@ mod tests {
 
     #[test]
     fn known_words_move_to_their_new_places_and_new_ones_stay() {
+        let _turn = crate::take_turns();
         let device = Device::default();
         let (old, new) = (
             fitted("clear lungs"),
@@ -327,6 +328,7 @@ mod tests {
 
     #[test]
     fn other_words_of_the_same_number_are_refused() {
+        let _turn = crate::take_turns();
         let device = Device::default();
         let new = fitted("clear heart");
         let model = model(new.vocabulary(), 100.0, &device);

@@ -197,6 +197,7 @@ mod tests {
 
     #[test]
     fn gradients_come_back_and_absent_ones_stay_absent() {
+        let _turn = crate::take_turns();
         let device = Device::default();
         let layer: Linear = LinearConfig::new(2, 3).init(&device.clone().autodiff());
         let layout = Layout::of(&layer);
@@ -227,6 +228,7 @@ mod tests {
 
     #[test]
     fn a_changed_weight_has_another_checksum() {
+        let _turn = crate::take_turns();
         let device = Device::default();
         let layer: Linear = LinearConfig::new(2, 3).init(&device);
         let one = checksum(&layer).expect("a device that works");
