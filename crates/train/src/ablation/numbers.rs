@@ -82,7 +82,7 @@ impl CellNumbers {
         let line = Line {
             cell: cell.clone(),
             scores: result.scores.clone(),
-            ranking: result.ranking.clone(),
+            ranking: result.ranking,
             hardness: result.hardness.clone(),
             seconds: result.seconds,
         };
