@@ -77,7 +77,7 @@ impl Arguments {
         if let Some(file) = &self.json {
             file.write_json(&report)?;
         }
-        talk.result(&report.to_string())
+        talk.result(report.to_string())
     }
 
     fn config(&self) -> Result<ContextExperiment, ConfigError> {

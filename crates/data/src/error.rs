@@ -148,20 +148,19 @@ pub enum DataError {
     },
     /// A previous study of another patient.
     #[error(
-        "{path}: study {study} of patient {patient} has the study {prior} of patient {other} as its previous one: give \
-         it one of its own patient (subject_id), or none"
+        "{path}: study {study} of patient {} has the study {prior} of patient {} as its previous one: give \
+         it one of its own patient (subject_id), or none",
+        patients[0], patients[1]
     )]
     ForeignPrior {
         /// The annotation.
         path: PathBuf,
         /// The study.
         study: String,
-        /// Its patient.
-        patient: String,
         /// The previous study.
         prior: String,
-        /// The patient of that.
-        other: String,
+        /// The patients of both, in this order.
+        patients: Box<[String; 2]>,
     },
     /// A previous study that cannot be one.
     #[error("{path}: study {study}, previous study {prior}: {reason}")]

@@ -109,9 +109,8 @@ impl PriorEntry {
         DataError::ForeignPrior {
             path: path.to_owned(),
             study: entry.id.clone(),
-            patient: entry.patient(),
             prior: self.id.clone(),
-            other: other.to_owned(),
+            patients: Box::new([entry.patient(), other.to_owned()]),
         }
     }
 }
