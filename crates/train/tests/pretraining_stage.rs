@@ -219,7 +219,8 @@ fn a_stage_for_another_model_is_refused_by_key() {
     fn stage(config: &mut ExperimentConfig) -> &mut PretrainConfig {
         config.pretraining.as_mut().expect("there is a stage")
     }
-    let wrong: [(fn(&mut ExperimentConfig), &str); 6] = [
+    type Change = fn(&mut ExperimentConfig);
+    let wrong: [(Change, &str); 6] = [
         (|config| stage(config).views = 2, "pretraining.views"),
         (
             |config| stage(config).images.size = 64,
