@@ -120,8 +120,16 @@ fn documented_settings_are_accepted() {
             if setting.starts_with("KEY=") || !setting.contains('=') {
                 continue;
             }
-            let setting: Setting = setting.parse().unwrap_or_else(|e| panic!("{quoted}: {e}"));
-            let config = Preset::IuXray.config().with_settings(&[setting]);
+            let parsed = |text: &str| -> Setting {
+                text.parse().unwrap_or_else(|e| panic!("{quoted}: {e}"))
+            };
+            // A setting of `pretrain` is one of the stage `pretraining`.
+            let config = Preset::IuXray.config().with_settings(&[parsed(setting)]);
+            let config = config.or_else(|error| {
+                let of_stage = parsed(&format!("pretraining.{setting}"));
+                let stage = Preset::IuXraySmall.config().with_settings(&[of_stage]);
+                stage.map_err(|_| error)
+            });
             config.unwrap_or_else(|error| panic!("{}: {quoted}: {error}", page.display()));
             count += 1;
         }
