@@ -117,7 +117,7 @@ impl Alignment {
         self.heads.embed_reports(self.pooling.pool(hidden, mask))
     }
 
-    /// The same, with temperatures that get no gradient.
+    /// This alignment with its temperatures held constant: they get no gradient.
     #[must_use]
     pub fn with_constant_temperatures(mut self) -> Self {
         self.temperatures = self.temperatures.no_grad();

@@ -133,7 +133,7 @@ impl Arguments {
     fn open(&self, ranks: &Ranks) -> Result<(ReportWriter, PathBuf), Failure> {
         let device = self.device.of_process(ranks.local_rank()).open();
         let device = agree(ranks, device.map_err(Failure::from))?;
-        // What one of a machine has fetched is there for the others.
+        // What one rank has downloaded is there for the other ranks of its machine.
         let fetch = || Ok(hub::local_path(&self.checkpoint)?);
         let path = match agree(ranks, if_first(ranks, fetch))? {
             Some(path) => Ok(path),
