@@ -29,7 +29,7 @@ fn backbone(criterion: &mut Criterion) {
     });
 }
 
-/// Positions per second.
+/// Forward and backward pass of the memory, in positions per second.
 fn memory(criterion: &mut Criterion) {
     let mut group = group(criterion, "memory");
     for length in [60, 98] {

@@ -1,9 +1,9 @@
 //! Which of CubeCL's matrix products is fastest for the shapes of a training step, on a GPU.
 //!
-//!     products [cuda|wgpu] [REPEATS]
+//!     products cuda|wgpu [REPEATS]
 //!
-//! Prints a line for each product and kernel: `{"rows", "inner", "columns", "kernel", "first_ms", "ms", "tflops"}`. A kernel
-//! that the device or the shape does not suit prints why.
+//! Prints a line for each product and kernel: `{"rows", "inner", "columns", "kernel", "first_ms", "ms", "tflops"}`. If the
+//! kernel does not support the device or the shape, the line has the reason, `"refused"`, instead of the last three.
 
 use std::time::Instant;
 

@@ -3,9 +3,10 @@
 //!
 //!     workload NAME[:SIZE=N,...]... [--repeats N] [--inputs FOLDER] [--device NAME] [--precision f32|bf16]
 //!
-//! The first run, which is no measurement, compiles and tunes kernels where the device needs it; the peak is
-//! of host memory, of all workloads so far. The sizes (`batch`, `length`, `rows`, `side`, `studies`) are those of
-//! `benches/pytorch/workloads.py` unless said otherwise. `RAYON_NUM_THREADS` sets the threads.
+//! `first_ms` is the time of a first run, in which kernels are compiled and tuned if the device needs it; `ms` are the
+//! times of the runs after it. `mb` is the peak of host memory since the program started, earlier workloads included.
+//! The sizes (`batch`, `length`, `rows`, `side`, `studies`) are those of `benches/pytorch/workloads.py` unless the name
+//! sets others. `RAYON_NUM_THREADS` sets the number of threads.
 
 mod synthetic;
 

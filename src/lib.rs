@@ -1,9 +1,9 @@
 //! Radiology report generation trained against increasingly hard negative reports, on Burn.
 //!
 //! ITHN ("Automatic Radiology Report Generation by Learning with Increasingly Hard Negatives",
-//! ECAI 2023, arXiv 2305.07176) teaches any report generator to tell an image's own report from its
-//! closest peers, and keeps making those peers harder. Its base generator here is R2GenCMN: ResNet,
-//! cross-modal memory, Transformer.
+//! ECAI 2023, arXiv 2305.07176) trains any report generator to distinguish an image's own report from
+//! similar reports of other studies, its negatives. During training it makes the negatives harder. The base
+//! generator here is R2GenCMN: ResNet, cross-modal memory, Transformer.
 //!
 //! From image to report:
 //!
@@ -22,9 +22,9 @@
 //! | a run as one page to look at | [`page`] |
 //! | configuration, training, checkpoints, weights from elsewhere | [`config`], [`train`], [`checkpoint`], [`import`] |
 //! | first negatives, found in the training reports | [`mining`] |
-//! | reports from a checkpoint, and where | [`inference`], [`device`] |
-//! | what hard negatives buy, measured | [`ablation`] |
-//! | what previous studies, indications and further views buy | [`context`] |
+//! | reports from a checkpoint, and the device to run on | [`inference`], [`device`] |
+//! | measured effect of hard negatives | [`ablation`] |
+//! | measured effect of previous studies, indications and further views | [`context`] |
 //!
 //! # A report for a film
 //!
@@ -86,8 +86,8 @@
 //! # Backends
 //!
 //! Since Burn 0.22 a tensor's backend is chosen by its [`Device`](burn::tensor::Device) at run time,
-//! so there is no `B: Backend` parameter: the same binary runs on CPU or GPU ([`device`]), as far as
-//! its cargo features bring the backends.
+//! so there is no `B: Backend` parameter: the same binary runs on CPU or GPU ([`device`]). Cargo features
+//! choose which backends it contains.
 
 pub use burn;
 pub use ithn_alignment as alignment;

@@ -30,7 +30,7 @@ pub struct MiningRun {
 }
 
 impl MiningRun {
-    /// So many studies.
+    /// A run over this number of studies.
     pub fn new(studies: usize) -> Self {
         MiningRun {
             reports: reports(studies),

@@ -106,12 +106,13 @@ impl Alignment {
         self.heads.embed_images(pooled)
     }
 
-    /// Unit report embeddings `u`.
+    /// Unit report embeddings `u`: projections of the hidden states, averaged as [`Pooling`] chooses.
     ///
     /// # Shapes
     ///
     /// - hidden: `[batch, length, report_width]`, teacher-forced hidden states
-    /// - mask: `[batch, length]`, 1 where the input belongs to the report, 0 at padding
+    /// - mask: `[batch, length]`, 1 where the input belongs to the report, 0 at padding; without effect
+    ///   under [`Pooling::AllPositions`]
     /// - output: `[batch, projection_width]`
     pub fn embed_reports(&self, hidden: Tensor<3>, mask: &Tensor<2>) -> Tensor<2> {
         self.heads.embed_reports(self.pooling.pool(hidden, mask))

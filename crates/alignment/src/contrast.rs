@@ -85,11 +85,11 @@ impl Embeddings {
 /// Which reports of a batch count as equal, word for word or by what they state: their pairs are not negatives.
 #[derive(Debug, Clone)]
 pub struct EqualReports {
-    /// Among the studies' reports, `[batch, batch]`.
+    /// True where the reports of two studies count as equal, `[batch, batch]`.
     pub studies: Tensor<2, Bool>,
-    /// Among the negatives' reports, `[batch, batch]`.
+    /// True where the reports of two negatives count as equal, `[batch, batch]`.
     pub negatives: Tensor<2, Bool>,
-    /// Each study's report and its own negative's, `[batch, 1]`.
+    /// True where a study's report and that of its own negative count as equal, `[batch, 1]`.
     pub own_negative: Tensor<2, Bool>,
 }
 

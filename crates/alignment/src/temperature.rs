@@ -52,9 +52,9 @@ impl Default for TemperatureConfig {
 /// The two log inverse temperatures.
 #[derive(Module, Debug)]
 pub struct Temperatures {
-    /// τ1, `[1]`.
+    /// τ1, the log inverse temperature of ordinary pairs, `[1]`.
     pub pairs: Param<Tensor<1>>,
-    /// τ3, `[1]`.
+    /// τ3, the log inverse temperature of hard negatives, `[1]`.
     pub hardened: Param<Tensor<1>>,
     #[module(skip)]
     training: TemperatureTraining,

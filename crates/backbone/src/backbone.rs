@@ -162,7 +162,8 @@ macro_rules! with_network {
     };
 }
 
-/// The same, of the network's own type, as a backbone again.
+/// Evaluates an expression of the network's own type, as `with_network!` does, and wraps the result in the same variant
+/// of [`Backbone`].
 macro_rules! map_network {
     ($backbone:expr, $network:ident => $result:expr) => {
         match $backbone {

@@ -158,10 +158,12 @@ impl ResidualBlock {
         }
     }
 
+    /// Applies the block to channels-first maps.
+    ///
     /// # Shapes
     ///
     /// - input: `[batch, channels_in, height, width]`
-    /// - output: `[batch, channels_out, height / stride, width / stride]`
+    /// - output: `[batch, channels_out, height / stride, width / stride]`, rounded up
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         self.forward_in(input, Layout::ChannelsFirst)
     }

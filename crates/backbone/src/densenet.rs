@@ -14,7 +14,7 @@ use crate::block::Layout;
 use crate::features::{ImageEncoder, ImageFeatures, layout_of, together};
 use crate::pixels::PixelScale;
 
-/// The stem's pooling, of channels-last maps.
+/// Max pooling of the stem, in both layouts.
 const STEM_POOL: MaxPool = MaxPool {
     kernel: 3,
     stride: 2,

@@ -13,8 +13,8 @@ pub enum Cleaning {
     /// MLRG: white space of any kind becomes one blank, none at the ends.
     #[default]
     LabelScript,
-    /// As CheXbert's `label_report_list` does: a digit followed by a full stop is deleted first, and so "2.5 cm"
-    /// becomes "5 cm".
+    /// As CheXbert's `label_report_list` does: every digit before a full stop is deleted together with the full stop, so
+    /// "2.5 cm" becomes "5 cm". White space is then cleaned as by [`LabelScript`](Self::LabelScript).
     ReportList,
     /// Nothing, as RadEval does.
     Raw,

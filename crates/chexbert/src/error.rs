@@ -83,7 +83,7 @@ pub enum CheXbertError {
     OtherVocabulary {
         /// The file of the vocabulary.
         vocabulary: PathBuf,
-        /// Tokens in it.
+        /// Number of tokens in the vocabulary.
         tokens: usize,
         /// The file of the weights.
         weights: PathBuf,

@@ -49,7 +49,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value = "mimic-cxr")]
     cleaning: CleaningArgument,
 
-    /// What makes two reports close: their words, or what CheXbert makes of them
+    /// What reports are compared by: their words (tf-idf) or their CheXbert embeddings (chexbert)
     #[arg(long, value_enum, default_value = "tf-idf")]
     embedding: EmbeddingArgument,
 

@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Epochs of training squares (256 to 224 pixels) by one thread, with and without a cache.
+/// Times epochs of training images on one thread, with and without a cache. The images are resized to a shorter side of
+/// 256 pixels and cropped to 224 × 224.
 fn measure_cache(folder: &Path, count: usize) -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(folder)?;
     let transform = ImageTransform::training(224);

@@ -45,7 +45,7 @@ pub struct LayerCache {
     patches: KeyValues,
     /// `[rows, 1, patches]`, true at patches of missing views.
     patch_mask: Option<Tensor<3, Bool>>,
-    /// Study of each row. Reports of one study share its patches, so permuting them copies nothing.
+    /// Study of each row. Rows of one study share its patches, so permuting rows copies no patches.
     studies: Vec<usize>,
 }
 

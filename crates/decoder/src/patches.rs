@@ -26,7 +26,8 @@ impl PatchFeatures {
         }
     }
 
-    /// Mask of attention to the patches, the same for every query: `[batch, 1, patches]`.
+    /// Attention mask, the same for every query: `[batch, 1, patches]`, true at patches of missing views.
+    /// `None` if no view is missing.
     pub fn attention_mask(&self) -> Option<Tensor<3, Bool>> {
         self.mask.clone().map(|mask| mask.unsqueeze_dim(1))
     }

@@ -36,7 +36,7 @@ impl StudyBatch {
         }
     }
 
-    /// Studies with all their views, by features of their images, `[batch, views, patches, channels]`.
+    /// Studies with all their views, given as features of their images, `[batch, views, patches, channels]`.
     pub fn of_features(features: Tensor<4>) -> Self {
         let [batch, views, ..] = features.dims();
         StudyBatch {

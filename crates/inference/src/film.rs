@@ -27,8 +27,8 @@ pub struct PreparedFilm {
     pixels: Vec<u8>,
 }
 
-/// Decodes films and resizes them as a [`ReportWriter`](crate::ReportWriter)'s model reads them, away
-/// from the thread that writes.
+/// Decodes films and resizes them as a [`ReportWriter`](crate::ReportWriter)'s model reads them. It can be
+/// used on any thread, so that decoding need not hold up the thread that writes reports.
 #[derive(Debug, Clone, Copy)]
 pub struct FilmReader {
     pub(crate) transform: ImageTransform,

@@ -8,8 +8,8 @@ use crate::scale_shift::{Activation, join};
 pub struct BatchNormTraining {
     /// ε, added to the variance.
     pub epsilon: f64,
-    /// How many batches of one size lie one after the other in the input, each normalised by its own
-    /// statistics.
+    /// Number of batches, all of the same size, that are concatenated in the input. Each is normalised by
+    /// its own statistics.
     pub batches: usize,
     /// `f`.
     pub activation: Activation,

@@ -39,8 +39,8 @@ pub(crate) fn single<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     tensor.cast(FloatDType::F32)
 }
 
-/// The matrix product `left × right` over the last two axes, inside [`in_bfloat16`] of factors rounded
-/// to bfloat16.
+/// The matrix product `left × right` over the last two axes. Inside [`in_bfloat16`], single-precision
+/// factors are first rounded to bfloat16; the product is in single precision.
 ///
 /// # Shapes
 ///

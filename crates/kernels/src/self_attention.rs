@@ -1,12 +1,11 @@
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Tensor, TensorData, module};
 
-/// Attention of every position of a sequence to those of its own sequence that hold a token,
-/// `softmax(Q Kᵀ / √d) V` for each head (Vaswani et al., 2017), without dropout.
+/// Self-attention, `softmax(Q Kᵀ / √d) V` for each head (Vaswani et al., 2017), without dropout. Padding is
+/// masked: every position attends to the tokens of its sequence alone.
 ///
-/// Queries, keys and values come out of one projection. The fused form reads them where they lie,
-/// neither permuted nor copied, and skips padding; it serves on the CPU where no gradient is
-/// recorded.
+/// Queries, keys and values come out of one projection. On the CPU, if no gradient is recorded, a fused
+/// kernel computes the attention. It reads them without permuting or copying them, and skips padding.
 ///
 /// # Shapes
 ///

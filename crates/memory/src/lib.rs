@@ -1,8 +1,8 @@
 //! Cross-modal memory (R2GenCMN, ACL-IJCNLP 2021): image patches and report words look up the same
 //! learned matrix, each head attending to only the best few of its rows.
 //!
-//! Keys and values depend on the matrix alone, so they are projected once per pass with
-//! [`CrossModalMemory::key_values`] and shared by every sample, position and decoding step.
+//! Keys and values depend on the matrix alone. [`CrossModalMemory::key_values`] projects them once per forward
+//! pass in training and once per generation in inference. All samples, positions and decoding steps share them.
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};

@@ -31,9 +31,9 @@ impl Config for CrossModalMemoryConfig {}
 
 /// A learned matrix that both modalities query by multi-head attention over its best rows.
 ///
-/// Per head, with `q = W_q x`, `k = W_k M`, `v = W_v M`: keep the `top_k` largest scores
-/// `q·k/√d_head`, take the softmax over those alone and sum their values; `W_o` then projects the
-/// concatenated heads.
+/// Per head, with `q = W_q x`, `k = W_k M`, `v = W_v M`: keep the rows with the `top_k` largest scores
+/// `q·k/√d_head`, take the softmax over those scores alone and sum the rows' values, weighted by it. `W_o`
+/// then projects the concatenated heads.
 #[derive(Module, Debug)]
 pub struct CrossModalMemory {
     /// The memory matrix, `[rows, d_model]`.
@@ -207,8 +207,8 @@ impl CrossModalMemory {
         }
     }
 
-    /// `W_q x / √d_head` for all positions of the batch, which share the keys:
-    /// `[batch · length, d_model]`.
+    /// `W_q x / √d_head`, `[batch · length, d_model]`. Batch and length are one axis because all positions of
+    /// the batch attend to the same keys.
     fn scaled_queries(&self, queries: Tensor<3>, key_values: &MemoryKeyValues) -> Tensor<2> {
         let [batch, length, d_model] = queries.dims();
         let [_, width] = key_values.keys.dims();

@@ -52,7 +52,8 @@ use ranking::Ranking;
 use texts::Texts;
 use vectors::Vectors;
 
-/// Texts that one task ranks: enough to share a pass over rows, few enough to spread.
+/// Texts that one task ranks: enough that a pass over the training texts serves many of them, few enough that every
+/// thread gets tasks.
 const TEXTS_PER_TASK: usize = 64;
 
 /// The fields of a study that mining uses.

@@ -25,7 +25,8 @@ const BLOCKS_AT_A_TIME: usize = 64;
 /// Values of a row that make up the key of the order of texts.
 const KEY: usize = 8;
 
-/// Training texts in an order of their own, by row and by rare term.
+/// Training texts, sorted so that similar ones are near each other. Weights of common terms are kept in a row for each
+/// text, those of rare terms in a list of texts for each term.
 pub(super) struct SparseIndex<'a> {
     texts: &'a Texts<'a>,
     vectors: &'a [SparseVector],
@@ -174,7 +175,7 @@ impl<'a> Search<'a> {
         self.reached = reached;
     }
 
-    /// Sums up the products of rare terms for the texts of successive blocks.
+    /// For every text that is asked about, computes the sum of products of rare terms with each text of consecutive blocks.
     fn add_rare(&mut self, blocks: &Range<usize>) {
         if blocks.start != self.next {
             self.begin_lists((blocks.start * BLOCK) as u32);
@@ -198,7 +199,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Begins the lists of rare terms at a place.
+    /// For every text that is asked about, cuts the lists of its rare terms to the entries from place `first` on.
     fn begin_lists(&mut self, first: u32) {
         let index = self.index;
         for (asked, lists) in self.asked.iter().zip(&mut self.rare) {
@@ -212,7 +213,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Compares a text with those of a block whose sums reach its floor, high ones first.
+    /// Computes the similarity of the asked text `number` to those texts of a block whose approximate sums reach its floor.
+    /// The highest sums come first, since every comparison can raise the floor.
     fn compare(&mut self, block: usize, number: usize) {
         let index = self.index;
         let (sought, ranking) = (&mut self.sought[number], &mut self.rankings[number]);

@@ -23,7 +23,7 @@ pub enum TermFrequency {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TfIdfConfig {
-    /// How often a word occurs in the report.
+    /// How a word's count in the report enters its weight.
     pub term_frequency: TermFrequency,
 }
 

@@ -102,11 +102,11 @@ pub struct ClassBars {
 pub struct ClassScore {
     /// Its name.
     pub name: String,
-    /// References that have it.
+    /// Number of references that have the class.
     pub support: u64,
     /// F1 of every system.
     pub f1: Vec<Number>,
-    /// Predictions of every system that have it.
+    /// For every system, the number of its predictions that have the class.
     pub predicted: Vec<u64>,
 }
 
@@ -124,7 +124,7 @@ pub struct PageStudy {
 /// A predicted report.
 #[derive(Debug, Clone, Serialize)]
 pub struct PageReport {
-    /// Its sentences with their marks.
+    /// Sentences of the report with their marks.
     pub sentences: Vec<(String, Mark)>,
     /// Findings of the reference that it does not have.
     pub missed: Vec<String>,

@@ -8,7 +8,7 @@ pub struct TrainingBatch {
     pub studies: StudyBatch,
     /// Their reports, row by row.
     pub reports: TokenBatch,
-    /// The first negative of each study, row by row, if training uses negatives.
+    /// The first negative of each study (its negative before hardening), row by row, if training uses negatives.
     pub negatives: Option<NegativeBatch>,
 }
 

@@ -56,8 +56,8 @@ impl LossWeights {
     }
 }
 
-/// A classification loss beside the others: a linear layer tells findings from the pooled image feature, so that everything
-/// before it learns to see them. Training only.
+/// A classification loss beside the others, in training only. A linear layer predicts findings from the pooled image
+/// feature. The loss also trains the layers that compute this feature.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -207,7 +207,7 @@ pub(crate) fn temperature(option: &'static str, value: f64) -> Result<(), Search
     in_range(option, value, fits, "finite and above 0")
 }
 
-/// Reports `option` unless its value `fits`.
+/// Returns [`SearchError::OutOfRange`] for `option` unless `fits`, which states whether its value lies in `range`.
 pub(crate) fn in_range(
     option: &'static str,
     value: f64,

@@ -74,13 +74,15 @@ struct Run<'a, F> {
 }
 
 impl Target<'_> {
-    /// Feeds `parse` the path of a file, written anew for every input, and its bytes. The folder
-    /// may hold other files; no other target uses it.
+    /// Writes every input to a file in `folder`, and calls `parse` with the path of the file and its bytes.
+    /// `folder` may hold other files. No other target may use it at the same time.
     ///
     /// # Panics
     ///
-    /// If an input makes `parse` panic, takes too much memory or, where time is asked for, too long:
-    /// the message names a file that holds the input. If files cannot be read or written.
+    /// - If an input makes `parse` panic, takes too much memory or, in a timed run, takes too long. The
+    ///   message names a file that holds the input.
+    /// - If files cannot be read or written.
+    /// - If [`CountedMemory`] is not the global allocator.
     pub fn run(&self, folder: &Path, parse: impl FnMut(&Path, &[u8])) {
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(CountedMemory::taken() > 0, "memory is not counted");

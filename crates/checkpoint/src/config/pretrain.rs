@@ -80,7 +80,7 @@ pub struct PretrainConfig {
 pub enum UncertainPolicy {
     /// Present (CheXpert's U-Ones).
     Positive,
-    /// Absent (U-Zeroes).
+    /// The finding counts as absent (CheXpert's U-Zeroes).
     Negative,
     /// Neither: left out of loss and scores (U-Ignore).
     Ignored,
@@ -106,7 +106,8 @@ pub enum ClassWeights {
     /// 1.
     #[serde(deserialize_with = "no_options")]
     None,
-    /// Negatives per positive in the training split, to the power of `exponent`, at most `at_most`.
+    /// The number of negatives per positive in the training split, to the power of `exponent`, but at most `at_most`. For a
+    /// class without positives the weight is 1.
     Balanced {
         /// 1 for full balance, 0 for none.
         exponent: Fraction,

@@ -84,8 +84,8 @@ impl BestEpoch {
 /// Sums over batches of an epoch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochSums {
-    /// Total, language, contrastive and separation loss; similarity of image to report, first and
-    /// hardened negative.
+    /// In this order: total, language, contrastive and separation loss, then the similarity of the image to its own
+    /// report, to its first negative and to its hard negative.
     pub values: [Exact; 7],
     /// Batches in [`values`](Self::values).
     pub batches: usize,

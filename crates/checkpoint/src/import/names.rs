@@ -54,7 +54,8 @@ pub fn torchvision_name(path: &str) -> Option<String> {
     backbone_name(path, TorchvisionStem)
 }
 
-/// Whether the official code's model has a part of this name.
+/// Whether `name` can be a parameter of the official code's model: a temperature, or a parameter of one of the model's
+/// modules, whose name precedes the first dot.
 pub(super) fn is_official(name: &str) -> bool {
     match name.split_once('.') {
         Some((part, _)) => [

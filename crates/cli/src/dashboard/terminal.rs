@@ -15,7 +15,8 @@ use super::screen::{CHARTS, draw};
 /// Time between two drawings where no key is pressed.
 const REDRAW: Duration = Duration::from_millis(250);
 
-/// The thread that draws and listens to keys: a step may take long, and neither should wait for it.
+/// The thread that draws the dashboard and reads keys. It is separate because a training step may take long, and
+/// neither the drawing nor the keys should wait for the step.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     is_closing: Arc<AtomicBool>,

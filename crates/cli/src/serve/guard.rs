@@ -1,7 +1,8 @@
 //! Which requests are answered at all, and the headers of every answer.
 //!
-//! A web page elsewhere can make a browser send requests to this computer. Its name for the server
-//! (`Host`, after DNS rebinding) or its own name (`Origin`) gives it away.
+//! A web page from elsewhere can make a browser send requests to this server. Such requests are refused. They are
+//! recognised by the header `Host`, which holds the page's host name after DNS rebinding, or by the header `Origin`,
+//! which names the page.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};

@@ -113,13 +113,13 @@ impl ImageCache {
         &self.shards[place.shard].entries[place.entry]
     }
 
-    /// Decodes requested images that are missing or stale, on all cores; calls `progress` with the
-    /// numbers of files done and in total.
+    /// Decodes the requested images that the cache lacks or holds in a stale version, on all cores. Calls `progress`
+    /// with the numbers of files done and in total.
     ///
     /// # Errors
     ///
-    /// If a shard cannot be written. Under [`OnBadStudy::Stop`] also if an image is missing or cannot be
-    /// decoded; under [`OnBadStudy::Skip`] such images are in the report.
+    /// If a shard cannot be written. Under [`OnBadStudy::Stop`] also if an image file is missing or cannot be decoded.
+    /// Under [`OnBadStudy::Skip`] such images are listed in the report.
     pub fn complete(
         &mut self,
         requests: &[CacheRequest],

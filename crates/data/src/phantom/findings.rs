@@ -247,8 +247,8 @@ impl PhantomFindings {
         free && self.findings.insert(finding)
     }
 
-    /// The same findings with `from` exchanged for `to`; `None` if `from` is absent or the place
-    /// of `to` is taken.
+    /// The same findings with `from` exchanged for `to`. `None` if `from` is absent, or if another finding
+    /// of the kind of `to` is already at its place.
     pub fn replaced(&self, from: PhantomFinding, to: PhantomFinding) -> Option<Self> {
         let mut changed = self.clone();
         (changed.findings.remove(&from) && changed.insert(to)).then_some(changed)

@@ -102,7 +102,7 @@ impl Laws {
         }
     }
 
-    /// A word of the vocabulary.
+    /// Token id of the word number `index` of the vocabulary, never the boundary token 0; wraps around at the end.
     pub(super) fn word(&self, index: usize) -> u32 {
         (1 + index % (self.vocabulary - 1)) as u32
     }

@@ -138,7 +138,7 @@ struct Pass {
     output: FloatTensor<Cube>,
     /// `[batches, channels]`.
     mean: FloatTensor<Cube>,
-    /// `1 / √(variance + ε)`, likewise.
+    /// `1 / √(variance + ε)`, `[batches, channels]`.
     inverse: FloatTensor<Cube>,
     /// `[channels]`.
     gamma: FloatTensor<Cube>,

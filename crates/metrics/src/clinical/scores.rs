@@ -159,7 +159,8 @@ impl ScoreTable {
         &self.columns
     }
 
-    /// The scores of a column by name, without case; NaN where there is none.
+    /// The scores of the column of this name, upper and lower case alike; NaN for a study without a score. `None` if there
+    /// is no such column.
     pub fn column(&self, name: &str) -> Option<Vec<f64>> {
         let column = self.find(name)?;
         let scores = column.scores.iter();

@@ -55,9 +55,9 @@ pub struct AttentiveLstm {
     pub gate: Option<Linear>,
     /// `W`, to input, forget, output and candidate, in that order.
     pub gates: Linear,
-    /// Mean annotation to the first `h`.
+    /// Linear map of the mean annotation vector to the initial state `h`.
     pub first_hidden: Linear,
-    /// Mean annotation to the first `c`.
+    /// Linear map of the mean annotation vector to the initial cell `c`.
     pub first_cell: Linear,
 }
 

@@ -24,9 +24,9 @@ pub enum Metric {
     LateralityErrors,
     /// Findings of a wrong size.
     SizeErrors,
-    /// Own report against its near-twin, by alignment.
+    /// Share of studies whose own report scores higher than its near-twin by alignment; equal scores count half.
     NearTwinAlignment,
-    /// Own report against its near-twin, by likelihood; it needs no plug-in.
+    /// The same by the generator's likelihood, which needs no plug-in.
     NearTwinLikelihood,
     /// Own report first among random ones, by alignment.
     #[serde(rename = "recall_at_1")]

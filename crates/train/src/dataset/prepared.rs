@@ -53,7 +53,7 @@ pub struct EvaluationSplit {
     pub references: Vec<String>,
     /// Their raw reports, on one line.
     pub full_references: Vec<String>,
-    /// Whether each study has a previous one; `None` if no study of the dataset has, as far as it is known.
+    /// Whether each study has a previous one; `None` if no study of the dataset is known to have one.
     pub priors: Option<Vec<bool>>,
 }
 

@@ -36,7 +36,7 @@ pub struct Floors {
     pub labels: Option<LabelFloors>,
 }
 
-/// A report composed of training sentences, for every study.
+/// One report, composed of training sentences for a metric and given to every study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComposedFloor {
     /// The metric that it was composed for.

@@ -52,8 +52,8 @@ impl Progress {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`] if the configuration differs or a file is not what a run writes,
-    /// [`TrainError::OtherData`] if studies or labels differ.
+    /// [`TrainError::Output`] if a file cannot be read, [`TrainError::Config`] if the configuration differs or
+    /// a file is not what a run writes, [`TrainError::OtherData`] if studies or labels differ.
     pub(super) fn read(
         folder: &RunFolder,
         config: &PretrainConfig,

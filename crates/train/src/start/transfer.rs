@@ -25,7 +25,7 @@ impl EarlierWeights {
     ///
     /// # Errors
     ///
-    /// If the file is no checkpoint, or its generator is another or has other sizes.
+    /// If the file cannot be read as a checkpoint, or its model or its projection width differs from that of `config`.
     pub(crate) fn read(
         path: &Path,
         config: &ExperimentConfig,

@@ -168,7 +168,7 @@ fn hash_study(study: &TokenizedStudy, hasher: &mut crc32fast::Hasher) {
     hash_context(&study.context, hasher);
 }
 
-/// Nothing for a study that carries nothing, as in earlier versions.
+/// Adds a study's context to the hash. A study without context adds nothing, so that its hash is that of earlier versions.
 fn hash_context(context: &TokenizedContext, hasher: &mut crc32fast::Hasher) {
     if *context == TokenizedContext::default() {
         return;

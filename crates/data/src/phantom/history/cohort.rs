@@ -27,7 +27,7 @@ pub struct PhantomHistoryConfig {
     pub test: usize,
     /// Width and height of a film in pixels, at least 16.
     pub image_size: u32,
-    /// Seed of everything.
+    /// Seed of all random draws.
     pub seed: u64,
     /// How often things happen.
     pub rates: HistoryRates,

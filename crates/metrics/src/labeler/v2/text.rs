@@ -8,7 +8,7 @@ use super::super::{
 };
 use super::cues::{AUXILIARIES, PERSISTING};
 
-/// How many words after a finding its own predicate may begin.
+/// How many words after a finding are searched for the first word of its predicate, such as "remains".
 const PREDICATE_REACH: usize = 6;
 
 /// Words of a sentence, and which of them name findings.
