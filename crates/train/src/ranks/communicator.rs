@@ -20,12 +20,12 @@ pub trait Communicator: Debug + Send + Sync {
     /// The messages of all ranks, in their order, at every rank.
     fn gather(&self, message: &[u8]) -> Vec<Vec<u8>>;
 
-    /// This rank's [slice](slice_of) of the `values` of every rank, one after the other in the order of
-    /// ranks: `size · slice` numbers. At most 2²⁹ values, as many at every rank.
-    fn exchange(&self, values: &[f32]) -> Vec<f32>;
+    /// Replaces `received` by this rank's [slice](slice_of) of the `values` of every rank, one after the other in the
+    /// order of ranks: `size · slice` numbers. At most 2²⁹ values, as many at every rank.
+    fn exchange(&self, values: &[f32], received: &mut Vec<f32>);
 
-    /// Joins the [slices](slice_of) of all ranks to `length` values, at every rank.
-    fn join(&self, slice: &[f32], length: usize) -> Vec<f32>;
+    /// Joins the [slices](slice_of) of all ranks in `joined`, whose length is the sum of theirs, at every rank.
+    fn join(&self, slice: &[f32], joined: &mut [f32]);
 
     /// Ends all processes at once.
     fn abort(&self, status: i32) -> !;
@@ -61,12 +61,13 @@ impl Communicator for OneProcess {
         vec![message.to_vec()]
     }
 
-    fn exchange(&self, values: &[f32]) -> Vec<f32> {
-        values.to_vec()
+    fn exchange(&self, values: &[f32], received: &mut Vec<f32>) {
+        received.clear();
+        received.extend_from_slice(values);
     }
 
-    fn join(&self, slice: &[f32], _length: usize) -> Vec<f32> {
-        slice.to_vec()
+    fn join(&self, slice: &[f32], joined: &mut [f32]) {
+        joined.copy_from_slice(slice);
     }
 
     fn abort(&self, status: i32) -> ! {

@@ -147,26 +147,23 @@ impl Communicator for MpiProcess {
         gather(&world, message)
     }
 
-    fn exchange(&self, values: &[f32]) -> Vec<f32> {
+    fn exchange(&self, values: &[f32], received: &mut Vec<f32>) {
         let (world, _calls) = self.call();
         let (counts, offsets) = self.slices(values.len());
         let own = counts[self.rank];
-        let mut received = vec![0_f32; self.size * own as usize];
+        received.resize(self.size * own as usize, 0.0);
         let own_offsets: Vec<i32> = (0..self.size as i32).map(|rank| rank * own).collect();
         let sent = Partition::new(values, counts, offsets);
         let own_counts = vec![own; self.size];
         let mut parts = PartitionMut::new(&mut received[..], own_counts, own_offsets);
         world.all_to_all_varcount_into(&sent, &mut parts);
-        received
     }
 
-    fn join(&self, slice: &[f32], length: usize) -> Vec<f32> {
+    fn join(&self, slice: &[f32], joined: &mut [f32]) {
         let (world, _calls) = self.call();
-        let (counts, offsets) = self.slices(length);
-        let mut joined = vec![0_f32; length];
-        let mut parts = PartitionMut::new(&mut joined[..], counts, offsets);
+        let (counts, offsets) = self.slices(joined.len());
+        let mut parts = PartitionMut::new(joined, counts, offsets);
         world.all_gather_varcount_into(slice, &mut parts);
-        joined
     }
 
     fn abort(&self, status: i32) -> ! {

@@ -113,7 +113,7 @@ impl Ranks {
     }
 
     /// The sum of the values of all ranks, as many at each, added in the order of ranks. Every rank calls it.
-    pub fn sum(&self, values: &[f32]) -> Vec<f32> {
+    pub fn sum(&self, values: Vec<f32>) -> Vec<f32> {
         let mut sum = OrderedSum::new(self);
         sum.add(values);
         sum.finish()

@@ -1,8 +1,8 @@
 use super::Ranks;
 use super::communicator::slice_of;
 
-/// Values that travel at a time: 128 MiB, which bounds the memory of a step.
-const BUCKET: usize = 1 << 25;
+/// Values that travel at a time, 8 MiB: they stay in a processor's cache until they are added.
+const BUCKET: usize = 1 << 21;
 
 /// The sum of vectors that arrive one per rank and round, added in the order of rounds and, within a round, of
 /// ranks: `((v₀ + v₁) + v₂) + …`, as one process adds them.
@@ -12,9 +12,12 @@ const BUCKET: usize = 1 << 25;
 pub(crate) struct OrderedSum<'a> {
     ranks: &'a Ranks,
     bucket: usize,
-    length: usize,
     /// This rank's slice of each bucket.
     slices: Vec<Vec<f32>>,
+    /// The slices of one bucket that arrived last.
+    received: Vec<f32>,
+    /// The values of the last round, whose memory the sum takes over.
+    newest: Vec<f32>,
 }
 
 /// What a rank adds that has nothing to add: `x + (−0)` is `x` for every `x`, `−0` included.
@@ -25,20 +28,22 @@ impl<'a> OrderedSum<'a> {
         OrderedSum {
             ranks,
             bucket: BUCKET,
-            length: 0,
             slices: Vec::new(),
+            received: Vec::new(),
+            newest: Vec::new(),
         }
     }
 
     /// Adds one round. `values` are as many at every rank and in every round.
-    pub(crate) fn add(&mut self, values: &[f32]) {
+    pub(crate) fn add(&mut self, values: Vec<f32>) {
         let is_first = self.slices.is_empty();
-        self.length = values.len();
         for (number, bucket) in values.chunks(self.bucket).enumerate() {
-            let parts = self.ranks.together(|ranks| ranks.exchange(bucket));
+            let received = &mut self.received;
+            self.ranks
+                .together(|ranks| ranks.exchange(bucket, received));
             let own = slice_of(bucket.len(), self.ranks.rank(), self.ranks.size()).len();
             // An empty slice has no parts to add.
-            let mut parts = parts.chunks_exact(own.max(1));
+            let mut parts = self.received.chunks_exact(own.max(1));
             if is_first {
                 self.slices
                     .push(parts.next().map_or_else(Vec::new, <[f32]>::to_vec));
@@ -50,14 +55,14 @@ impl<'a> OrderedSum<'a> {
                 }
             }
         }
+        self.newest = values;
     }
 
     /// The sum, at every rank.
     pub(crate) fn finish(self) -> Vec<f32> {
-        let mut sum = Vec::with_capacity(self.length);
-        for slice in &self.slices {
-            let length = self.bucket.min(self.length - sum.len());
-            sum.extend(self.ranks.together(|ranks| ranks.join(slice, length)));
+        let mut sum = self.newest;
+        for (joined, slice) in sum.chunks_mut(self.bucket).zip(&self.slices) {
+            self.ranks.together(|ranks| ranks.join(slice, joined));
         }
         sum
     }
@@ -96,7 +101,7 @@ mod tests {
                     ..OrderedSum::new(&ranks)
                 };
                 for round in 0..2 {
-                    sum.add(&values(ranks.rank(), round, length));
+                    sum.add(values(ranks.rank(), round, length));
                 }
                 sum.finish()
             });

@@ -57,7 +57,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
                 shares.push(part.batches.into_iter());
             }
             batches.extend(round.filter_map(|batch| shares[batch % size].next()));
-            sum.add(&gradient);
+            sum.add(gradient);
         }
         let gradients = layout.gradients(model, &sum.finish(), &present, &self.device);
         // Rank 0's norm for all: processors of two kinds may round a sum differently.
