@@ -10,8 +10,8 @@ use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig,
-    MonitoredMetric, Negatives, Precision, PretrainPreset, TextConfig, TrainingConfig,
+    Augmentation, ConfigError, ExperimentConfig, FirstNegatives, GeneratorConfig, ImageConfig,
+    ModelConfig, MonitoredMetric, Negatives, Precision, PretrainPreset, TextConfig, TrainingConfig,
 };
 use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
 use ithn_models::{ContextConfig, FindingPromptsConfig, ImageFeature, R2GenCmnConfig};
@@ -114,6 +114,9 @@ fn phantom() -> ExperimentConfig {
         model: ModelConfig::new(generator, 1),
         ithn: IthnConfig::default().with_projection_width(64),
         negatives: Negatives::Ithn,
+        first_negatives: FirstNegatives::default(),
+        more_negatives: 0,
+        mine_again: false,
         hardness: HardnessSchedule::FractionOfTraining {
             from: Fraction::literal(0.1),
             to: Fraction::literal(0.7),
@@ -208,6 +211,9 @@ fn iu_xray_small() -> ExperimentConfig {
         decoding: SearchConfig::greedy(60),
         pretraining: Some(pretraining),
         negatives: base.negatives,
+        first_negatives: FirstNegatives::default(),
+        more_negatives: 0,
+        mine_again: false,
         hardness: base.hardness,
     }
 }
@@ -246,6 +252,9 @@ fn published(preset: Preset) -> ExperimentConfig {
         model: published_model(if mimic { 1 } else { 2 }, ImageFeature::Encoder),
         ithn: IthnConfig::default(),
         negatives: Negatives::Ithn,
+        first_negatives: FirstNegatives::default(),
+        more_negatives: 0,
+        mine_again: false,
         hardness: HardnessSchedule::PerEpoch {
             alpha: NonNegative::literal(0.01),
         },
