@@ -77,12 +77,21 @@ pub fn seed_table(annotation: &Path, predictions: &[PathBuf]) -> Result<SeedTabl
     let mut tables = Vec::new();
     let mut runs = Vec::new();
     let mut truth: Vec<Vec<bool>> = Vec::new();
+    let mut ids: Option<Vec<String>> = None;
     for path in predictions {
         let studies = read_studies(ReportFiles {
             predictions: path,
             references: None,
             full_references: Some(annotation),
         })?;
+        let own: Vec<String> = studies.iter().map(|study| study.id.clone()).collect();
+        if ids.get_or_insert_with(|| own.clone()) != &own {
+            return Err(TrainError::message(format!(
+                "{}: other studies, or in another order, than in {}",
+                path.display(),
+                predictions[0].display()
+            )));
+        }
         let mut counts = FindingCounts::new(names)?;
         truth.clear();
         for study in &studies {
@@ -249,10 +258,10 @@ mod tests {
     fn written(folder: &Path, name: &str, reports: &[&str]) -> PathBuf {
         let rows = reports.iter().enumerate();
         let rows: String = rows
-            .map(|(index, text)| format!("t{index},{text}\n"))
+            .map(|(index, text)| format!("t{index},{CLEAR},{text}\n"))
             .collect();
         let path = folder.join(name);
-        fs::write(&path, format!("id,prediction\n{rows}")).expect("writable");
+        fs::write(&path, format!("id,reference,prediction\n{rows}")).expect("writable");
         path
     }
 
@@ -300,6 +309,10 @@ mod tests {
         let text = table.to_string();
         assert!(text.contains("Pleural Effusion"), "{text}");
         let other = written(folder.path(), "3.csv", &[CLEAR]);
-        assert!(seed_table(&annotation, &[runs[0].clone(), other]).is_err());
+        let error = seed_table(&annotation, &[runs[0].clone(), other]).expect_err("others");
+        assert!(
+            error.to_string().contains("3.csv: other studies"),
+            "{error}"
+        );
     }
 }
