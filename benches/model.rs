@@ -95,6 +95,7 @@ fn alignment(criterion: &mut Criterion) {
         reports,
         negative_images: Some(negative_images),
         negative_reports,
+        more_negative_reports: Vec::new(),
     };
     let config = AlignmentConfig {
         hardening: Hardening::official(),

@@ -203,6 +203,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 negatives: Some(NegativeBatch {
                     studies: negative_studies,
                     reports: negative_reports,
+                    more: Vec::new(),
                 }),
             },
             lambda,

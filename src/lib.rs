@@ -76,6 +76,7 @@
 //!     negatives: Some(NegativeBatch {
 //!         studies: studies(),
 //!         reports: TokenBatch::from_ids(&[vec![0, 3, 8, 0], vec![0, 9, 1, 0]], &device),
+//!         more: Vec::new(),
 //!     }),
 //! };
 //! let losses = model.losses(batch, 0.5); // λ = 0.5: half way to the hardest negative

@@ -169,6 +169,7 @@ impl TrainingRun {
                 negatives: Some(NegativeBatch {
                     studies: studies(),
                     reports: reports(batch, length, &device),
+                    more: Vec::new(),
                 }),
             },
         }

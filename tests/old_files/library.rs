@@ -168,6 +168,7 @@ pub fn meaning(config: &ExperimentConfig) -> Map<String, Value> {
             };
             (ascent.norm, range)
         }
+        other => panic!("no earlier file has {other:?}"),
     };
     set("ithn.hardening.norm", word(&norm));
     if let Some(range) = range {

@@ -194,6 +194,12 @@ impl Alignment {
                     contrast.loss(&constant, &hardened)
                 })
             }
+            Hardening::Hull(hull) => {
+                let corners: Vec<Tensor<2>> = std::iter::once(negatives)
+                    .chain(embeddings.more_negative_reports.iter().cloned())
+                    .collect();
+                hull.harden(embeddings.images.clone(), &corners, lambda)
+            }
         }
     }
 
@@ -201,7 +207,8 @@ impl Alignment {
     /// [`scores`](Self::scores) and `hardened` the hard negatives `ũ`, `[batch, projection_width]`.
     ///
     /// [`Candidate`](HardNegativePlacement::Candidate) appends the score `e^{τ3} z_i·ũ_i` to row `i` of
-    /// the image-to-report softmax. [`Pair`](HardNegativePlacement::Pair) is
+    /// the image-to-report softmax, [`Candidates`](HardNegativePlacement::Candidates) also `e^{τ3} z_i·u⁻_ij` of every
+    /// further negative. [`Pair`](HardNegativePlacement::Pair) is
     /// `mean_i softplus(e^{τ3} (z_i·ũ_i − z_i·u_i))` instead.
     ///
     /// Masked by `equal`: the hard negative of a row where
@@ -223,7 +230,8 @@ impl Alignment {
     ///
     /// - [`DiagonalPenalty`](HardNegativePlacement::DiagonalPenalty):
     ///   `(e^{τ1} Z Uᵀ + e^{τ1} Z⁻ U⁻ᵀ − diag(e^{τ3} z_i·ũ_i)) / 3`
-    /// - [`Candidate`](HardNegativePlacement::Candidate): `e^{τ1} Z Uᵀ`
+    /// - [`Candidate`](HardNegativePlacement::Candidate) and
+    ///   [`Candidates`](HardNegativePlacement::Candidates): `e^{τ1} Z Uᵀ`
     /// - [`Pair`](HardNegativePlacement::Pair): the same, but its loss does not use it
     /// - [`Absent`](HardNegativePlacement::Absent): `(e^{τ1} Z Uᵀ + e^{τ1} Z⁻ U⁻ᵀ) / 2`
     /// - [`InBatch`](HardNegativePlacement::InBatch): `e^{τ1} Z Uᵀ`, and nothing more enters the loss

@@ -13,6 +13,9 @@ pub enum HardNegativePlacement {
     DiagonalPenalty,
     /// One more candidate in its row's image-to-report softmax, the usual place of a hard negative.
     Candidate,
+    /// The same, and the further mined negatives of the study are candidates as well, as they are. With first negatives as
+    /// they are it is the control of their hull: all `k` of them, unhardened.
+    Candidates,
     /// The only other candidate: `softplus(e^{τ3} (z_i·ũ_i − z_i·u_i))`. Other studies of the batch do
     /// not enter, so the loss cannot be lowered by telling images apart.
     Pair,
@@ -46,6 +49,8 @@ pub struct Embeddings {
     pub negative_images: Option<Tensor<2>>,
     /// Reports of the negatives `u⁻`.
     pub negative_reports: Tensor<2>,
+    /// Reports of further mined negatives of each study, `u⁻_2` and on; mostly empty.
+    pub more_negative_reports: Vec<Tensor<2>>,
 }
 
 impl Embeddings {
@@ -54,7 +59,7 @@ impl Embeddings {
     ///
     /// # Panics
     ///
-    /// If there is no batch, or the widths differ.
+    /// If there is no batch, the widths differ, or some have more negatives than others.
     pub fn concat(batches: &[Embeddings]) -> Self {
         let rows = |of: fn(&Embeddings) -> &Tensor<2>| {
             Tensor::cat(batches.iter().map(|batch| of(batch).clone()).collect(), 0)
@@ -68,6 +73,12 @@ impl Embeddings {
             reports: rows(|batch| &batch.reports),
             negative_images: negative_images.map(|images| Tensor::cat(images, 0)),
             negative_reports: rows(|batch| &batch.negative_reports),
+            more_negative_reports: (0..batches[0].more_negative_reports.len())
+                .map(|index| {
+                    let of = |batch: &Embeddings| batch.more_negative_reports[index].clone();
+                    Tensor::cat(batches.iter().map(of).collect(), 0)
+                })
+                .collect(),
         }
     }
 
@@ -78,6 +89,9 @@ impl Embeddings {
             reports: self.reports.clone().inner(),
             negative_images: self.negative_images.clone().map(Tensor::inner),
             negative_reports: self.negative_reports.clone().inner(),
+            more_negative_reports: (self.more_negative_reports.iter())
+                .map(|reports| reports.clone().inner())
+                .collect(),
         }
     }
 }
@@ -129,6 +143,7 @@ impl Contrast<'_> {
                 self.without_equal((positive + negative() - penalty) * (1.0 / 3.0))
             }
             HardNegativePlacement::Candidate
+            | HardNegativePlacement::Candidates
             | HardNegativePlacement::Pair
             | HardNegativePlacement::InBatch => self.without_equal(positive),
             HardNegativePlacement::Absent => self.without_equal((positive + negative()) / 2.0),
@@ -141,12 +156,17 @@ impl Contrast<'_> {
         }
         let scores = self.scores(embeddings, hardened);
         let candidates = match self.placement {
-            HardNegativePlacement::Candidate => {
+            HardNegativePlacement::Candidate | HardNegativePlacement::Candidates => {
                 let mut candidate = self.hardened_scores(embeddings, hardened);
                 if let Some(equal) = self.equal {
                     candidate = candidate.mask_fill(equal.own_negative.clone(), f64::NEG_INFINITY);
                 }
-                Tensor::cat(vec![scores.clone(), candidate], 1)
+                let mut all = vec![scores.clone(), candidate];
+                if self.placement == HardNegativePlacement::Candidates {
+                    let more = embeddings.more_negative_reports.iter();
+                    all.extend(more.map(|reports| self.hardened_scores(embeddings, reports)));
+                }
+                Tensor::cat(all, 1)
             }
             HardNegativePlacement::DiagonalPenalty
             | HardNegativePlacement::Absent

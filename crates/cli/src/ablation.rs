@@ -11,8 +11,8 @@ use ithn::train::TrainError;
 use crate::failure::Failure;
 use crate::output::{OutputFile, Talk, check_all};
 
-/// Compares ways to train on phantom studies, or on real ones with a frozen backbone: no negatives, those of the batch alone, fixed ones, the official ITHN, ours, and
-/// ours by gradient ascent.
+/// Compares ways to train on phantom studies, or on real ones with a frozen backbone: no negatives, those of the batch alone, fixed ones, the official ITHN, ours,
+/// ours by gradient ascent, and other meanings of hardness.
 ///
 /// Cells that are done are kept in --out: an interrupted run goes on where it stopped.
 #[derive(Debug, Args)]
@@ -51,7 +51,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     generators: Vec<GeneratorKind>,
 
-    /// none, in-batch, fixed, official, ours, ascent [default: all]
+    /// none, in-batch, fixed, official, ours, ascent [default: these]; through, edited, likelihood, edited-likelihood, hull, again, and
+    /// the control of each of these without hardness, such as edited-fixed; hull-candidates
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     arms: Vec<Arm>,
 

@@ -7,7 +7,7 @@ use clap::Args;
 use ithn::config::Preset;
 use ithn::metrics::Meteor;
 use ithn::metrics::evaluation::EvaluationOptions;
-use ithn::train::{DataSource, annotation_floors, nearest_film_floor};
+use ithn::train::{DataSource, annotation_floors, nearest_film_floor, seed_table};
 
 use crate::failure::Failure;
 use crate::output::{OutputFile, Talk, check_all};
@@ -16,7 +16,8 @@ use crate::output::{OutputFile, Talk, check_all};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ithn floors --annotation annotation.json
-  ithn floors --annotation annotation.json --images images --json floors.json")]
+  ithn floors --annotation annotation.json --images images --json floors.json
+  ithn floors --annotation annotation.json --runs runs/small-1/predictions.csv runs/small-2/predictions.csv")]
 pub(crate) struct Arguments {
     /// R2Gen's annotation.json
     #[arg(long, value_name = "FILE")]
@@ -24,6 +25,10 @@ pub(crate) struct Arguments {
     /// Folder that its image paths start from, to score the reports of the nearest training films too
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
+    /// Test reports of several seeds of one configuration, their predictions.csv: the table is of their findings against
+    /// floors, with intervals and p-values over studies and seeds
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["images", "meteor_data"])]
+    runs: Vec<PathBuf>,
     /// Preset whose cleaning, vocabulary, length and image size are used
     #[arg(long, default_value = "iu-xray")]
     preset: Preset,
@@ -39,6 +44,14 @@ impl Arguments {
     pub(crate) fn run(&self, talk: Talk) -> Result<(), Failure> {
         let talk = talk.beside([&self.json]);
         check_all([&self.json])?;
+        if !self.runs.is_empty() {
+            let table = seed_table(&self.annotation, &self.runs)?;
+            talk.result(table.to_string().trim_end())?;
+            return match &self.json {
+                Some(file) => file.write_json(&table),
+                None => Ok(()),
+            };
+        }
         let meteor = match &self.meteor_data {
             Some(folder) => Meteor::with_data(folder)?,
             None => Meteor::exact_and_stem(),

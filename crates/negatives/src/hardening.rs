@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::ascent::{Ascent, FeasibleSet};
 use crate::bounds::{HardeningRange, NegativeNorm};
 use crate::closed_form::{ClosedForm, GradientFlow, Projection};
+use crate::hull::Hull;
 
 /// How a first negative becomes a hard one.
 ///
-/// In JSON, `kind` is `closed_form` or `ascent`, next to the fields of that variant. The earlier
+/// In JSON, `kind` is `closed_form`, `ascent` or `hull`, next to the fields of that variant. The earlier
 /// form, without `kind` and with `max_step`, is read too.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", try_from = "Form")]
@@ -19,6 +20,8 @@ pub enum Hardening {
     ClosedForm(ClosedForm),
     /// Projected gradient ascent on the alignment loss.
     Ascent(Ascent),
+    /// The point of the convex hull of several first negatives that lies nearest the image.
+    Hull(Hull),
 }
 
 impl Default for Hardening {
@@ -40,6 +43,12 @@ impl From<Ascent> for Hardening {
     }
 }
 
+impl From<Hull> for Hardening {
+    fn from(hull: Hull) -> Self {
+        Hardening::Hull(hull)
+    }
+}
+
 impl Hardening {
     /// What the official code computes: mixed projection, gradients through it, no bounds.
     pub fn official() -> Self {
@@ -54,7 +63,7 @@ impl Hardening {
     pub fn validate(&self) -> Result<(), ConfigError> {
         match self {
             Hardening::ClosedForm(form) => form.validate(),
-            Hardening::Ascent(_) => Ok(()),
+            Hardening::Ascent(_) | Hardening::Hull(_) => Ok(()),
         }
     }
 }
@@ -62,7 +71,8 @@ impl Hardening {
 /// `ũ = λ u⁻ + (1 − λ) p`, with `p` the hardest report on the line through `u⁻` and `u`: the point
 /// nearest the image.
 ///
-/// [`Hardening::Ascent`] maximises `−‖z − ũ‖²` here; [`Ascent::harden`] maximises any loss.
+/// [`Hardening::Ascent`] maximises `−‖z − ũ‖²` here; [`Ascent::harden`] maximises any loss. [`Hardening::Hull`] keeps the
+/// negatives here, since there is one of each; [`Hull::harden`] takes several.
 ///
 /// # Shapes
 ///
@@ -87,6 +97,7 @@ pub fn harden(
             let nearness = |hardened: Tensor<2>| -(images.clone() - hardened).square().sum();
             ascent.harden(reports, negatives, lambda, nearness)
         }
+        Hardening::Hull(hull) => hull.harden(images, &[negatives], lambda),
     }
 }
 
@@ -103,6 +114,7 @@ struct Form {
     steps: Option<NonZeroUsize>,
     step_size: Option<Positive>,
     within: Option<FeasibleSet>,
+    sweeps: Option<NonZeroUsize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -110,6 +122,7 @@ struct Form {
 enum Kind {
     ClosedForm,
     Ascent,
+    Hull,
 }
 
 /// The earlier form's choice between closed form and ascent.
@@ -137,6 +150,7 @@ impl TryFrom<Form> for Hardening {
             )),
             Some(Kind::ClosedForm) => form.closed_form(),
             Some(Kind::Ascent) => form.ascent(),
+            Some(Kind::Hull) => form.hull(),
         }
     }
 }
@@ -146,6 +160,7 @@ impl Kind {
         match self {
             Kind::ClosedForm => "closed_form",
             Kind::Ascent => "ascent",
+            Kind::Hull => "hull",
         }
     }
 }
@@ -155,6 +170,7 @@ impl Form {
         absent("closed_form", "steps", self.steps.is_some())?;
         absent("closed_form", "step_size", self.step_size.is_some())?;
         absent("closed_form", "within", self.within.is_some())?;
+        absent("closed_form", "sweeps", self.sweeps.is_some())?;
         Ok(Hardening::ClosedForm(ClosedForm {
             projection: required("projection", self.projection)?,
             gradient: required("gradient", self.gradient)?,
@@ -167,11 +183,26 @@ impl Form {
         absent("ascent", "projection", self.projection.is_some())?;
         absent("ascent", "gradient", self.gradient.is_some())?;
         absent("ascent", "range", self.range.is_some())?;
+        absent("ascent", "sweeps", self.sweeps.is_some())?;
         let default = Ascent::default();
         Ok(Hardening::Ascent(Ascent {
             steps: self.steps.unwrap_or(default.steps),
             step_size: self.step_size.unwrap_or(default.step_size),
             within: self.within.unwrap_or(default.within),
+            norm: self.norm.unwrap_or(default.norm),
+        }))
+    }
+
+    fn hull(self) -> Result<Hardening, String> {
+        absent("hull", "projection", self.projection.is_some())?;
+        absent("hull", "gradient", self.gradient.is_some())?;
+        absent("hull", "range", self.range.is_some())?;
+        absent("hull", "steps", self.steps.is_some())?;
+        absent("hull", "step_size", self.step_size.is_some())?;
+        absent("hull", "within", self.within.is_some())?;
+        let default = Hull::default();
+        Ok(Hardening::Hull(Hull {
+            sweeps: self.sweeps.unwrap_or(default.sweeps),
             norm: self.norm.unwrap_or(default.norm),
         }))
     }
@@ -182,6 +213,7 @@ impl Form {
         absent("the earlier form", "steps", self.steps.is_some())?;
         absent("the earlier form", "step_size", self.step_size.is_some())?;
         absent("the earlier form", "within", self.within.is_some())?;
+        absent("the earlier form", "sweeps", self.sweeps.is_some())?;
         let projection = required("projection", self.projection)?;
         let gradient = required("gradient", self.gradient)?;
         let range = required("range", self.range)?;

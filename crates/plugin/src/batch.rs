@@ -19,6 +19,9 @@ pub struct NegativeBatch {
     pub studies: StudyBatch,
     /// Reports of the negatives.
     pub reports: TokenBatch,
+    /// Reports of further mined negatives of each study, row by row, each batch one more of every study; mostly empty. Their
+    /// images are not read, so they need [`TextPath::ReportAlone`](crate::TextPath::ReportAlone).
+    pub more: Vec<TokenBatch>,
 }
 
 /// Compares all reports of a batch and of its negatives, word for word.

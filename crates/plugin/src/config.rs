@@ -3,6 +3,8 @@ use ithn_generator::config::{ConfigError, Fraction, NonNegative, Positive, check
 use ithn_negatives::Hardening;
 use serde::{Deserialize, Serialize};
 
+use crate::likelihood::LikelihoodContrast;
+
 /// Weights of the three loss terms.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +148,9 @@ pub struct IthnConfig {
     /// Classification of findings beside the other losses; none by default and where a file does not have it.
     #[serde(default)]
     pub classification: Option<Classification>,
+    /// Contrast of likelihoods beside that of embeddings; none by default and where a file does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likelihood: Option<LikelihoodContrast>,
 }
 
 const fn none() -> Fraction {
@@ -168,6 +173,7 @@ impl Default for IthnConfig {
             weights: LossWeights::default(),
             label_smoothing: none(),
             classification: None,
+            likelihood: None,
         }
     }
 }
@@ -277,6 +283,13 @@ impl IthnConfig {
     #[must_use]
     pub fn with_classification(mut self, classification: Option<Classification>) -> Self {
         self.classification = classification;
+        self
+    }
+
+    /// Sets [`likelihood`](Self::likelihood).
+    #[must_use]
+    pub fn with_likelihood(mut self, likelihood: Option<LikelihoodContrast>) -> Self {
+        self.likelihood = likelihood;
         self
     }
 

@@ -6,7 +6,8 @@ use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
 use crate::batch::{NegativeBatch, TrainingBatch, equal_by_either, equal_labels, equal_reports};
 use crate::classification::classification_loss;
 use crate::config::{Classification, IthnConfig, LossWeights, TextPath};
-use crate::language::{smoothed_language_loss, target_log_probs};
+use crate::language::smoothed_language_loss;
+use crate::likelihood::{LikelihoodContrast, Likelihoods, mean_log_probs};
 
 /// Loss terms of a batch, each `[1]`.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct LossTerms {
     pub language: Tensor<1>,
     /// Cross-entropy of findings, if it is configured.
     pub classification: Option<Tensor<1>>,
+    /// Contrast of likelihoods, if it is configured and the batch has negatives.
+    pub likelihood: Option<Tensor<1>>,
     /// The generator's own penalty, if it has one; it has the weight of the language loss.
     pub penalty: Option<Tensor<1>>,
     /// Alignment, if the batch has negatives.
@@ -43,6 +46,7 @@ pub struct Ithn<G> {
     pub(crate) weights: LossWeights,
     pub(crate) label_smoothing: f64,
     pub(crate) classification: Option<Classification>,
+    pub(crate) likelihood: Option<LikelihoodContrast>,
 }
 
 /// A batch after its forward pass: its language loss, and what the alignment compares.
@@ -62,6 +66,7 @@ pub(crate) struct Compared {
     pub(crate) embeddings: Embeddings,
     pub(crate) reports: TokenBatch,
     pub(crate) negatives: TokenBatch,
+    pub(crate) likelihoods: Option<Likelihoods>,
 }
 
 impl ForwardPass {
@@ -77,6 +82,7 @@ struct Features {
     reports: Tensor<3>,
     negative_images: Option<Tensor<2>>,
     negative_reports: Tensor<3>,
+    more_negative_reports: Vec<Tensor<3>>,
 }
 
 impl IthnConfig {
@@ -97,6 +103,7 @@ impl IthnConfig {
             weights: self.weights,
             label_smoothing: self.label_smoothing.get(),
             classification: self.classification,
+            likelihood: self.likelihood,
         }
     }
 }
@@ -107,14 +114,15 @@ impl<G: ReportGenerator> Ithn<G> {
     /// # Panics
     ///
     /// If `lambda` lies outside `[0, 1]`; if equal labels are masked and the batch has no
-    /// [sets of labels](TokenBatch::with_label_sets); if findings are classified and the studies have none, or another number.
+    /// [sets of labels](TokenBatch::with_label_sets); if findings are classified and the studies have none, or another number;
+    /// if there are further negatives and reports are not embedded [alone](TextPath::ReportAlone).
     pub fn losses(&self, batch: TrainingBatch, lambda: f64) -> LossTerms {
         let pass = self.forward(batch);
         let alignment = pass.compared.as_ref().map(|compared| {
             let equal = self.equal(&compared.reports, &compared.negatives);
             (self.alignment).loss(&compared.embeddings, equal.as_ref(), lambda)
         });
-        self.terms(&pass, alignment)
+        self.terms(&pass, alignment, lambda)
     }
 
     /// The forward pass of a batch, up to what the alignment compares. [`losses_among`](Self::losses_among)
@@ -125,6 +133,8 @@ impl<G: ReportGenerator> Ithn<G> {
         let forced = self.generator.force(&encoded.context, &batch.reports);
         let hidden = forced.hidden;
         let log_probs = self.generator.log_probs(hidden.clone());
+        let own_likelihoods = (self.likelihood.is_some() && batch.negatives.is_some())
+            .then(|| mean_log_probs(log_probs.clone(), &batch.reports));
         let language = smoothed_language_loss(log_probs, &batch.reports, self.label_smoothing);
         let learnt = match &forced.penalty {
             Some(penalty) => language.clone() + penalty.clone(),
@@ -140,12 +150,21 @@ impl<G: ReportGenerator> Ithn<G> {
         }
         let compared = batch.negatives.map(|negatives| {
             let negative_reports = negatives.reports.clone();
-            let masks = [&batch.reports, &negative_reports].map(|tokens| tokens.mask().clone());
+            let likelihoods = own_likelihoods.map(|reports| Likelihoods {
+                reports,
+                negatives: self.mean_log_probs(&encoded, &negative_reports),
+            });
+            let masks: Vec<Tensor<2>> = [&batch.reports, &negative_reports]
+                .into_iter()
+                .chain(&negatives.more)
+                .map(|tokens| tokens.mask().clone())
+                .collect();
             let features = self.features(encoded, negative, hidden, &batch.reports, negatives);
             Compared {
-                embeddings: self.embed(features, masks),
+                embeddings: self.embed(features, &masks),
                 reports: batch.reports,
                 negatives: negative_reports,
+                likelihoods,
             }
         });
         ForwardPass {
@@ -158,8 +177,17 @@ impl<G: ReportGenerator> Ithn<G> {
     }
 
     /// Loss terms of a forward pass; `alignment` are those of its embeddings.
-    pub(crate) fn terms(&self, pass: &ForwardPass, alignment: Option<AlignmentTerms>) -> LossTerms {
+    pub(crate) fn terms(
+        &self,
+        pass: &ForwardPass,
+        alignment: Option<AlignmentTerms>,
+        lambda: f64,
+    ) -> LossTerms {
         let mut total = pass.learnt.clone();
+        let likelihood = self.likelihood_loss(pass, lambda);
+        if let (Some(loss), Some(of)) = (&likelihood, self.likelihood) {
+            total = total + loss.clone() * of.weight.get();
+        }
         if let Some(terms) = &alignment {
             total = total
                 + terms.contrastive.clone() * self.weights.contrastive.get()
@@ -169,9 +197,19 @@ impl<G: ReportGenerator> Ithn<G> {
             total,
             language: pass.language.clone(),
             classification: pass.classification.clone(),
+            likelihood,
             penalty: pass.penalty.clone(),
             alignment,
         }
+    }
+
+    /// Contrast of likelihoods of a forward pass, `[1]`, if it is configured and there are negatives.
+    pub(crate) fn likelihood_loss(&self, pass: &ForwardPass, lambda: f64) -> Option<Tensor<1>> {
+        let (of, compared) = (self.likelihood?, pass.compared.as_ref()?);
+        let equal = self.equal(&compared.reports, &compared.negatives);
+        let own_negative = equal.map(|equal| equal.own_negative);
+        let likelihoods = compared.likelihoods.as_ref()?;
+        Some(of.loss(likelihoods, own_negative.as_ref(), lambda))
     }
 
     /// Which reports are equal by what is masked, if anything is.
@@ -229,11 +267,21 @@ impl<G: ReportGenerator> Ithn<G> {
             let needed = self.compares_negative_images();
             needed.then(|| self.generator.pooled(studies))
         };
+        assert!(
+            negatives.more.is_empty() || self.text_path == TextPath::ReportAlone,
+            "further negatives need TextPath::ReportAlone"
+        );
+        let mut more_negative_reports = Vec::new();
         let (reports, negative_reports, negative_images) = match (self.text_path, negative) {
             (_, Some(negative)) => (hidden, states(&negative.context), Some(negative.pooled)),
             (TextPath::ReportAlone, None) => {
-                let [own, negative] = self.states_alone(reports, &negatives.reports);
-                (own, negative, pooled(negatives.studies))
+                let [own, negative, more @ ..] =
+                    &self.states_alone(reports, &negatives.reports, &negatives.more)[..]
+                else {
+                    unreachable!("states of every batch of reports");
+                };
+                more_negative_reports = more.to_vec();
+                (own.clone(), negative.clone(), pooled(negatives.studies))
             }
             (TextPath::SameImage | TextPath::WithImage, None) => {
                 let negative_hidden = states(&encoded.context);
@@ -245,12 +293,12 @@ impl<G: ReportGenerator> Ithn<G> {
             reports,
             negative_images,
             negative_reports,
+            more_negative_reports,
         }
     }
 
-    /// Embeds features; `masks` are those of the studies' and the negatives' reports.
-    fn embed(&self, features: Features, masks: [Tensor<2>; 2]) -> Embeddings {
-        let [mask, negative_mask] = masks;
+    /// Embeds features; `masks` are those of the studies' reports, the negatives' and the further negatives'.
+    fn embed(&self, features: Features, masks: &[Tensor<2>]) -> Embeddings {
         let reports = |hidden: Tensor<3>, mask: &Tensor<2>| {
             let hidden = if self.hold_report_states {
                 hidden.detach()
@@ -261,11 +309,15 @@ impl<G: ReportGenerator> Ithn<G> {
         };
         Embeddings {
             images: self.alignment.embed_images(features.images),
-            reports: reports(features.reports, &mask),
+            reports: reports(features.reports, &masks[0]),
             negative_images: features
                 .negative_images
                 .map(|pooled| self.alignment.embed_images(pooled)),
-            negative_reports: reports(features.negative_reports, &negative_mask),
+            negative_reports: reports(features.negative_reports, &masks[1]),
+            more_negative_reports: (features.more_negative_reports.into_iter())
+                .zip(&masks[2..])
+                .map(|(hidden, mask)| reports(hidden, mask))
+                .collect(),
         }
     }
 
@@ -275,18 +327,31 @@ impl<G: ReportGenerator> Ithn<G> {
             || self.alignment.placement().compares_negative_images()
     }
 
-    /// Hidden states of two batches of reports in the imageless context, in one pass. Batching both
-    /// changes only the padding, not the states.
-    fn states_alone(&self, first: &TokenBatch, second: &TokenBatch) -> [Tensor<3>; 2] {
-        let [[batch, length], [others, other_length]] = [first.dims(), second.dims()];
-        let context = self.generator.imageless_context(batch + others);
-        let states = self
-            .generator
-            .hidden_states(&context, &first.concat(second));
-        [
-            states.clone().narrow(0, 0, batch).narrow(1, 0, length),
-            states.narrow(0, batch, others).narrow(1, 0, other_length),
-        ]
+    /// Hidden states of batches of reports in the imageless context, in one pass. Batching all changes only the padding, not
+    /// the states.
+    fn states_alone(
+        &self,
+        first: &TokenBatch,
+        second: &TokenBatch,
+        more: &[TokenBatch],
+    ) -> Vec<Tensor<3>> {
+        let all = more
+            .iter()
+            .fold(first.concat(second), |all, batch| all.concat(batch));
+        let [rows, _] = all.dims();
+        let context = self.generator.imageless_context(rows);
+        let states = self.generator.hidden_states(&context, &all);
+        let mut begin = 0;
+        [first, second]
+            .into_iter()
+            .chain(more)
+            .map(|batch| {
+                let [rows, length] = batch.dims();
+                let own = states.clone().narrow(0, begin, rows).narrow(1, 0, length);
+                begin += rows;
+                own
+            })
+            .collect()
     }
 
     /// The image that report embeddings depend on.
@@ -326,9 +391,16 @@ impl<G: ReportGenerator> Ithn<G> {
         encoded: &EncodedStudies<G::Context>,
         reports: &TokenBatch,
     ) -> Tensor<1> {
+        self.mean_log_probs(encoded, reports).squeeze_dim(1)
+    }
+
+    /// The same, `[batch, 1]`.
+    fn mean_log_probs(
+        &self,
+        encoded: &EncodedStudies<G::Context>,
+        reports: &TokenBatch,
+    ) -> Tensor<2> {
         let hidden = self.generator.hidden_states(&encoded.context, reports);
-        let chosen = target_log_probs(self.generator.log_probs(hidden), reports);
-        let mask = reports.mask().clone();
-        ((chosen * mask.clone()).sum_dim(1) / mask.sum_dim(1)).squeeze_dim(1)
+        mean_log_probs(self.generator.log_probs(hidden), reports)
     }
 }

@@ -5,6 +5,7 @@ mod classification;
 mod config;
 mod ithn;
 mod language;
+mod likelihood;
 mod module;
 mod peers;
 #[cfg(test)]
@@ -15,4 +16,5 @@ pub use config::{Classification, IthnConfig, LossWeights, TextPath};
 pub use ithn::{ForwardPass, Ithn, LossTerms};
 pub use ithn_alignment::{AlignmentTerms, Embeddings};
 pub use language::{language_loss, smoothed_language_loss};
+pub use likelihood::LikelihoodContrast;
 pub use peers::{Peers, TermsAmong};

@@ -56,9 +56,13 @@ impl<G: ReportGenerator> Ithn<G> {
         let group = alignment.loss(&Embeddings::concat(&all), equal.as_ref(), lambda);
         let aligned = group.contrastive.clone() * self.weights.contrastive.get()
             + group.separation.clone() * self.weights.separation.get();
+        let mut objective = pass.learnt.clone() + aligned * batches as f64;
+        if let (Some(loss), Some(of)) = (self.likelihood_loss(pass, lambda), self.likelihood) {
+            objective = objective + loss * of.weight.get();
+        }
         TermsAmong {
-            objective: pass.learnt.clone() + aligned * batches as f64,
-            terms: self.terms(pass, Some(group)),
+            objective,
+            terms: self.terms(pass, Some(group), lambda),
         }
     }
 }

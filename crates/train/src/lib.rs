@@ -47,9 +47,9 @@ pub use dataset::{
 pub use error::{RanksError, TrainError};
 pub use evaluation::{
     ChangeFloor, ComparisonScores, NearTwinScores, Prediction, RankingConfig, RankingScores,
-    RetrievalScores, SimilaritySample, SplitScores, Writing, annotation_floors, composed_reports,
-    constant_labels, most_frequent_report, nearest_film_floor, nearest_image_report, rank_split,
-    sample_similarities, score_split, write_reports,
+    RetrievalScores, SeedClass, SeedRow, SeedTable, SimilaritySample, SplitScores, Writing,
+    annotation_floors, composed_reports, constant_labels, most_frequent_report, nearest_film_floor,
+    nearest_image_report, rank_split, sample_similarities, score_split, seed_table, write_reports,
 };
 pub use experiment::{
     ComposedFloor, ExperimentOptions, ExperimentResults, Floors, RunData, RunDescription,

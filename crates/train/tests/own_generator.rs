@@ -19,8 +19,9 @@ use ithn_generator::{
 use ithn_inference::ReportWriter;
 use ithn_search::SearchConfig;
 use ithn_train::{
-    Console, DataSource, Dataset, ExperimentOptions, Interrupt, TrainError, Verbosity,
-    run_experiment, run_experiment_with,
+    Console, DataSource, Dataset, EpochPlan, EpochRecord, ExperimentOptions, Interrupt, Observer,
+    Prediction, SplitScores, StepRecord, TrainError, Verbosity, run_experiment,
+    run_experiment_with,
 };
 use serde_json::json;
 
@@ -198,6 +199,58 @@ fn it_trains_saves_loads_and_resumes() {
     stopped.interrupt = Interrupt::default();
     stopped.resume = true;
     train(&config, &stopped).expect("it resumes");
+    let last = |options: &ExperimentOptions| weights(&options.out.join("last.ithn"), &config);
+    assert_eq!(last(&stopped), last(&whole));
+}
+
+/// Raises the interrupt at a step.
+struct StopsAt(usize, Interrupt);
+
+impl Observer for StopsAt {
+    fn step_ends(&mut self, record: &StepRecord) {
+        if record.step == self.0 {
+            self.1.raise();
+        }
+    }
+
+    fn epoch_begins(&mut self, _: &EpochPlan) {}
+    fn writing(&mut self, _: &str, _: usize, _: usize) {}
+    fn epoch_ends(&mut self, _: &EpochRecord) {}
+    fn note(&mut self, _: &str) {}
+    fn results(&mut self, _: &[(&str, &SplitScores)]) {}
+    fn examples(&mut self, _: &[Prediction]) {}
+}
+
+#[test]
+fn negatives_that_are_mined_again_survive_an_interruption_within_their_epoch() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut config = config();
+    config.mine_again = true;
+    let whole = options(folder.path(), "whole");
+    train(&config, &whole).expect("it trains");
+    let mined = |options: &ExperimentOptions| {
+        std::fs::read_to_string(options.out.join("negatives.json")).expect("written")
+    };
+    assert!(mined(&whole).contains("\"epoch\": 2"), "{}", mined(&whole));
+
+    // Two steps an epoch: the third is the first of the second epoch.
+    let mut stopped = options(folder.path(), "stopped");
+    let mut observer = StopsAt(3, stopped.interrupt.clone());
+    let error = run_experiment_with(&config, &stopped, build(&config), &mut observer);
+    let error = error.expect_err("it stops");
+    assert!(matches!(error, TrainError::Interrupted { .. }), "{error}");
+    stopped.interrupt = Interrupt::default();
+    stopped.resume = true;
+    // Negatives of another epoch are not taken for those of this one.
+    let path = stopped.out.join("negatives.json");
+    let own = mined(&stopped);
+    std::fs::write(&path, own.replace("\"epoch\": 2", "\"epoch\": 1")).expect("writable");
+    let error = train(&config, &stopped).expect_err("other negatives");
+    assert!(error.to_string().contains("negatives.json"), "{error}");
+    std::fs::write(&path, &own).expect("writable");
+    train(&config, &stopped).expect("it resumes");
+    assert_eq!(mined(&stopped), mined(&whole));
     let last = |options: &ExperimentOptions| weights(&options.out.join("last.ithn"), &config);
     assert_eq!(last(&stopped), last(&whole));
 }

@@ -94,6 +94,7 @@ fn batch(device: &Device, with_negatives: bool) -> TrainingBatch {
         negatives: with_negatives.then(|| NegativeBatch {
             studies: studies(2, 1, device),
             reports: reports([0, 3, 4, 6, 0], [0, 7, 5, 0]),
+            more: Vec::new(),
         }),
     }
 }

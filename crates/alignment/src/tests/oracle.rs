@@ -136,6 +136,7 @@ impl Case {
                 }
                 HardNegativePlacement::Absent => ((own + negative) / 2.0, equal || negatives_equal),
                 HardNegativePlacement::Candidate
+                | HardNegativePlacement::Candidates
                 | HardNegativePlacement::Pair
                 | HardNegativePlacement::InBatch => (own, equal),
             };
@@ -177,6 +178,7 @@ impl Case {
                 reports: input(1),
                 negative_images: Some(input(2)),
                 negative_reports: input(3),
+                more_negative_reports: Vec::new(),
             },
         }
     }
@@ -201,6 +203,7 @@ impl Inputs {
             reports,
             negative_images,
             negative_reports,
+            ..
         } = &self.embeddings;
         let temperatures = &self.alignment.temperatures;
         let scales = [&temperatures.pairs, &temperatures.hardened].map(|temperature| {

@@ -200,3 +200,67 @@ fn what_cannot_work_is_refused_by_key() {
     };
     assert_eq!(config.validate().unwrap_err().key(), "hardening.range");
 }
+
+/// Row `i` of the image-to-report softmax has `e^{τ3} z_i·u⁻_ij` of every further negative, and the other direction none.
+#[test]
+fn further_negatives_are_candidates_as_they_are() {
+    let device = Device::default();
+    let case = Case::new(4, [0.7, 1.1]);
+    let more: Vec<Rows> = [15, 16]
+        .map(|seed| ithn_oracle::rows(seed, 4, super::oracle::WIDTH))
+        .into();
+    let losses = [
+        HardNegativePlacement::Candidate,
+        HardNegativePlacement::Candidates,
+    ]
+    .map(|placement| {
+        let hardening = closed_form(Projection::PerSample, GradientFlow::Detached);
+        let mut inputs = case.tensors(&config(placement, hardening), &device);
+        let tensors = more.iter().map(|rows| ithn_oracle::tensor(rows, &device));
+        inputs.embeddings.more_negative_reports = tensors.collect();
+        let terms = inputs.alignment.loss(&inputs.embeddings, None, 0.4);
+        numbers(terms.contrastive)[0]
+    });
+    let hardened = case.closed_form(Projection::PerSample, 0.4);
+    let [z, u, ..] = &case.0;
+    let [a, b] = case.scales();
+    let growth = |i: usize| {
+        let reports: f64 = u.iter().map(|report| (a * dot(&z[i], report)).exp()).sum();
+        let before = reports + (b * dot(&z[i], &hardened[i])).exp();
+        let further: f64 = more
+            .iter()
+            .map(|rows| (b * dot(&z[i], &rows[i])).exp())
+            .sum();
+        (1.0 + further / before).ln()
+    };
+    let expected = (0..4).map(growth).sum::<f64>() / 8.0;
+    let plain = case.loss(&hardened, HardNegativePlacement::Candidate, None);
+    assert_close(&losses, &[plain, plain + expected], 1e-9);
+}
+
+/// The hull of both negatives of each study: the foot of the image's perpendicular, between them.
+#[test]
+fn the_hull_is_that_of_first_and_further_negatives() {
+    let device = Device::default();
+    let case = Case::new(3, [0.7, 1.1]);
+    let config = config(
+        HardNegativePlacement::Candidate,
+        ithn_negatives::Hull::default().into(),
+    );
+    let mut inputs = case.tensors(&config, &device);
+    let other = ithn_oracle::rows(15, 3, super::oracle::WIDTH);
+    inputs.embeddings.more_negative_reports = vec![ithn_oracle::tensor(&other, &device)];
+    let foot = |i: usize| {
+        let first = &case.0[3][i];
+        let along = ithn_oracle::moved(&other[i], first, -1.0);
+        let away = ithn_oracle::moved(&case.0[0][i], first, -1.0);
+        let weight = (dot(&away, &along) / dot(&along, &along)).clamp(0.0, 1.0);
+        ithn_oracle::moved(first, &along, 0.6 * weight)
+    };
+    let expected: Rows = (0..3).map(foot).collect();
+    let found = inputs.alignment.harden(&inputs.embeddings, None, 0.4);
+    assert_close(&numbers(found), &expected.concat(), 1e-9);
+    let terms = inputs.alignment.loss(&inputs.embeddings, None, 0.4);
+    let loss = case.loss(&expected, HardNegativePlacement::Candidate, None);
+    assert_close(&numbers(terms.contrastive), &[loss], 1e-9);
+}

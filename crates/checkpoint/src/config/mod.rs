@@ -2,6 +2,7 @@
 
 mod changes;
 mod guards;
+mod negatives;
 mod optimizer;
 mod preset;
 mod pretrain;
@@ -24,6 +25,8 @@ pub use guards::{Guards, NonFinite};
 pub use ithn_models::config::{
     ConfigError, GeneratorConfig, GeneratorKind, GeneratorTask, ModelConfig,
 };
+pub use negatives::{FirstNegatives, Negatives};
+use negatives::{is_false, is_zero};
 pub use optimizer::OptimizerConfig;
 pub use preset::Preset;
 pub use pretrain::{
@@ -53,6 +56,18 @@ pub struct ExperimentConfig {
     pub ithn: IthnConfig,
     /// Whether and how training uses negatives.
     pub negatives: Negatives,
+    /// Where first negatives come from. Earlier files say nothing: mined.
+    #[serde(default, skip_serializing_if = "FirstNegatives::is_default")]
+    pub first_negatives: FirstNegatives,
+    /// Further mined negatives of each study beside the first, for their hull
+    /// ([`Hull`](ithn_negatives::Hull)) or as candidates, up to 64; their reports alone are read. 0 in earlier files.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_negatives: usize,
+    /// Whether the model mines first negatives again at the beginning of every epoch but the first: the report of another
+    /// patient whose embedding is nearest the image, among those that
+    /// [`first_negatives`](Self::first_negatives) admits. Off in earlier files.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mine_again: bool,
     /// How their hardness grows.
     pub hardness: HardnessSchedule,
     /// Epochs, batches, optimiser, stopping.
@@ -67,18 +82,6 @@ pub struct ExperimentConfig {
     /// files have none.
     #[serde(default)]
     pub pretraining: Option<PretrainConfig>,
-}
-
-/// Whether and how training uses negatives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Negatives {
-    /// First negatives, hardened along the schedule.
-    Ithn,
-    /// First negatives as they are, throughout.
-    Fixed,
-    /// None: the language loss alone.
-    Off,
 }
 
 /// A figure of merit computed on the validation split.

@@ -3,13 +3,19 @@
 use ithn_generator::config::check_count;
 use ithn_search::SearchError;
 
+use ithn_negatives::Hardening;
+use ithn_plugin::TextPath;
+
 use super::{
-    Augmentation, ConfigError, ExperimentConfig, ImageConfig, MOST_EPOCHS, TextConfig,
-    TrainingConfig,
+    Augmentation, ConfigError, ExperimentConfig, FirstNegatives, ImageConfig, MOST_EPOCHS,
+    Negatives, TextConfig, TrainingConfig,
 };
 
 /// Most studies of a batch, batches of a step and tokens of a report.
 const MOST: usize = 65_536;
+
+/// Most further negatives of a study.
+const MOST_NEGATIVES: usize = 64;
 
 /// Most threads that decode images.
 const MOST_THREADS: usize = 1_024;
@@ -34,6 +40,7 @@ impl ExperimentConfig {
         within("images", self.images.validate())?;
         within("hardness", self.hardness.validate())?;
         self.validate_eyes()?;
+        self.validate_negatives()?;
         self.decoding.validate().map_err(|error| {
             let option = match error {
                 SearchError::OutOfRange { option, .. }
@@ -76,6 +83,63 @@ impl ExperimentConfig {
             return differs("classes", "model.generator.finding_prompts.classes");
         }
         Ok(())
+    }
+
+    /// Checks that several mined negatives can be used.
+    fn validate_negatives(&self) -> Result<(), ConfigError> {
+        let refuse = |key: &str, reason: &str| Err(ConfigError::new(key, reason));
+        let more = self.more_negatives;
+        if self.mine_again {
+            if self.negatives == Negatives::Off
+                || self.first_negatives == FirstNegatives::Edited
+                || more > 0
+            {
+                return refuse(
+                    "mine_again",
+                    "must be false without negatives, with edited ones and with more_negatives: one report of another study \
+                     is mined",
+                );
+            }
+            if self.ithn.text_path != TextPath::ReportAlone {
+                return refuse(
+                    "ithn.text_path",
+                    "must be \"report_alone\" with mine_again: reports are embedded once for all images",
+                );
+            }
+        }
+        let is_hull = matches!(self.ithn.hardening, Hardening::Hull(_));
+        if more == 0 {
+            return match is_hull {
+                true => refuse(
+                    "more_negatives",
+                    "must be at least 1 with the hardening \"hull\": one negative has no hull to move in",
+                ),
+                false => Ok(()),
+            };
+        }
+        if more > MOST_NEGATIVES {
+            let reason = format!("must lie in 0..={MOST_NEGATIVES}, got {more}");
+            return refuse("more_negatives", &reason);
+        }
+        if self.first_negatives == FirstNegatives::Edited {
+            return refuse(
+                "more_negatives",
+                "must be 0 with edited first negatives: one edit is made of each report",
+            );
+        }
+        if self.ithn.text_path != TextPath::ReportAlone {
+            return refuse(
+                "ithn.text_path",
+                "must be \"report_alone\" with more_negatives, whose images are not read",
+            );
+        }
+        match self.ithn.contrast_over_ranks {
+            true => refuse(
+                "ithn.contrast_over_ranks",
+                "must be false with more_negatives: processes exchange one negative of each study",
+            ),
+            false => Ok(()),
+        }
     }
 
     /// Checks what a model, the plug-in included, is built of.
@@ -158,4 +222,77 @@ impl ImageConfig {
 
 fn within(parent: &str, checked: Result<(), ConfigError>) -> Result<(), ConfigError> {
     checked.map_err(|error| error.within(parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Preset;
+    use ithn_negatives::Hull;
+
+    #[test]
+    fn several_negatives_are_refused_where_they_cannot_be_used() {
+        let key = |change: &dyn Fn(&mut ExperimentConfig)| {
+            let mut config = Preset::Phantom.config();
+            change(&mut config);
+            config.validate().map_err(|error| error.key().to_owned())
+        };
+        let refused = |key: &str| Err(key.to_owned());
+        let hull = |config: &mut ExperimentConfig| config.ithn.hardening = Hull::default().into();
+        assert_eq!(key(&hull), refused("more_negatives"));
+        let with_three = |config: &mut ExperimentConfig| {
+            hull(config);
+            config.more_negatives = 3;
+        };
+        assert_eq!(key(&with_three), Ok(()));
+        assert_eq!(
+            key(&|config| config.more_negatives = MOST_NEGATIVES + 1),
+            refused("more_negatives")
+        );
+        let and = |change: &dyn Fn(&mut ExperimentConfig)| {
+            key(&|config| {
+                with_three(config);
+                change(config);
+            })
+        };
+        assert_eq!(
+            and(&|config| config.first_negatives = FirstNegatives::Edited),
+            refused("more_negatives")
+        );
+        let again = |change: &dyn Fn(&mut ExperimentConfig)| {
+            key(&|config| {
+                config.mine_again = true;
+                change(config);
+            })
+        };
+        assert_eq!(again(&|_| {}), Ok(()));
+        assert_eq!(
+            again(&|config| config.negatives = Negatives::Off),
+            refused("mine_again")
+        );
+        assert_eq!(
+            again(&|config| config.ithn.text_path = TextPath::WithImage),
+            refused("ithn.text_path")
+        );
+        assert_eq!(
+            and(&|config| config.ithn.text_path = TextPath::SameImage),
+            refused("ithn.text_path")
+        );
+        assert_eq!(
+            and(&|config| config.ithn.contrast_over_ranks = true),
+            refused("ithn.contrast_over_ranks")
+        );
+    }
+
+    #[test]
+    fn negatives_of_earlier_files_are_mined_and_one_each() {
+        let config = Preset::Phantom.config();
+        let json = serde_json::to_value(&config).expect("JSON");
+        assert!(json.get("first_negatives").is_none() && json.get("more_negatives").is_none());
+        let read: ExperimentConfig = serde_json::from_value(json).expect("a configuration");
+        assert_eq!(
+            (read.first_negatives, read.more_negatives),
+            (FirstNegatives::Mined, 0)
+        );
+    }
 }

@@ -149,6 +149,7 @@ impl Inputs {
             reports: reports(&self.rep_out_pos),
             negative_images: Some(self.negative_images()),
             negative_reports: reports(&self.rep_out_neg),
+            more_negative_reports: Vec::new(),
         }
     }
 
@@ -288,6 +289,7 @@ fn penalty_alone(embeddings: &Embeddings) -> Embeddings {
     Embeddings {
         reports: embeddings.reports.zeros_like(),
         negative_reports: embeddings.negative_reports.zeros_like(),
+        more_negative_reports: Vec::new(),
         ..embeddings.clone()
     }
 }

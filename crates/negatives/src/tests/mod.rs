@@ -2,4 +2,5 @@
 
 mod ascent;
 mod closed_form;
+mod hull;
 mod json;

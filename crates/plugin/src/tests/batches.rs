@@ -112,6 +112,7 @@ fn a_negative_may_be_the_study_itself() {
         batch.negatives = Some(NegativeBatch {
             studies: batch.studies.clone(),
             reports: batch.reports.clone(),
+            more: Vec::new(),
         });
         batch
     };

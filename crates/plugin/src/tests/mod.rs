@@ -4,6 +4,7 @@ mod batches;
 mod classification;
 mod config;
 mod gradients;
+mod likelihood;
 mod losses;
 mod peers;
 mod support;

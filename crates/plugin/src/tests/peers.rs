@@ -50,6 +50,7 @@ fn rows(whole: &TrainingBatch, first: usize, count: usize, device: &Device) -> T
         NegativeBatch {
             studies,
             reports: tokens(NEGATIVES),
+            more: Vec::new(),
         }
     });
     part
@@ -78,6 +79,7 @@ fn constant(embeddings: &Embeddings) -> Embeddings {
         reports: constant(&embeddings.reports),
         negative_images: embeddings.negative_images.as_ref().map(constant),
         negative_reports: constant(&embeddings.negative_reports),
+        more_negative_reports: Vec::new(),
     }
 }
 

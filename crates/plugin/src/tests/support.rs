@@ -74,6 +74,7 @@ pub fn batch(reports: &[[u32; 4]], negatives: &[[u32; 4]], device: &Device) -> T
         negatives: Some(NegativeBatch {
             studies: studies(2000, negatives.len()),
             reports: tokens(negatives, device),
+            more: Vec::new(),
         }),
     }
 }

@@ -1,14 +1,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ithn_generator::config::NonNegative;
-use ithn_negatives::{Ascent, Hardening, HardnessSchedule};
+use ithn_generator::config::{NonNegative, Positive};
+use ithn_negatives::{Ascent, ClosedForm, GradientFlow, Hardening, HardnessSchedule, Hull};
 use serde::{Deserialize, Serialize};
 
 use ithn_alignment::HardNegativePlacement;
-use ithn_checkpoint::config::{ConfigError, ExperimentConfig, GeneratorConfig, Negatives};
+use ithn_checkpoint::config::{
+    ConfigError, ExperimentConfig, FirstNegatives, GeneratorConfig, Negatives,
+};
 use ithn_models::ImageFeature;
-use ithn_plugin::IthnConfig;
+use ithn_plugin::{IthnConfig, LikelihoodContrast};
 
 /// A way to train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,17 +32,66 @@ pub enum Arm {
     Ours,
     /// The same, hardened by gradient ascent on the contrastive loss in a ball.
     Ascent,
+    /// The base with gradients through the hard negative and into the report states `u` and `u⁻`.
+    Through,
+    /// Its control at `λ = 1`: first negatives as they are, with gradients into the report states.
+    ThroughFixed,
+    /// The base with first negatives that are the own report with one finding changed.
+    Edited,
+    /// Its control at `λ = 1`.
+    EditedFixed,
+    /// Contrast of likelihoods in place of that of embeddings; hardness raises its margin.
+    Likelihood,
+    /// Its control at `λ = 1`, without a margin.
+    LikelihoodFixed,
+    /// Contrast of likelihoods with first negatives that are the own report with one finding changed.
+    EditedLikelihood,
+    /// Its control at `λ = 1`.
+    EditedLikelihoodFixed,
+    /// Negatives hardened within the hull of the four nearest reports that state other findings.
+    Hull,
+    /// Its control at `λ = 1`: the nearest report that states other findings.
+    HullFixed,
+    /// Its control with the same four reports: all of them as candidates, as they are.
+    HullCandidates,
+    /// The base with first negatives that state other findings, mined again in every epoch by the current model.
+    Again,
+    /// Its control at `λ = 1`.
+    AgainFixed,
 }
 
 impl Arm {
-    /// All arms, the one that others are compared with first.
-    pub const ALL: [Arm; 6] = [
+    /// The main arms, the one that others are compared with first.
+    pub const MAIN: [Arm; 6] = [
         Arm::None,
         Arm::InBatch,
         Arm::Fixed,
         Arm::Official,
         Arm::Ours,
         Arm::Ascent,
+    ];
+
+    /// All arms: the main ones, then those that give hardness another meaning, each followed by its control.
+    pub const ALL: [Arm; 19] = [
+        Arm::None,
+        Arm::InBatch,
+        Arm::Fixed,
+        Arm::Official,
+        Arm::Ours,
+        Arm::Ascent,
+        Arm::Through,
+        Arm::ThroughFixed,
+        Arm::Edited,
+        Arm::EditedFixed,
+        Arm::Likelihood,
+        Arm::LikelihoodFixed,
+        Arm::EditedLikelihood,
+        Arm::EditedLikelihoodFixed,
+        Arm::Hull,
+        Arm::HullFixed,
+        Arm::HullCandidates,
+        Arm::Again,
+        Arm::AgainFixed,
     ];
 
     /// The name that tables and `--arms` use.
@@ -52,6 +103,19 @@ impl Arm {
             Arm::Official => "official",
             Arm::Ours => "ours",
             Arm::Ascent => "ascent",
+            Arm::Through => "through",
+            Arm::ThroughFixed => "through-fixed",
+            Arm::Edited => "edited",
+            Arm::EditedFixed => "edited-fixed",
+            Arm::Likelihood => "likelihood",
+            Arm::LikelihoodFixed => "likelihood-fixed",
+            Arm::EditedLikelihood => "edited-likelihood",
+            Arm::EditedLikelihoodFixed => "edited-likelihood-fixed",
+            Arm::Hull => "hull",
+            Arm::HullFixed => "hull-fixed",
+            Arm::HullCandidates => "hull-candidates",
+            Arm::Again => "again",
+            Arm::AgainFixed => "again-fixed",
         }
     }
 
@@ -82,9 +146,65 @@ impl Arm {
                 config.negatives = Negatives::Ithn;
                 config.ithn.hardening = Hardening::Ascent(Ascent::default());
             }
+            Arm::Through | Arm::ThroughFixed => {
+                let form = ClosedForm::default().with_gradient(GradientFlow::Through);
+                config.ithn.hardening = form.into();
+                config.ithn.hold_report_states = false;
+                config.negatives = self.hardness();
+            }
+            Arm::Edited | Arm::EditedFixed => {
+                config.first_negatives = FirstNegatives::Edited;
+                config.negatives = self.hardness();
+            }
+            Arm::Likelihood | Arm::LikelihoodFixed => {
+                config.negatives = self.hardness();
+                contrast_likelihoods(&mut config.ithn);
+            }
+            Arm::EditedLikelihood | Arm::EditedLikelihoodFixed => {
+                config.first_negatives = FirstNegatives::Edited;
+                config.negatives = self.hardness();
+                contrast_likelihoods(&mut config.ithn);
+            }
+            Arm::Again | Arm::AgainFixed => {
+                config.first_negatives = FirstNegatives::OtherFindings;
+                config.mine_again = true;
+                config.negatives = self.hardness();
+            }
+            Arm::Hull | Arm::HullFixed | Arm::HullCandidates => {
+                config.first_negatives = FirstNegatives::OtherFindings;
+                config.more_negatives = 3;
+                config.negatives = self.hardness();
+                config.ithn.hardening = Hull::default().into();
+                if self == Arm::HullCandidates {
+                    config.ithn.placement = HardNegativePlacement::Candidates;
+                }
+            }
         }
         config
     }
+
+    /// Hardened negatives, or in a control negatives as they are.
+    fn hardness(self) -> Negatives {
+        match self {
+            Arm::ThroughFixed
+            | Arm::EditedFixed
+            | Arm::LikelihoodFixed
+            | Arm::EditedLikelihoodFixed
+            | Arm::HullFixed
+            | Arm::HullCandidates
+            | Arm::AgainFixed => Negatives::Fixed,
+            _ => Negatives::Ithn,
+        }
+    }
+}
+
+/// The contrast of likelihoods alone. Reports differ by some tenths of a nat per token; the scale lets that count.
+fn contrast_likelihoods(ithn: &mut IthnConfig) {
+    let [weight, scale] = [0.1, 4.0].map(Positive::literal);
+    let contrast = LikelihoodContrast::new(weight, scale, NonNegative::literal(0.5));
+    ithn.likelihood = Some(contrast);
+    ithn.weights.contrastive = NonNegative::literal(0.0);
+    ithn.weights.separation = NonNegative::literal(0.0);
 }
 
 impl fmt::Display for Arm {

@@ -53,14 +53,14 @@ pub struct AblationProgress<'a> {
 }
 
 impl AblationConfig {
-    /// All generators and arms, 8 seeds, cells of a minute or two on two CPU cores.
+    /// All generators and main arms, 8 seeds, cells of a minute or two on two CPU cores.
     pub fn standard() -> Self {
         let mut base = Preset::Phantom.config();
         base.training.epochs = 4;
         base.decoding = SearchConfig::greedy(base.text.max_tokens);
         AblationConfig {
             generators: GeneratorKind::ALL.to_vec(),
-            arms: Arm::ALL.to_vec(),
+            arms: Arm::MAIN.to_vec(),
             seeds: (1..=8).collect(),
             studies: PhantomConfig::new(900, 8, 480)
                 .with_near_twin_share(0.6)
@@ -74,7 +74,7 @@ impl AblationConfig {
         }
     }
 
-    /// All arms on real studies, 8 seeds, R2GenCMN alone, with [`RealStudies::base`].
+    /// The main arms on real studies, 8 seeds, R2GenCMN alone, with [`RealStudies::base`].
     pub fn on(real: RealStudies) -> Self {
         AblationConfig {
             generators: vec![GeneratorKind::R2GenCmn],

@@ -1,3 +1,4 @@
+use ithn_metrics::clinical::scores::holm;
 use ithn_metrics::{DEFAULT_DRAWS, MetricsError, PairedTest, sign_flip};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ pub enum Metric {
     Cider,
     /// Micro F1 of findings with their side, exact on phantom studies; over the 13 abnormal classes on real reports.
     FindingsF1,
+    /// Mean F1 over the 13 abnormal classes; real reports alone have it.
+    FindingsF1Macro,
     /// Share of the most frequent report: 1 if every study gets the same.
     SameReport,
     /// Findings on the wrong side.
@@ -52,6 +55,9 @@ pub struct MetricSummary {
     /// Sign-flip test over seeds against [`Arm::None`]; absent for that arm itself, and where it has
     /// no such number.
     pub against_none: Option<PairedTest>,
+    /// The p-value of that test after Holm's correction over all arms that are compared in this metric.
+    #[serde(default)]
+    pub holm_p_value: Option<f64>,
 }
 
 /// A generator trained one way, over all seeds.
@@ -80,10 +86,11 @@ pub struct AblationReport {
 
 impl Metric {
     /// All of them, in the order of the table.
-    pub const ALL: [Metric; 11] = [
+    pub const ALL: [Metric; 12] = [
         Metric::Bleu4,
         Metric::Cider,
         Metric::FindingsF1,
+        Metric::FindingsF1Macro,
         Metric::SameReport,
         Metric::LateralityErrors,
         Metric::SizeErrors,
@@ -100,6 +107,7 @@ impl Metric {
             Metric::Bleu4 => "BLEU-4 ↑",
             Metric::Cider => "CIDEr ↑",
             Metric::FindingsF1 => "findings F1 ↑",
+            Metric::FindingsF1Macro => "findings F1, macro ↑",
             Metric::SameReport => "same report ↓",
             Metric::LateralityErrors => "side errors ↓",
             Metric::SizeErrors => "size errors ↓",
@@ -120,6 +128,10 @@ impl Metric {
             Metric::Bleu4 => Some(scores.bleu_4),
             Metric::Cider => Some(scores.cider),
             Metric::FindingsF1 => scores.findings.headline(),
+            Metric::FindingsF1Macro => {
+                let classes = scores.findings.findings_by_class.as_ref();
+                classes.map(|classes| classes.f1_13_macro)
+            }
             Metric::SameReport => Some(scores.diversity.most_frequent_share),
             Metric::LateralityErrors => scores.findings.laterality_errors.map(|it| it as f64),
             Metric::SizeErrors => scores.findings.size_errors.map(|it| it as f64),
@@ -142,7 +154,7 @@ impl AblationReport {
         config: AblationConfig,
         cells: Vec<CellResult>,
     ) -> Result<Self, MetricsError> {
-        let mut summaries = Vec::new();
+        let mut summaries: Vec<ArmSummary> = Vec::new();
         for &generator in &config.generators {
             for &arm in &config.arms {
                 let metrics = Metric::ALL
@@ -155,6 +167,8 @@ impl AblationReport {
                     metrics,
                 });
             }
+            let of_generator = summaries.iter_mut().filter(|it| it.generator == generator);
+            correct(&mut of_generator.collect::<Vec<_>>());
         }
         let longest_cell = cells.iter().map(|cell| cell.seconds).fold(0.0, f64::max);
         Ok(AblationReport {
@@ -173,6 +187,24 @@ impl AblationReport {
             .into_iter()
             .map(|(_, value)| value)
             .collect()
+    }
+}
+
+/// Corrects the p-values of each metric by Holm's method over the arms.
+fn correct(arms: &mut [&mut ArmSummary]) {
+    for metric in Metric::ALL {
+        let mut of_metric: Vec<&mut MetricSummary> = arms
+            .iter_mut()
+            .flat_map(|arm| &mut arm.metrics)
+            .filter(|summary| summary.metric == metric && summary.against_none.is_some())
+            .collect();
+        let p_values: Vec<f64> = of_metric
+            .iter()
+            .filter_map(|summary| summary.against_none.map(|test| test.p_value))
+            .collect();
+        for (summary, corrected) in of_metric.iter_mut().zip(holm(&p_values)) {
+            summary.holm_p_value = Some(corrected);
+        }
     }
 }
 
@@ -209,6 +241,7 @@ fn summarise(
         mean,
         deviation,
         against_none,
+        holm_p_value: None,
     }))
 }
 
@@ -232,4 +265,45 @@ fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     }
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (mean, (squares / (values.len() - 1) as f64).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arm(arm: Arm, p_value: Option<f64>) -> ArmSummary {
+        let summary = MetricSummary {
+            metric: Metric::FindingsF1,
+            seeds: 8,
+            mean: 0.2,
+            deviation: 0.01,
+            against_none: p_value.map(|p_value| PairedTest {
+                difference: 0.1,
+                p_value,
+                draws: 256,
+                exact: true,
+            }),
+            holm_p_value: None,
+        };
+        ArmSummary {
+            generator: GeneratorKind::R2GenCmn,
+            arm,
+            metrics: vec![summary],
+        }
+    }
+
+    #[test]
+    fn p_values_are_corrected_over_the_arms_that_are_compared() {
+        let mut arms = [
+            arm(Arm::None, None),
+            arm(Arm::InBatch, Some(0.03)),
+            arm(Arm::Fixed, Some(0.01)),
+            arm(Arm::Ours, Some(0.04)),
+        ];
+        correct(&mut arms.iter_mut().collect::<Vec<_>>());
+        let corrected: Vec<Option<f64>> =
+            arms.iter().map(|it| it.metrics[0].holm_p_value).collect();
+        // 3 · 0.01; 2 · 0.03; the larger of 0.04 and the one before.
+        assert_eq!(corrected, [None, Some(0.06), Some(0.03), Some(0.06)]);
+    }
 }

@@ -24,7 +24,7 @@ impl fmt::Display for AblationReport {
         }
         writeln!(
             formatter,
-            "; {} epochs; {} seed(s); mean ± sd, and p of a sign-flip test over seeds against arm 'none'",
+            "; {} epochs; {} seed(s); mean ± sd, and p of a sign-flip test over seeds against arm 'none', corrected by Holm over arms",
             self.config.base.training.epochs,
             self.config.seeds.len()
         )?;
@@ -122,8 +122,8 @@ impl AblationReport {
 
 fn entry(summary: &MetricSummary) -> String {
     let test = summary
-        .against_none
-        .map_or_else(String::new, |test| format!(" p {:.3}", test.p_value));
+        .holm_p_value
+        .map_or_else(String::new, |p_value| format!(" p {p_value:.3}"));
     format!("{:.3} ± {:.3}{test}", summary.mean, summary.deviation)
 }
 

@@ -81,6 +81,10 @@ pub struct TrainArguments {
     #[arg(long, value_name = "N", value_parser = values::at_least_one)]
     limit: Option<usize>,
 
+    /// Leave the test split unread, while options are chosen: the validation split stands in its place in the final table
+    #[arg(long, conflicts_with = "resume")]
+    validation_only: bool,
+
     /// Negatives: hardened along the schedule, as they are, or none [default: the preset's]
     #[arg(long)]
     negatives: Option<NegativesArgument>,
@@ -286,7 +290,11 @@ impl TrainArguments {
         preset: Preset,
     ) -> Result<ExperimentOptions, TrainError> {
         if !self.resume {
-            let mut options = ExperimentOptions::new(self.data.source_for(preset), out, device);
+            let source = match self.validation_only {
+                true => self.data.source_for(preset).without_test(),
+                false => self.data.source_for(preset),
+            };
+            let mut options = ExperimentOptions::new(source, out, device);
             options.limit = self.limit;
             options.cache = self.cache.clone();
             options.on_bad_study = self.on_bad_study.unwrap_or_default();

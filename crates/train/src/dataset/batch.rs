@@ -14,6 +14,7 @@ pub fn training_batch(loaded: LoadedBatch, device: &Device) -> TrainingBatch {
         negatives: loaded.negatives.map(|(images, tokens)| NegativeBatch {
             studies: study_batch(images, device),
             reports: token_batch(tokens, device),
+            more: Vec::new(),
         }),
     }
 }
@@ -47,9 +48,25 @@ impl PreparedData {
                 negatives.reports,
                 members.iter().filter_map(|it| it.negative),
             ),
+            more: self.more_negatives(&members, device),
             ..negatives
         });
         batch
+    }
+
+    /// Reports of the members' further negatives, a batch for the second of each, one for the third and so on.
+    fn more_negatives(&self, members: &[BatchMember], device: &Device) -> Vec<TokenBatch> {
+        let Some(all) = &self.more_negatives else {
+            return Vec::new();
+        };
+        let count = all.first().map_or(0, Vec::len);
+        (0..count)
+            .map(|index| {
+                let of = |member: &BatchMember| &self.training[all[member.study][index]];
+                let studies: Vec<&TokenizedStudy> = members.iter().map(of).collect();
+                token_batch(pad_tokens(&studies), device)
+            })
+            .collect()
     }
 
     /// Reports of some members and of their negatives, as those of a [`training_batch`](Self::training_batch), without

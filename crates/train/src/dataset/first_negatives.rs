@@ -1,35 +1,63 @@
-use ithn_checkpoint::config::ExperimentConfig;
+use std::collections::BTreeSet;
+
+use ithn_checkpoint::config::{ExperimentConfig, FirstNegatives};
 use ithn_data::{Study, TokenizedStudy, Tokenizer};
+use ithn_inference::FindingsReader;
 use ithn_mining::{MiningStudy, TfIdfConfig, mine};
 
 use super::Watch;
+use super::edited_negatives::edited_reports;
 use crate::error::TrainError;
 use crate::ranks::Ranks;
 
-/// Index of every training study's first negative. A negative that the dataset contains is appended
+/// Negatives of a training study, as indices into the training studies.
+pub(super) struct MemberNegatives {
+    pub(super) first: usize,
+    /// As many further ones as the configuration asks for.
+    pub(super) more: Vec<usize>,
+}
+
+/// Neighbours that are looked at to find some that state other findings.
+const NEAREST: usize = 256;
+
+/// Every training study's negatives. A negative that the dataset contains is appended
 /// to `training`; the others are mined among the training studies. A study without an admissible
 /// one (every other report a duplicate) is its own negative, which has no effect.
+///
+/// Edited reports are appended as well, each with its study's own images.
 pub(super) fn first_negatives(
     train: &[&Study],
-    tokenizer: &Tokenizer,
+    (tokenizer, findings): (&Tokenizer, FindingsReader),
     config: &ExperimentConfig,
     training: &mut Vec<TokenizedStudy>,
     watch: Watch<'_>,
     ranks: &Ranks,
-) -> Result<Vec<usize>, TrainError> {
+) -> Result<Vec<MemberNegatives>, TrainError> {
     let cleaned: Vec<String> = train
         .iter()
         .map(|study| tokenizer.cleaning().clean(&study.report))
         .collect();
-    let mined = if train.iter().all(|study| study.negative.is_some()) {
-        vec![None; train.len()]
+    if config.first_negatives == FirstNegatives::Edited {
+        return edited(train, &cleaned, (tokenizer, findings), config, training);
+    }
+    let own_negatives = config.first_negatives == FirstNegatives::Mined
+        && config.more_negatives == 0
+        && train.iter().all(|study| study.negative.is_some());
+    let mined: Vec<Vec<usize>> = if own_negatives {
+        vec![Vec::new(); train.len()]
     } else {
-        ranks.gather_shares(mine_closest(train, &cleaned, watch, ranks))?
+        ranks.gather_shares(mine_closest(
+            train, &cleaned, config, findings, watch, ranks,
+        ))?
     };
     let mut negatives = Vec::with_capacity(train.len());
     for (index, study) in train.iter().enumerate() {
-        negatives.push(match &study.negative {
-            None => mined[index].unwrap_or(index),
+        let given = study
+            .negative
+            .as_ref()
+            .filter(|_| config.first_negatives == FirstNegatives::Mined);
+        let first = match given {
+            None => mined[index].first().copied().unwrap_or(index),
             Some(negative) => {
                 let id = format!("{} (negative)", study.id);
                 training.push(TokenizedStudy {
@@ -44,18 +72,68 @@ pub(super) fn first_negatives(
                 });
                 training.len() - 1
             }
+        };
+        // A study with fewer mined negatives has its first one again, which moves no hull.
+        let more = mined[index]
+            .iter()
+            .copied()
+            .skip(usize::from(given.is_none()));
+        let more = more
+            .chain(std::iter::repeat(first))
+            .take(config.more_negatives);
+        negatives.push(MemberNegatives {
+            first,
+            more: more.collect(),
         });
     }
     Ok(negatives)
 }
 
-/// The closest other study of each in this rank's share.
+/// Appends the edited reports, and returns their indices; a report without an edit is its own negative.
+fn edited(
+    train: &[&Study],
+    cleaned: &[String],
+    (tokenizer, findings): (&Tokenizer, FindingsReader),
+    config: &ExperimentConfig,
+    training: &mut Vec<TokenizedStudy>,
+) -> Result<Vec<MemberNegatives>, TrainError> {
+    let seeds: Vec<u64> = train
+        .iter()
+        .map(|study| crc32fast::hash(study.id.as_bytes()).into())
+        .collect();
+    let mut negatives = Vec::with_capacity(train.len());
+    let edits = edited_reports(cleaned, &seeds, findings);
+    for (index, (study, edit)) in train.iter().zip(edits).enumerate() {
+        let first = match edit {
+            None => index,
+            Some(report) => {
+                let id = format!("{} (edited)", study.id);
+                training.push(TokenizedStudy {
+                    tokens: tokenizer.encode_study(&id, &report, config.text.max_tokens)?,
+                    images: study.images.clone(),
+                    context: Default::default(),
+                    id,
+                });
+                training.len() - 1
+            }
+        };
+        negatives.push(MemberNegatives {
+            first,
+            more: Vec::new(),
+        });
+    }
+    Ok(negatives)
+}
+
+/// The closest other studies of each in this rank's share, as many as the configuration needs.
 fn mine_closest(
     train: &[&Study],
     cleaned: &[String],
+    config: &ExperimentConfig,
+    findings: FindingsReader,
     watch: Watch<'_>,
     ranks: &Ranks,
-) -> Result<Vec<Option<usize>>, TrainError> {
+) -> Result<Vec<Vec<usize>>, TrainError> {
     let studies: Vec<MiningStudy> = train
         .iter()
         .zip(cleaned)
@@ -66,12 +144,101 @@ fn mine_closest(
         })
         .collect();
     let embedding = TfIdfConfig::default().fit(cleaned.iter().map(String::as_str));
+    let places: Vec<usize> = (0..studies.len()).collect();
+    let own_places: Vec<usize> = ranks.share_of(&places).copied().collect();
     let own: Vec<MiningStudy> = ranks.share_of(&studies).copied().collect();
-    let neighbours = mine(&studies, &own, 1, &embedding, |done| {
+    let needed = 1 + config.more_negatives;
+    let stated: Option<Vec<BTreeSet<String>>> =
+        (config.first_negatives == FirstNegatives::OtherFindings).then(|| {
+            let of = |report: &String| findings.abnormal(report);
+            cleaned.iter().map(of).collect()
+        });
+    let searched = match stated {
+        Some(_) => needed.max(NEAREST),
+        None => needed,
+    };
+    let neighbours = mine(&studies, &own, searched, &embedding, |done| {
         watch("mining first negatives", done, own.len());
     })?;
-    Ok(neighbours
+    let admissible = |study: usize, other: usize| match &stated {
+        Some(stated) => stated[study] != stated[other],
+        None => true,
+    };
+    Ok(own_places
         .into_iter()
-        .map(|neighbours| neighbours.first().map(|closest| closest.index))
+        .zip(neighbours)
+        .map(|(study, neighbours)| {
+            let indices = neighbours.iter().map(|closest| closest.index);
+            let found = indices.filter(|&other| admissible(study, other));
+            found.take(needed).collect()
+        })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use ithn_checkpoint::config::{ExperimentConfig, FirstNegatives, Preset};
+    use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
+    use ithn_data::{OnBadStudy, Split};
+    use ithn_inference::FindingsReader;
+
+    use crate::dataset::{DataSource, Dataset, PreparedData};
+
+    fn prepared(change: impl Fn(&mut ExperimentConfig)) -> PreparedData {
+        let folder = tempfile::tempdir().expect("a folder");
+        let studies = PhantomConfig::new(40, 2, 2).with_image_size(16);
+        write_phantom_dataset(folder.path(), &studies).expect("drawn");
+        let mut config = Preset::Phantom.config();
+        config.text.minimum_occurrences = 1;
+        change(&mut config);
+        let source = DataSource::mimic(folder.path().to_owned());
+        let dataset = Dataset::load(&source, 1, None, OnBadStudy::Stop).expect("readable");
+        assert_eq!(dataset.split(Split::Train).count(), 40);
+        PreparedData::new(&dataset, &config, None).expect("prepared")
+    }
+
+    fn stated(data: &PreparedData, study: usize) -> std::collections::BTreeSet<String> {
+        let words = data.tokenizer.decode(&data.training[study].tokens[1..]);
+        FindingsReader::Phantom.abnormal(&words)
+    }
+
+    #[test]
+    fn edited_negatives_differ_in_one_finding_and_have_the_images_of_their_study() {
+        let data = prepared(|config| config.first_negatives = FirstNegatives::Edited);
+        let mut edited = 0;
+        for member in &data.members {
+            let negative = member.negative.expect("every study has one");
+            if negative == member.study {
+                continue;
+            }
+            edited += 1;
+            let [own, other] = [member.study, negative].map(|study| stated(&data, study));
+            assert_eq!(
+                own.symmetric_difference(&other).count(),
+                1,
+                "{own:?} {other:?}"
+            );
+            let images = [member.study, negative].map(|study| &data.training[study].images);
+            assert_eq!(images[0], images[1]);
+        }
+        assert!(edited > 20, "{edited} of 40");
+    }
+
+    #[test]
+    fn several_negatives_state_other_findings_and_are_loaded_with_a_batch() {
+        let data = prepared(|config| {
+            config.first_negatives = FirstNegatives::OtherFindings;
+            config.more_negatives = 3;
+        });
+        let more = data.more_negatives.as_ref().expect("asked for");
+        for member in &data.members {
+            let first = member.negative.expect("every study has one");
+            assert_eq!(more[member.study].len(), 3);
+            for &other in more[member.study].iter().chain([&first]) {
+                assert_ne!(stated(&data, member.study), stated(&data, other));
+            }
+        }
+        let plain = prepared(|_| {});
+        assert!(plain.more_negatives.is_none());
+    }
 }

@@ -1,8 +1,10 @@
 //! Studies of a source, tokenised, with first negatives.
 
+mod admissible;
 mod balance;
 mod batch;
 mod drawn;
+mod edited_negatives;
 mod features;
 mod first_negatives;
 mod images;
@@ -23,6 +25,7 @@ use ithn_data::{
 };
 use ithn_inference::FindingsReader;
 
+pub(crate) use admissible::Admissible;
 pub(crate) use balance::{distinct_batches, distinct_groups};
 pub use batch::training_batch;
 use drawn::DRAWN_MARK;
@@ -127,6 +130,12 @@ impl Dataset {
                 dataset.restrict_training(*train_on)?;
                 dataset
             }
+            DataSource::WithoutTest { source } => {
+                let mut dataset =
+                    Dataset::load_watched(source, inputs, limit, on_bad_study, watch)?;
+                dataset.leave_test_out();
+                dataset
+            }
         };
         dataset.check_splits()?;
         Ok(dataset)
@@ -216,6 +225,20 @@ impl Dataset {
                 false => DataKind::Annotation,
             },
         })
+    }
+
+    /// Puts the validation studies in the place of the test split.
+    fn leave_test_out(&mut self) {
+        self.studies.retain(|study| study.split != Split::Test);
+        let validation: Vec<Study> = self.split(Split::Validation).cloned().collect();
+        self.studies.extend(validation.into_iter().map(|mut study| {
+            study.split = Split::Test;
+            study
+        }));
+        self.notes.push(
+            "the test split is left unread: every score called test is of the validation split"
+                .to_owned(),
+        );
     }
 
     pub(crate) fn check_splits(&self) -> Result<(), TrainError> {

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ithn_checkpoint::config::{ExperimentConfig, Negatives};
+use ithn_checkpoint::config::{ExperimentConfig, FirstNegatives, Negatives};
 use ithn_data::{BatchMember, DataError, Split, Study, TokenizedStudy, Tokenizer};
 use ithn_inference::FindingsReader;
 use ithn_models::ContextConfig;
@@ -11,7 +11,7 @@ use super::balance::repeats;
 use super::first_negatives::first_negatives;
 use super::inputs::tokenized_context;
 use super::stated::{stated, stated_classes};
-use super::{Dataset, Watch};
+use super::{Admissible, Dataset, Watch};
 use crate::error::TrainError;
 use crate::ranks::Ranks;
 
@@ -34,6 +34,11 @@ pub struct PreparedData {
     pub findings: FindingsReader,
     /// How reports are searched in this vocabulary.
     pub search: SearchConfig,
+    /// Further mined negatives of each training study, as indices into [`training`](Self::training), the same number of every
+    /// study; if there are any.
+    pub more_negatives: Option<Vec<Vec<usize>>>,
+    /// Which training studies can be negatives of one another, if the model mines them again.
+    pub(crate) admissible: Option<Admissible>,
     /// The set of findings that each report of [`training`](Self::training) states, by number, if equal ones are masked
     /// in the contrast.
     pub label_sets: Option<Vec<i64>>,
@@ -125,6 +130,7 @@ impl PreparedData {
             .iter()
             .map(|study| encode(study))
             .collect::<Result<_, _>>()?;
+        let mut more_negatives = None;
         let members = match config.negatives {
             Negatives::Off => (0..train.len())
                 .map(|study| BatchMember {
@@ -133,16 +139,20 @@ impl PreparedData {
                 })
                 .collect(),
             Negatives::Ithn | Negatives::Fixed => {
+                let reading = (&tokenizer, dataset.findings);
                 let negatives =
-                    first_negatives(&train, &tokenizer, config, &mut training, watch, ranks)?;
-                negatives
-                    .into_iter()
+                    first_negatives(&train, reading, config, &mut training, watch, ranks)?;
+                let members = negatives
+                    .iter()
                     .enumerate()
-                    .map(|(study, negative)| BatchMember {
+                    .map(|(study, negatives)| BatchMember {
                         study,
-                        negative: Some(negative),
+                        negative: Some(negatives.first),
                     })
-                    .collect()
+                    .collect();
+                let more = || negatives.into_iter().map(|it| it.more).collect();
+                more_negatives = (config.more_negatives > 0).then(more);
+                members
             }
         };
         let reports = train.iter().map(|study| study.report.as_str());
@@ -175,10 +185,17 @@ impl PreparedData {
         let label_sets = config
             .ithn
             .mask_equal_labels
-            .then(|| label_sets(&training, &tokenizer, dataset.findings));
+            .then(|| label_sets_of(&training, &tokenizer, dataset.findings));
         let classes = stated_classes(config)?;
+        let admissible = config.mine_again.then(|| Admissible {
+            patients: patients(&train),
+            stated: (config.first_negatives == FirstNegatives::OtherFindings)
+                .then(|| label_sets_of(&training, &tokenizer, dataset.findings)),
+        });
         Ok(PreparedData {
+            admissible,
             label_sets,
+            more_negatives,
             stated: classes.map(|classes| stated(&training, &tokenizer, &classes)),
             validation,
             test,
@@ -192,8 +209,20 @@ impl PreparedData {
     }
 }
 
+/// Numbers the patients of studies.
+fn patients(studies: &[&Study]) -> Vec<usize> {
+    let mut numbers = HashMap::new();
+    studies
+        .iter()
+        .map(|study| {
+            let next = numbers.len();
+            *numbers.entry(study.patient.as_str()).or_insert(next)
+        })
+        .collect()
+}
+
 /// Numbers the sets of findings that reports state, as the model reads the reports.
-fn label_sets(
+fn label_sets_of(
     studies: &[TokenizedStudy],
     tokenizer: &Tokenizer,
     findings: FindingsReader,

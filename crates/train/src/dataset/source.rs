@@ -38,6 +38,12 @@ pub enum DataSource {
         /// The half that is trained on.
         train_on: UidParity,
     },
+    /// Another source whose test split is left out: its validation studies stand in its place, so that options can be
+    /// chosen by the final table while the test split stays unread.
+    WithoutTest {
+        /// The source.
+        source: Box<DataSource>,
+    },
 }
 
 impl DataSource {
@@ -57,6 +63,13 @@ impl DataSource {
         }
     }
 
+    /// The same source with the validation studies in the place of the test split.
+    pub fn without_test(self) -> Self {
+        DataSource::WithoutTest {
+            source: Box::new(self),
+        }
+    }
+
     /// Writes phantom studies, unless they are there or the studies come from elsewhere.
     ///
     /// # Errors
@@ -72,7 +85,9 @@ impl DataSource {
                 write_phantom_histories(folder, &PhantomHistoryConfig::default())?;
                 Ok(())
             }
-            DataSource::HalfOfUids { source, .. } => source.draw(),
+            DataSource::HalfOfUids { source, .. } | DataSource::WithoutTest { source } => {
+                source.draw()
+            }
             DataSource::Mimic { .. } | DataSource::Annotation { .. } => Ok(()),
         }
     }
@@ -87,7 +102,9 @@ impl DataSource {
             DataSource::Annotation { file, images } => {
                 vec![Some(file.as_path()), Some(images.as_path())]
             }
-            DataSource::HalfOfUids { source, .. } => return source.missing(),
+            DataSource::HalfOfUids { source, .. } | DataSource::WithoutTest { source } => {
+                return source.missing();
+            }
         };
         needed.retain(|path| path.is_some_and(|path| !path.exists()));
         needed.into_iter().flatten().next()
@@ -121,6 +138,35 @@ impl fmt::Display for DataSource {
             DataSource::HalfOfUids { source, train_on } => {
                 write!(formatter, "{source}, trained on {train_on} uids")
             }
+            DataSource::WithoutTest { source } => {
+                write!(formatter, "{source}, without its test split")
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Dataset;
+    use ithn_data::{OnBadStudy, Split};
+
+    #[test]
+    fn without_its_test_split_a_source_has_the_validation_split_twice() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = PhantomConfig::new(4, 2, 3).with_image_size(16);
+        write_phantom_dataset(folder.path(), &config).expect("drawn");
+        let source = DataSource::mimic(folder.path().to_owned());
+        let ids = |source: &DataSource, split: Split| -> Vec<String> {
+            let dataset = Dataset::load(source, 1, None, OnBadStudy::Stop).expect("readable");
+            dataset.split(split).map(|study| study.id.clone()).collect()
+        };
+        let held = source.clone().without_test();
+        assert_eq!(ids(&source, Split::Test).len(), 3);
+        assert_eq!(ids(&held, Split::Test), ids(&source, Split::Validation));
+        for split in [Split::Train, Split::Validation] {
+            assert_eq!(ids(&held, split), ids(&source, split));
+        }
+        assert!(held.to_string().contains("without its test split"));
     }
 }

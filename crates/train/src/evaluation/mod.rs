@@ -5,6 +5,7 @@ mod comparisons;
 mod floors;
 mod indications;
 mod ranking;
+mod seed_table;
 mod similarity;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use floors::{composed_reports, constant_labels, most_frequent_report, neares
 pub(crate) use indications::indication_reports;
 pub(crate) use ranking::Ranker;
 pub use ranking::{NearTwinScores, RankingConfig, RankingScores, RetrievalScores, rank_split};
+pub use seed_table::{SeedClass, SeedRow, SeedTable, seed_table};
 pub use similarity::{SimilaritySample, sample_similarities};
 
 use crate::dataset::EvaluationSplit;

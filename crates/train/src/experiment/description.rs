@@ -70,6 +70,9 @@ enum StoredSource {
         source: Box<StoredSource>,
         train_on: UidParity,
     },
+    WithoutTest {
+        source: Box<StoredSource>,
+    },
 }
 
 impl From<StoredSource> for DataSource {
@@ -82,6 +85,7 @@ impl From<StoredSource> for DataSource {
             StoredSource::HalfOfUids { source, train_on } => {
                 DataSource::from(*source).trained_on(train_on)
             }
+            StoredSource::WithoutTest { source } => DataSource::from(*source).without_test(),
         }
     }
 }
@@ -96,6 +100,9 @@ impl From<DataSource> for StoredSource {
             DataSource::HalfOfUids { source, train_on } => StoredSource::HalfOfUids {
                 source: Box::new(StoredSource::from(*source)),
                 train_on,
+            },
+            DataSource::WithoutTest { source } => StoredSource::WithoutTest {
+                source: Box::new(StoredSource::from(*source)),
             },
         }
     }
@@ -117,6 +124,7 @@ fn absolute_source(source: &DataSource) -> Result<DataSource, TrainError> {
         DataSource::HalfOfUids { source, train_on } => {
             absolute_source(source)?.trained_on(*train_on)
         }
+        DataSource::WithoutTest { source } => absolute_source(source)?.without_test(),
     })
 }
 

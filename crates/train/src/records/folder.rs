@@ -22,6 +22,7 @@ use ithn_data::write_atomically;
 /// | `epochs.jsonl` | one line of losses, hardness and validation scores per epoch |
 /// | `steps.jsonl` | one line of losses and gradient norm per so many steps |
 /// | `last.ithn`, `best.ithn`, `epoch-….ithn` | checkpoints: newest, best, of the last epochs |
+/// | `negatives.json` | first negatives of the current epoch, if they are mined again |
 /// | `non-finite.json` | studies and losses of the last batch whose loss or gradient was not finite |
 /// | `metrics.json` | validation and test scores, baselines |
 /// | `predictions.csv` | id, reference, prediction and scores of every test study |

@@ -102,6 +102,7 @@ fn embeddings(
         images: next()?,
         reports: next()?,
         negative_reports: next()?,
+        more_negative_reports: Vec::new(),
         negative_images: match with_negative_images {
             true => Some(next()?),
             false => None,
@@ -127,6 +128,7 @@ mod tests {
                 reports: tensor(2.0).transpose().mul_scalar(1.0).transpose(),
                 negative_images,
                 negative_reports: tensor(3.0),
+                more_negative_reports: Vec::new(),
             };
             let bytes = message(&sent).expect("a device that works");
             let read = embeddings(&bytes, [3, 2], there, &device).expect("as sent");

@@ -31,6 +31,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         log: &mut StepLog,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
+        self.mine_again(epoch)?;
         let training = &self.config.training;
         let batches = self.batches(epoch);
         let total = batches.len();
@@ -92,7 +93,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             .map(|batch| {
                 batch
                     .into_iter()
-                    .map(|member| self.data.members[member])
+                    .map(|member| self.member(member))
                     .collect()
             })
             .collect()

@@ -4,6 +4,7 @@ mod among;
 mod epoch;
 mod incident;
 mod layout;
+mod mining;
 mod part;
 mod saving;
 mod step;
@@ -56,6 +57,8 @@ pub struct Trainer<'a, G> {
     model: Option<Ithn<G>>,
     optimizer: ModuleOptimizer,
     progress: TrainingProgress,
+    /// First negatives of the current epoch, if they are mined again.
+    negatives: Option<mining::EpochNegatives>,
     training_images: Arc<ImageLoader>,
     evaluation_images: Arc<ImageLoader>,
     interrupt: Interrupt,
@@ -105,6 +108,7 @@ impl<'a, G: TrainableGenerator> Trainer<'a, G> {
                 data: Some(fingerprint(data)),
                 ..TrainingProgress::default()
             },
+            negatives: None,
             training_images: images.training,
             evaluation_images: images.evaluation,
             interrupt: Interrupt::default(),

@@ -197,6 +197,7 @@ impl Curve {
             negatives: Some(NegativeBatch {
                 studies: self.studies(&step.neg_indices)?,
                 reports: self.reports(&step.neg_indices),
+                more: Vec::new(),
             }),
         })
     }
