@@ -383,6 +383,7 @@ impl StepDecoder for R2GenCmn {
 
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
         let (context, stated) = (self.read_context(&studies), studies.findings.clone());
+        let before = context.as_ref().map_or(0, ReadContext::prior_patches);
         let features = self.backbone_features(studies);
         let [_, own, _] = features.patches.values.dims();
         let memory = self.memory.key_values();
@@ -395,17 +396,23 @@ impl StepDecoder for R2GenCmn {
         let words = self.embed_words(tokens, 0, &encoded.memory);
         let mask = teacher_forcing_mask(reports);
         let mut cache = self.decoder.start(encoded.patches);
-        let attention = self
-            .decoder
-            .cross_attention(words, &mut cache, Some(&mask))
-            .into_iter();
+        let attention = self.decoder.cross_attention(words, &mut cache, Some(&mask));
+        let attention: Vec<Tensor<4>> = match &self.finding_prompts {
+            Some(prompts) => attention
+                .into_iter()
+                .map(|it| prompts.without(it))
+                .collect(),
+            None => attention,
+        };
+        let at = |first: usize, length: usize| {
+            let layers = attention.iter().filter(|_| length > 0);
+            layers
+                .map(|layer| layer.clone().narrow(3, first, length))
+                .collect()
+        };
         Some(ReportEvidence {
-            attention: match &self.finding_prompts {
-                Some(prompts) => attention
-                    .map(|layer| prompts.without(layer).narrow(3, 0, own))
-                    .collect(),
-                None => attention.map(|layer| layer.narrow(3, 0, own)).collect(),
-            },
+            attention: at(0, own),
+            prior: at(own, before),
             memory: Some(MemoryEvidence {
                 rows: memory.rows,
                 weights: memory.weights,
