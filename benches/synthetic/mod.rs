@@ -8,7 +8,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use ithn::config::OptimizerConfig;
 use ithn::generator::{StudyBatch, TokenBatch};
-use ithn::models::{ImageFeature, R2GenCmn, R2GenCmnConfig};
+use ithn::models::{ContextConfig, ImageFeature, R2GenCmn, R2GenCmnConfig};
 use ithn::negatives::TrainingPoint;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, NegativeBatch, TrainingBatch};
 use ithn::train::{init_optimizer, learning_rate_policy};
@@ -22,7 +22,7 @@ use ithn_search::{SearchConfig, search};
 /// Words of IU X-Ray at the published threshold, and token 0.
 pub const VOCABULARY: usize = 761;
 
-fn normal<const D: usize>(dims: [usize; D], device: &Device) -> Tensor<D> {
+pub fn normal<const D: usize>(dims: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::random(dims, Distribution::Normal(0.0, 1.0), device)
 }
 
@@ -35,15 +35,30 @@ fn reports(batch: usize, length: usize, device: &Device) -> TokenBatch {
     TokenBatch::new(tokens, Tensor::ones([batch, length], device))
 }
 
-/// The generator of the published size.
-pub fn published_generator(device: &Device) -> R2GenCmn {
+fn published_config() -> R2GenCmnConfig {
     R2GenCmnConfig::new(
         ResNetConfig::resnet101(),
         CrossModalMemoryConfig::new(2048, 512, 8, 32),
         TransformerConfig::new(512, 512, 8, 3),
     )
     .with_image_feature(ImageFeature::Backbone)
-    .init(VOCABULARY, 1, device)
+}
+
+/// The generator of the published size.
+pub fn published_generator(device: &Device) -> R2GenCmn {
+    published_config().init(VOCABULARY, 1, device)
+}
+
+/// The same, for `views` films, that reads one previous film and so many words of the previous report and of the indication.
+pub fn reading_generator(
+    views: usize,
+    report: usize,
+    indication: usize,
+    device: &Device,
+) -> R2GenCmn {
+    published_config()
+        .with_context(ContextConfig::new(1, report, indication))
+        .init(VOCABULARY, views, device)
 }
 
 /// The memory module in training.
@@ -157,18 +172,30 @@ impl TrainingRun {
     /// `length` tokens.
     pub fn published(batch: usize, length: usize, side: usize, device: &Device) -> Self {
         let device = device.clone().autodiff();
-        let config = OptimizerConfig::default();
         let studies = || StudyBatch::new(normal([batch, 1, 3, side, side], &device));
+        let both = [studies(), studies()];
+        TrainingRun::of(published_generator(&device), both, length, &device)
+    }
+
+    /// Around a generator on an autodiff device, on studies and their negatives; every report has `length` tokens.
+    pub fn of(
+        generator: R2GenCmn,
+        [studies, negatives]: [StudyBatch; 2],
+        length: usize,
+        device: &Device,
+    ) -> Self {
+        let config = OptimizerConfig::default();
+        let batch = studies.len();
         TrainingRun {
-            model: Some(IthnConfig::official().init(published_generator(&device), &device)),
+            model: Some(IthnConfig::official().init(generator, device)),
             optimizer: init_optimizer(&config),
             config,
             batch: TrainingBatch {
-                studies: studies(),
-                reports: reports(batch, length, &device),
+                studies,
+                reports: reports(batch, length, device),
                 negatives: Some(NegativeBatch {
-                    studies: studies(),
-                    reports: reports(batch, length, &device),
+                    studies: negatives,
+                    reports: reports(batch, length, device),
                     more: Vec::new(),
                 }),
             },

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ithn::config::{ConfigError, Setting};
-use ithn::context::{ContextExperiment, ContextReport, Reads, run_context_experiment};
+use ithn::config::Setting;
+use ithn::context::{
+    BackboneStart, ContextExperiment, ContextReport, Reads, run_context_experiment,
+};
 use ithn::device::DeviceName;
 use ithn::train::TrainError;
 
@@ -20,7 +22,8 @@ use crate::output::{OutputFile, Talk, check_all};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ithn context --quick
-  ithn context --reads film,prior,everything --seeds 1 --json context.json")]
+  ithn context --reads film,prior,everything --seeds 1 --json context.json
+  ithn context --backbone-weights runs/film/best.ithn --set training.freeze_backbone=true")]
 pub(crate) struct Arguments {
     /// A smoke run of a minute or two, whose numbers mean nothing
     #[arg(long)]
@@ -55,6 +58,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Setting>,
 
+    /// Weights that the backbone of every cell starts from, such as the best checkpoint of a run on one film alone. With
+    /// --set training.freeze_backbone=true it stays so, and each film passes it once for all cells
+    #[arg(long, value_name = "FILE")]
+    backbone_weights: Option<PathBuf>,
+
     /// cpu, cuda:N, wgpu or ndarray
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
@@ -80,7 +88,7 @@ impl Arguments {
         talk.result(report.to_string())
     }
 
-    fn config(&self) -> Result<ContextExperiment, ConfigError> {
+    fn config(&self) -> Result<ContextExperiment, TrainError> {
         let mut config = match self.quick {
             true => ContextExperiment::quick(),
             false => ContextExperiment::standard(),
@@ -102,6 +110,9 @@ impl Arguments {
         }
         if let Some(seed) = self.patients_seed {
             config.studies.seed = seed;
+        }
+        if let Some(path) = &self.backbone_weights {
+            config.backbone = Some(BackboneStart::read(path.clone())?);
         }
         config.base = config.base.with_settings(&self.set)?;
         Ok(config)

@@ -2,6 +2,8 @@
 
 #[path = "serve/client.rs"]
 mod client;
+#[path = "serve/context.rs"]
+mod context;
 #[path = "serve/running.rs"]
 mod running;
 

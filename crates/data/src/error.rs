@@ -162,6 +162,16 @@ pub enum DataError {
         /// The patients of both, in this order.
         patients: Box<[String; 2]>,
     },
+    /// A study of ReXrank's input that cannot be read.
+    #[error("{path}: study {study}: {reason}")]
+    Rexrank {
+        /// The input.
+        path: PathBuf,
+        /// The study.
+        study: String,
+        /// What is wrong, with the key.
+        reason: String,
+    },
     /// A previous study that cannot be one.
     #[error("{path}: study {study}, previous study {prior}: {reason}")]
     BadPrior {

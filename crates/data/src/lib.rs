@@ -99,7 +99,9 @@ mod table;
 mod tokenizer;
 mod transform;
 
-pub use annotation::{Annotation, AnnotationEntry, PriorEntry, Views, read_annotation};
+pub use annotation::{
+    Annotation, AnnotationEntry, PriorEntry, RexrankContext, RexrankStudy, Views, read_annotation,
+};
 pub use atomic::{write_all_names, write_atomically};
 pub use cache::{CacheReport, CacheRequest, ImageCache};
 pub use cleaning::Cleaning;

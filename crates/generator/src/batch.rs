@@ -114,6 +114,7 @@ pub struct TokenBatch {
     targets: Tensor<2, Int>,
     mask: Tensor<2>,
     label_sets: Option<Tensor<1, Int>>,
+    patients: Option<Tensor<1, Int>>,
 }
 
 impl TokenBatch {
@@ -136,6 +137,7 @@ impl TokenBatch {
             targets: tokens.narrow(1, 1, length - 1),
             mask: mask.narrow(1, 1, length - 1),
             label_sets: None,
+            patients: None,
         }
     }
 
@@ -145,11 +147,26 @@ impl TokenBatch {
     ///
     /// If there is not one for each report.
     pub fn with_label_sets(mut self, numbers: &[i64]) -> Self {
-        let [batch, _] = self.dims();
-        assert_eq!(numbers.len(), batch, "a report has one set of labels");
-        let data = TensorData::new(numbers.to_vec(), [batch]);
-        self.label_sets = Some(Tensor::from_data(data, &self.inputs.device()));
+        self.label_sets = Some(self.numbers(numbers));
         self
+    }
+
+    /// Adds the patient whom each report is about, by number.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one for each report.
+    pub fn with_patients(mut self, numbers: &[i64]) -> Self {
+        self.patients = Some(self.numbers(numbers));
+        self
+    }
+
+    /// A number for each report, on the device of the tokens.
+    fn numbers(&self, numbers: &[i64]) -> Tensor<1, Int> {
+        let [batch, _] = self.dims();
+        assert_eq!(numbers.len(), batch, "one number for each report");
+        let data = TensorData::new(numbers.to_vec(), [batch]);
+        Tensor::from_data(data, &self.inputs.device())
     }
 
     /// Reports as token ids, each with BOS and, unless it was truncated, EOS; shorter ones are padded.
@@ -220,12 +237,7 @@ impl TokenBatch {
     /// Which reports of the batch state the same findings, `[batch, batch]`, if their sets of labels
     /// [were added](Self::with_label_sets).
     pub fn same_labels(&self) -> Option<Tensor<2, Bool>> {
-        let sets = self.label_sets.clone()?;
-        let [batch, _] = self.dims();
-        let rows: Tensor<2, Int> = sets.clone().unsqueeze_dim(1);
-        let columns: Tensor<2, Int> = sets.unsqueeze_dim(0);
-        let dims = [batch, batch];
-        Some(rows.expand(dims).equal(columns.expand(dims)))
+        self.label_sets.as_ref().map(equal_pairs)
     }
 
     /// Which rows state the same findings as those of `other`, `[batch, 1]`, if both batches have sets of labels.
@@ -234,9 +246,24 @@ impl TokenBatch {
     ///
     /// If the batches differ in size.
     pub fn same_labels_as(&self, other: &TokenBatch) -> Option<Tensor<2, Bool>> {
-        let (own, other) = (self.label_sets.clone()?, other.label_sets.clone()?);
-        assert_eq!(own.dims(), other.dims(), "reports are compared row by row");
-        Some(own.equal(other).unsqueeze_dim(1))
+        let (own, other) = (self.label_sets.as_ref()?, other.label_sets.as_ref()?);
+        Some(equal_rows(own, other))
+    }
+
+    /// Which reports of the batch are about one patient, `[batch, batch]`, if the patients
+    /// [were added](Self::with_patients).
+    pub fn same_patient(&self) -> Option<Tensor<2, Bool>> {
+        self.patients.as_ref().map(equal_pairs)
+    }
+
+    /// Which rows are about the same patient as those of `other`, `[batch, 1]`, if both batches have patients.
+    ///
+    /// # Panics
+    ///
+    /// If the batches differ in size.
+    pub fn same_patient_as(&self, other: &TokenBatch) -> Option<Tensor<2, Bool>> {
+        let (own, other) = (self.patients.as_ref()?, other.patients.as_ref()?);
+        Some(equal_rows(own, other))
     }
 
     /// The reports of both batches, those of `other` last, padded to the longer of the two.
@@ -252,12 +279,31 @@ impl TokenBatch {
             inputs: ids(TokenBatch::inputs),
             targets: ids(TokenBatch::targets),
             mask: Tensor::cat(masks.into(), 0),
-            label_sets: match (&self.label_sets, &other.label_sets) {
-                (Some(own), Some(other)) => Some(Tensor::cat(vec![own.clone(), other.clone()], 0)),
-                _ => None,
-            },
+            label_sets: both(&self.label_sets, &other.label_sets),
+            patients: both(&self.patients, &other.patients),
         }
     }
+}
+
+/// Which numbers are equal, `[batch, batch]`.
+fn equal_pairs(numbers: &Tensor<1, Int>) -> Tensor<2, Bool> {
+    let [batch] = numbers.dims();
+    let rows: Tensor<2, Int> = numbers.clone().unsqueeze_dim(1);
+    let columns: Tensor<2, Int> = numbers.clone().unsqueeze_dim(0);
+    let dims = [batch, batch];
+    rows.expand(dims).equal(columns.expand(dims))
+}
+
+/// Which numbers are equal row by row, `[batch, 1]`.
+fn equal_rows(own: &Tensor<1, Int>, other: &Tensor<1, Int>) -> Tensor<2, Bool> {
+    assert_eq!(own.dims(), other.dims(), "reports are compared row by row");
+    own.clone().equal(other.clone()).unsqueeze_dim(1)
+}
+
+/// The numbers of both batches, if both have them.
+fn both(own: &Option<Tensor<1, Int>>, other: &Option<Tensor<1, Int>>) -> Option<Tensor<1, Int>> {
+    let (own, other) = (own.clone()?, other.clone()?);
+    Some(Tensor::cat(vec![own, other], 0))
 }
 
 fn pad_ids(tokens: &Tensor<2, Int>, length: usize) -> Tensor<2, Int> {

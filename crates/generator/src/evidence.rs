@@ -11,6 +11,10 @@ pub struct ReportEvidence {
     /// view's; patches run row by row of the map, view by view. Of a study with
     /// [context](crate::StudyBatch::context) they sum to less: the rest is attention to that.
     pub attention: Vec<Tensor<4>>,
+    /// Of the rest, weights at the films of the previous study, for as many layers, each
+    /// `[batch, heads, length, films · patches]` with the most films that a study of the batch has; 0 at a missing film.
+    /// Empty if no study has a previous film that is read.
+    pub prior: Vec<Tensor<4>>,
     /// Memory rows of each input token, if the generator has a memory.
     pub memory: Option<MemoryEvidence>,
 }

@@ -1,6 +1,8 @@
 //! What a study to be reported carries beside its films.
 
-use ithn_data::{ContextBlock, FilmBlock, Projection, TokenizedContext, TokenizedPrior, Tokenizer};
+use ithn_data::{
+    ContextBlock, FilmBlock, Projection, StudyContext, TokenizedContext, TokenizedPrior, Tokenizer,
+};
 use ithn_models::ContextConfig;
 
 use crate::InferenceError;
@@ -28,6 +30,46 @@ pub struct PriorFilmStudy {
     pub report: Option<String>,
     /// Whole days from it to the study.
     pub interval_days: u32,
+}
+
+impl From<&StudyContext> for FilmContext {
+    /// What a data set's study carries, the comparison aside.
+    fn from(context: &StudyContext) -> Self {
+        FilmContext {
+            projections: context.projections.clone(),
+            indication: context.indication.clone(),
+            prior: context.prior.as_ref().map(|prior| PriorFilmStudy {
+                films: prior.images.iter().map(Into::into).collect(),
+                projections: prior.projections.clone(),
+                report: prior.report.clone(),
+                interval_days: prior.interval_days,
+            }),
+        }
+    }
+}
+
+impl FilmContext {
+    /// What a model that reads `reads` can be given of it; a model refuses the rest.
+    #[must_use]
+    pub fn readable_by(mut self, reads: Option<ContextConfig>) -> Self {
+        let Some(reads) = reads else {
+            return FilmContext::default();
+        };
+        if reads.indication_words == 0 {
+            self.indication = None;
+        }
+        if let Some(prior) = &mut self.prior {
+            if reads.prior_views == 0 {
+                prior.films.clear();
+                prior.projections.clear();
+            }
+            if reads.prior_report_words == 0 {
+                prior.report = None;
+            }
+        }
+        self.prior = (self.prior).filter(|prior| !prior.films.is_empty() || prior.report.is_some());
+        self
+    }
 }
 
 /// Reads the context of studies for a model.
@@ -184,9 +226,11 @@ mod tests {
             (Some(ContextConfig::new(0, 9, 9)), "previous films"),
             (Some(ContextConfig::new(1, 0, 9)), "previous report"),
         ] {
-            let error = reader(&tokenizer, reads).read(studies()).expect_err(part);
-            let error = error.to_string();
+            let reader = reader(&tokenizer, reads);
+            let error = reader.read(studies()).expect_err(part).to_string();
             assert!(error.contains(part) && error.contains("study b"), "{error}");
+            let readable = context.clone().readable_by(reads);
+            reader.read([("b", &readable)].into_iter()).expect(part);
         }
     }
 }

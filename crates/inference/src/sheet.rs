@@ -1,9 +1,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
-use ithn_data::{ImageBlock, Tokenizer};
+use ithn_data::{FilmBlock, ImageBlock, Tokenizer};
 use ithn_generator::{BOUNDARY_TOKEN, ReportEvidence, StepDecoder, TokenBatch};
 use ithn_kernels::on_worker;
 use ithn_search::{SearchConfig, search};
@@ -25,8 +25,12 @@ const QUALITY: u8 = 85;
 pub struct StudySheet {
     /// Study.
     pub id: String,
-    /// Views of the study after the model's image transform, as `data:` URLs.
+    /// Views of the study, then films of the previous study, after the model's image transform, as `data:` URLs.
     pub images: Vec<String>,
+    /// How many of the images, the last, are of the previous study.
+    pub prior_images: usize,
+    /// What the model read beside the films: a name and a text, its unknown words as it reads them.
+    pub beside: Vec<(String, String)>,
     /// What the radiologist wrote, if known.
     pub reference: Option<String>,
     /// Words that the generator wrote.
@@ -50,7 +54,8 @@ pub struct AttentionMaps {
     pub rows: usize,
     /// Patches per row.
     pub columns: usize,
-    /// Base64 of one byte per layer, word, view and patch, in that order; 255 is [`peak`](Self::peak).
+    /// Base64 of one byte per layer, word, [image](StudySheet::images) and patch, in that order; 255 is
+    /// [`peak`](Self::peak).
     pub values: String,
     /// The largest attention of any word to any patch, in `[0, 1]`.
     pub peak: f32,
@@ -82,8 +87,15 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
         films: ImageBlock,
         reference: Option<(&str, FindingsReader)>,
     ) -> Result<StudySheet, InferenceError> {
-        let images = encode_views(&films, id)?;
+        let mut images = encode_views(&films, id)?;
         let views = [films.dims[1], images.len()];
+        let priors = match &films.context {
+            Some(context) => encode_films(&context.films, id)?,
+            None => Vec::new(),
+        };
+        let prior_images = priors.len();
+        images.extend(priors);
+        let beside = self.beside(&films);
         let batch = study_batch(films, self.device);
         let found = on_worker(|| {
             let state = self.generator.start(batch.clone());
@@ -108,61 +120,111 @@ impl<G: StepDecoder> SheetMaker<'_, G> {
         Ok(StudySheet {
             id: id.to_owned(),
             images,
+            prior_images,
+            beside,
             reference: reference.map(|(text, _)| text.to_owned()),
             log_probs: log_probs.into_iter().take(words.len()).collect(),
             marks: reference.map(|(text, reader)| mark_report(reader, &prediction, text)),
             attention: evidence
                 .as_ref()
-                .and_then(|evidence| attention_maps(evidence, views)),
+                .and_then(|evidence| attention_maps(evidence, views, prior_images)),
             memory: evidence.as_ref().and_then(memory_rows),
             words,
         })
     }
 }
 
-/// `data:` URLs of the views that the study has, grey ones as one channel.
+impl<G> SheetMaker<'_, G> {
+    /// The texts that a study carries, as the model reads them.
+    fn beside(&self, films: &ImageBlock) -> Vec<(String, String)> {
+        let context = films.context.as_ref();
+        let Some(study) = context.and_then(|context| context.studies.first()) else {
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        if !study.indication.is_empty() {
+            let indication = self.tokenizer.decode(&study.indication);
+            texts.push(("Indication".to_owned(), indication));
+        }
+        if let Some(prior) = &study.prior {
+            let days = prior.interval_days;
+            let name = format!(
+                "Previous study, {days} day{} before",
+                if days == 1 { "" } else { "s" }
+            );
+            let report = match prior.report.is_empty() {
+                true => "no report".to_owned(),
+                false => self.tokenizer.decode(&prior.report),
+            };
+            texts.push((name, report));
+        }
+        texts
+    }
+}
+
+/// `data:` URLs of the views that the study has.
 fn encode_views(block: &ImageBlock, id: &str) -> Result<Vec<String>, InferenceError> {
     let [_, views, channels, height, width] = block.dims;
-    let plane = height * width;
+    let size = channels * height * width;
     (0..views)
         .filter(|&view| block.present[view])
-        .map(|view| {
-            let planes = &block.pixels[view * channels * plane..][..channels * plane];
-            let (pixels, color) = if planes.chunks(plane).all(|other| other == &planes[..plane]) {
-                (planes[..plane].to_vec(), ExtendedColorType::L8)
-            } else {
-                let pixels = (0..plane).flat_map(|at| (0..3).map(move |c| planes[c * plane + at]));
-                (pixels.collect(), ExtendedColorType::Rgb8)
-            };
-            let mut jpeg = Vec::new();
-            JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
-                .encode(&pixels, width as u32, height as u32, color)
-                .map_err(|error| ithn_data::DataError::Image {
-                    path: format!("film {view} of study {id}").into(),
-                    reason: error.to_string(),
-                })?;
-            Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
-        })
+        .map(|view| encode(&block.pixels[view * size..][..size], [height, width], id))
         .collect()
 }
 
-/// Maps of one report over the first `present` of `views` views, unless the patches of a view make no
-/// square grid. Missing views come last.
+/// `data:` URLs of the previous study's films.
+fn encode_films(block: &FilmBlock, id: &str) -> Result<Vec<String>, InferenceError> {
+    let [films, channels, height, width] = block.dims;
+    let size = channels * height * width;
+    // Films that come from a cache of features have no pixels.
+    let films = if block.pixels.len() == films * size {
+        films
+    } else {
+        0
+    };
+    (0..films)
+        .map(|film| encode(&block.pixels[film * size..][..size], [height, width], id))
+        .collect()
+}
+
+/// The `data:` URL of a film's three planes, a grey one as one channel.
+fn encode(planes: &[u8], [height, width]: [usize; 2], id: &str) -> Result<String, InferenceError> {
+    let plane = height * width;
+    let (pixels, color) = if planes.chunks(plane).all(|other| other == &planes[..plane]) {
+        (planes[..plane].to_vec(), ExtendedColorType::L8)
+    } else {
+        let pixels = (0..plane).flat_map(|at| (0..3).map(move |c| planes[c * plane + at]));
+        (pixels.collect(), ExtendedColorType::Rgb8)
+    };
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, QUALITY)
+        .encode(&pixels, width as u32, height as u32, color)
+        .map_err(|error| ithn_data::DataError::Image {
+            path: format!("a film of study {id}").into(),
+            reason: error.to_string(),
+        })?;
+    Ok(format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg)))
+}
+
+/// Maps of one report over the first `present` of `views` views and `priors` previous films, unless the patches of a view
+/// make no square grid. Missing views come last.
 fn attention_maps(
     evidence: &ReportEvidence,
     [views, present]: [usize; 2],
+    priors: usize,
 ) -> Option<AttentionMaps> {
     let patches = evidence.attention.first()?.dims()[3];
     let side = (patches / views).isqrt();
-    if side * side * views != patches {
+    let size = side * side;
+    let before = evidence.prior.first().map_or(0, |layer| layer.dims()[3]);
+    if size * views != patches || size * priors != before {
         return None;
     }
     let mut weights: Vec<f32> = Vec::new();
-    for layer in &evidence.attention {
-        let mean = layer
-            .clone()
-            .mean_dim(1)
-            .narrow(3, 0, side * side * present);
+    for (layer, attention) in evidence.attention.iter().enumerate() {
+        let mut parts = vec![attention.clone().narrow(3, 0, size * present)];
+        parts.extend(evidence.prior.get(layer).cloned());
+        let mean = Tensor::cat(parts, 3).mean_dim(1);
         weights.extend(mean.into_data().iter::<f32>());
     }
     let peak = weights.iter().copied().fold(f32::MIN_POSITIVE, f32::max);

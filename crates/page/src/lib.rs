@@ -23,7 +23,7 @@ pub use evaluation::{
     PairTable, PairedNumber,
 };
 pub use sentences::{MarkedSentences, mark_sentences};
-pub use served::ServedPage;
+pub use served::{ServedContext, ServedPage};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -141,6 +141,8 @@ mod tests {
         let sheet = StudySheet {
             id: "</script><b>".to_owned(),
             images: Vec::new(),
+            prior_images: 0,
+            beside: Vec::new(),
             reference: Some("/*SCRIPT*/ <!--TITLE-->".to_owned()),
             words: Vec::new(),
             log_probs: Vec::new(),

@@ -57,10 +57,40 @@ function after({ study }) {
   const [best] = study.reports;
   return [
     study.unused_films.length > 0 ? make('p', { class: 'warning' },
-      `Not used: ${study.unused_films.join(', ')}. This checkpoint reads ${plural(server.views, 'film')} of a study.`) : null,
+      `Not used: ${study.unused_films.join(', ')}. This checkpoint reads ${plural(server.views, 'film')} of a study${
+        reads.prior_films > 0 ? ` and ${reads.prior_films} of the previous one` : ''}.`) : null,
     best.finished ? null : make('p', { class: 'warning' }, 'The report did not end by itself: it was cut at the greatest length.'),
     ...findings(best.findings), ...otherReports(study.reports),
   ].filter((part) => part !== null);
+}
+
+/* What is known of a study beside its films. */
+
+const reads = server.reads ?? { prior_films: 0, prior_report: false, indication: false };
+const readsPrior = reads.prior_films > 0 || reads.prior_report;
+const field = (name, kind, attributes = {}) => make(kind, { id: name, name, ...attributes });
+const known = [
+  ['projections', server.reads, 'Projection of each film, in their order', () => field('projections', 'input', { placeholder: 'PA,LATERAL' })],
+  ['indication', reads.indication, 'Indication', () => field('indication', 'input', { placeholder: 'fever, cough' })],
+  ['prior_film', reads.prior_films > 0, `Films of the previous study (${reads.prior_films} at most are read)`,
+    () => field('prior_film', 'input', { type: 'file', multiple: '', accept: server.accepts })],
+  ['prior_report', reads.prior_report, 'Report of the previous study', () => field('prior_report', 'textarea', { rows: 3 })],
+  ['prior_days', readsPrior, 'Days from the previous study to this one', () => field('prior_days', 'input', { type: 'number', min: 0, step: 1 })],
+].filter(([, read]) => read).map(([name, , label, create]) => ({ name, label, input: create() }));
+
+function context() {
+  if (known.length === 0) return null;
+  return make('fieldset', { class: 'known' }, make('legend', {}, 'Known of the next study'),
+    make('p', { class: 'faint' }, 'To be filled in before its films are dropped, and as far as it is known. It goes with one study and is emptied then.'),
+    ...known.map(({ name, label, input: element }) => make('div', {}, make('label', { for: name }, label), element)));
+}
+
+/** The fields that are filled in, as pairs of name and value; they are empty afterwards. */
+function takeContext() {
+  const pairs = known.flatMap(({ name, input: element }) => (element.files ? [...element.files].map((file) => [name, file])
+    : element.value.trim() === '' ? [] : [[name, element.value]]));
+  for (const { input: element } of known) element.value = '';
+  return pairs;
 }
 
 /* Films on their way. */
@@ -92,6 +122,7 @@ function freshen() {
 function clear() {
   batch += 1;
   [sent, done, failed] = [0, 0, 0];
+  takeContext();
   view.clear();
   troubles.replaceChildren();
   reports.hidden = true;
@@ -99,10 +130,11 @@ function clear() {
   input.focus();
 }
 
-/** Sends the films of a study; returns what the server says, or throws its reason. */
-async function ask(films) {
+/** Sends the films of a study and what is known beside them; returns what the server says, or throws its reason. */
+async function ask(films, beside) {
   const form = new FormData();
   for (const film of films) form.append('film', film, film.name);
+  for (const [name, value] of beside) form.append(name, value);
   for (let tries = 1; ; tries += 1) {
     let answer;
     try {
@@ -121,14 +153,15 @@ async function ask(films) {
 }
 
 /** The report of a study as the viewer shows it, or null, with the reason among the troubles. */
-async function report(films) {
+async function report(films, beside) {
   const names = films.map((film) => film.name).join(', ');
   try {
-    const bytes = films.reduce((sum, film) => sum + film.size, 0);
+    const all = [...films, ...beside.map(([, value]) => value)];
+    const bytes = all.reduce((sum, part) => sum + (part.size ?? part.length), 0);
     if (bytes > server.most_bytes) {
       throw new Error(`${(bytes / 2 ** 20).toFixed(0)} MiB are more than the ${server.most_bytes / 2 ** 20} MiB that the server takes`);
     }
-    const study = await ask(films);
+    const study = await ask(films, beside);
     return { ...study.sheet, study };
   } catch (error) {
     const isNamed = films.some((film) => error.message.includes(film.name));
@@ -142,6 +175,12 @@ async function take(files) {
   if (films.length === 0) return;
   const together = films.length > 1 && document.getElementById('together').checked;
   const studies = together ? [films] : films.map((film) => [film]);
+  const filled = known.some(({ input: element }) => element.value.trim() !== '');
+  if (filled && studies.length > 1) {
+    trouble(`${films.length} films came as studies of their own, and what is known is of one study: drop one film, or choose the views of one study`);
+    return;
+  }
+  const beside = takeContext();
   const mine = batch;
   const ready = new Map();
   let [next, shown] = [0, 0];
@@ -167,7 +206,7 @@ async function take(files) {
     while (next < studies.length && mine === batch) {
       const place = next;
       next += 1;
-      const sheet = await report(studies[place]);
+      const sheet = await report(studies[place], beside);
       if (mine !== batch) return;
       ready.set(place, sheet);
       show();
@@ -224,7 +263,7 @@ function start() {
   });
   page.append(make('h1', {}, server.title),
     make('p', { class: 'notice', role: 'note' }, make('strong', {}, server.notice), ' ', server.trained_on.join(' ')),
-    drop, several(), make('div', { class: 'progress' }, progress, forget), troubles, reports,
+    ...[context(), drop, several()].filter((part) => part !== null), make('div', { class: 'progress' }, progress, forget), troubles, reports,
     make('h2', {}, 'The checkpoint'), make('table', { class: 'facts' }, make('tbody', {}, ...server.facts.map(([name, text]) =>
       make('tr', {}, make('th', { scope: 'row' }, name), make('td', {}, text))))));
 }

@@ -4,6 +4,17 @@ use crate::{escape, fill};
 
 const TEMPLATE: &str = include_str!("served.html");
 
+/// What a checkpoint reads beside a study's films.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ServedContext {
+    /// Films of the previous study; 0 if none is read.
+    pub prior_films: usize,
+    /// Whether the previous report is read.
+    pub prior_report: bool,
+    /// Whether the indication is read.
+    pub indication: bool,
+}
+
 /// The page of a server that writes reports: films go in, and the viewer of the run page shows each
 /// report, its findings and the attention of its words.
 ///
@@ -22,6 +33,8 @@ pub struct ServedPage {
     pub facts: Vec<(String, String)>,
     /// Films per study that the checkpoint reads.
     pub views: usize,
+    /// What it reads beside them; `None` if nothing.
+    pub reads: Option<ServedContext>,
     /// Kinds of files that are read, in words.
     pub kinds: String,
     /// The same as the `accept` of a file input.
@@ -71,6 +84,7 @@ mod tests {
             trained_on: Vec::new(),
             facts: Vec::new(),
             views: 2,
+            reads: None,
             kinds: "PNG".to_owned(),
             accepts: ".png".to_owned(),
             most_bytes: 1,

@@ -7,6 +7,13 @@ function decode(text) {
   return Uint8Array.from(raw, (letter) => letter.charCodeAt(0));
 }
 
+/** What a film is called: those of the previous study come last. */
+function film(sheet, view) {
+  const own = sheet.images.length - (sheet.prior_images ?? 0);
+  if (view >= own) return `previous study, film ${view - own + 1}`;
+  return `view ${view + 1}`;
+}
+
 /** Attention of a word to the patches of a view, in 0 to 1: a layer's, or the mean of all. */
 function map(sheet, word, view) {
   const maps = sheet.attention;
@@ -55,7 +62,7 @@ function paint(sheet, canvases) {
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.imageSmoothingEnabled = true;
     context.drawImage(small, 0, 0, canvas.width, canvas.height);
-    canvas.setAttribute('aria-label', `Attention of “${sheet.words[state.word]}”, view ${view + 1}`);
+    canvas.setAttribute('aria-label', `Attention of “${sheet.words[state.word]}”, ${film(sheet, view)}`);
   });
   const even = 1 / (rows * columns * canvases.length);
   return [`${(100 * peak).toFixed(1)} %`,
@@ -128,10 +135,13 @@ function detail(sheet, heading) {
   const parts = [
     make('h3', {}, sheet.id),
     make('div', { class: 'views' }, ...sheet.images.map((source, view) => {
-      const image = make('img', { alt: `View ${view + 1} of ${sheet.id}, as the model saw it` });
+      const image = make('img', { alt: `${sheet.id}, ${film(sheet, view)}, as the model saw it` });
       image.src = source;
-      return make('div', { class: 'view' }, image, canvases[view]);
+      const picture = make('div', { class: 'view' }, image, canvases[view]);
+      return (sheet.prior_images ?? 0) === 0 ? picture
+        : make('figure', {}, picture, make('figcaption', { class: 'faint' }, film(sheet, view)));
     })),
+    ...(sheet.beside ?? []).map(([name, text]) => make('p', {}, make('strong', {}, `${name}: `), text)),
     sheet.attention ? make('p', { class: 'controls' }, layers, toggle, legend, strength)
       : make('p', { class: 'faint' }, 'This generator shows no attention.'),
     make('h3', {}, heading),

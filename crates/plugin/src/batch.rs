@@ -48,6 +48,15 @@ pub(crate) fn equal_labels(reports: &TokenBatch, negatives: &TokenBatch) -> Equa
     }
 }
 
+/// Compares them by the patients whom they are about; `None` if a batch does not state them.
+pub(crate) fn equal_patients(reports: &TokenBatch, negatives: &TokenBatch) -> Option<EqualReports> {
+    Some(EqualReports {
+        studies: reports.same_patient()?,
+        negatives: negatives.same_patient()?,
+        own_negative: reports.same_patient_as(negatives)?,
+    })
+}
+
 /// Equal by either.
 pub(crate) fn equal_by_either(one: EqualReports, other: EqualReports) -> EqualReports {
     EqualReports {

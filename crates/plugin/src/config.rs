@@ -98,6 +98,23 @@ pub enum TextPath {
     ReportAlone,
 }
 
+/// What the contrast makes of a patient's other studies. They are about the same body, often with the same findings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SamePatient {
+    /// Nothing else than of anybody's.
+    #[default]
+    Ordinary,
+    /// They are no negatives: their pairs are left out of the contrast. Batches whose
+    /// [patients](ithn_generator::TokenBatch::with_patients) are unknown are as in [`Ordinary`](Self::Ordinary).
+    Masked,
+    /// They are the hardest ones: a study's first negative is the patient's other study with the most similar report, where
+    /// there is one with another report, and pairs of one patient stay in the contrast. Between such studies the body does
+    /// not differ, only what has changed. Negatives that a dataset states itself stay.
+    Hardest,
+}
+
 /// How ITHN trains a generator. The defaults did best in `docs/evidence.md`; [`official`] is what the
 /// official code computes.
 ///
@@ -132,6 +149,10 @@ pub struct IthnConfig {
     /// are no negatives. Off by default and where a file does not have it.
     #[serde(default)]
     pub mask_equal_labels: bool,
+    /// What becomes of a patient's other studies. Absent in a file means `ordinary`: files older than this option were
+    /// trained so. A new configuration starts with `masked`.
+    #[serde(default)]
+    pub same_patient: SamePatient,
     /// Whether processes that train together contrast the studies of all their batches, as one process
     /// does with a batch as large as theirs together, instead of each its own. Nothing changes with a
     /// single process. Off by default and where a file does not have it.
@@ -168,6 +189,7 @@ impl Default for IthnConfig {
             placement: HardNegativePlacement::Candidate,
             mask_equal_reports: true,
             mask_equal_labels: false,
+            same_patient: SamePatient::Masked,
             contrast_over_ranks: false,
             temperatures: TemperatureConfig::default(),
             weights: LossWeights::default(),
@@ -181,7 +203,7 @@ impl Default for IthnConfig {
 impl IthnConfig {
     /// What the official code computes: report embeddings with their own images, mixed projection,
     /// gradients through negatives and reports, pooling over all positions, diagonal penalty, equal
-    /// reports as negatives.
+    /// reports and a patient's other studies as negatives.
     pub fn official() -> Self {
         IthnConfig {
             text_path: TextPath::WithImage,
@@ -190,6 +212,7 @@ impl IthnConfig {
             hardening: Hardening::official(),
             placement: HardNegativePlacement::DiagonalPenalty,
             mask_equal_reports: false,
+            same_patient: SamePatient::Ordinary,
             weights: LossWeights::published(),
             ..IthnConfig::default()
         }
@@ -248,6 +271,13 @@ impl IthnConfig {
     #[must_use]
     pub fn with_mask_equal_labels(mut self, mask_equal_labels: bool) -> Self {
         self.mask_equal_labels = mask_equal_labels;
+        self
+    }
+
+    /// Sets [`same_patient`](Self::same_patient).
+    #[must_use]
+    pub fn with_same_patient(mut self, same_patient: SamePatient) -> Self {
+        self.same_patient = same_patient;
         self
     }
 

@@ -3,9 +3,11 @@ use burn::tensor::{Device, Tensor};
 use ithn_alignment::{Alignment, AlignmentTerms, Embeddings, EqualReports};
 use ithn_generator::{EncodedStudies, ReportGenerator, StudyBatch, TokenBatch};
 
-use crate::batch::{NegativeBatch, TrainingBatch, equal_by_either, equal_labels, equal_reports};
+use crate::batch::{
+    NegativeBatch, TrainingBatch, equal_by_either, equal_labels, equal_patients, equal_reports,
+};
 use crate::classification::classification_loss;
-use crate::config::{Classification, IthnConfig, LossWeights, TextPath};
+use crate::config::{Classification, IthnConfig, LossWeights, SamePatient, TextPath};
 use crate::language::smoothed_language_loss;
 use crate::likelihood::{LikelihoodContrast, Likelihoods, mean_log_probs};
 
@@ -43,6 +45,7 @@ pub struct Ithn<G> {
     pub(crate) hold_report_states: bool,
     pub(crate) mask_equal_reports: bool,
     pub(crate) mask_equal_labels: bool,
+    pub(crate) same_patient: SamePatient,
     pub(crate) weights: LossWeights,
     pub(crate) label_smoothing: f64,
     pub(crate) classification: Option<Classification>,
@@ -100,6 +103,7 @@ impl IthnConfig {
             hold_report_states: self.hold_report_states,
             mask_equal_reports: self.mask_equal_reports,
             mask_equal_labels: self.mask_equal_labels,
+            same_patient: self.same_patient,
             weights: self.weights,
             label_smoothing: self.label_smoothing.get(),
             classification: self.classification,
@@ -212,7 +216,7 @@ impl<G: ReportGenerator> Ithn<G> {
         Some(of.loss(likelihoods, own_negative.as_ref(), lambda))
     }
 
-    /// Which reports are equal by what is masked, if anything is.
+    /// Which reports are equal by what is masked, or about one patient whose studies are masked, if anything is.
     ///
     /// # Panics
     ///
@@ -228,10 +232,12 @@ impl<G: ReportGenerator> Ithn<G> {
         let by_labels = self
             .mask_equal_labels
             .then(|| equal_labels(reports, negatives));
-        match (by_words, by_labels) {
-            (Some(words), Some(labels)) => Some(equal_by_either(words, labels)),
-            (words, labels) => words.or(labels),
-        }
+        let by_patient = match self.same_patient {
+            SamePatient::Masked => equal_patients(reports, negatives),
+            SamePatient::Ordinary | SamePatient::Hardest => None,
+        };
+        let masked = [by_words, by_labels, by_patient].into_iter().flatten();
+        masked.reduce(equal_by_either)
     }
 
     /// Encodes a batch, and its negatives if their reports are embedded with their own images.

@@ -12,7 +12,7 @@ mod peers;
 mod tests;
 
 pub use batch::{NegativeBatch, TrainingBatch};
-pub use config::{Classification, IthnConfig, LossWeights, TextPath};
+pub use config::{Classification, IthnConfig, LossWeights, SamePatient, TextPath};
 pub use ithn::{ForwardPass, Ithn, LossTerms};
 pub use ithn_alignment::{AlignmentTerms, Embeddings};
 pub use language::{language_loss, smoothed_language_loss};

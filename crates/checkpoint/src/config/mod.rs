@@ -411,7 +411,13 @@ mod tests {
         for (name, preset) in Preset::NAMES {
             for kind in GeneratorKind::ALL {
                 let config = preset.config().with_generator(kind);
-                config.validate().expect("valid");
+                let reads = preset.config().model.generator.context().is_some();
+                if reads && kind == GeneratorKind::R2Gen {
+                    let error = config.validate().expect_err("it reads no context");
+                    assert_eq!(error.key(), "model.generator.context");
+                } else {
+                    config.validate().expect("valid");
+                }
                 assert_eq!(config.model.generator.name(), kind.name());
                 assert_eq!(kind.name().parse(), Ok(kind));
                 let json = serde_json::to_string(&config.model).expect("serialisable");

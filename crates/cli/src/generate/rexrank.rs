@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flate2::Crc;
-use ithn::inference::{FilmStudy, InferenceError, ReportWriter};
+use ithn::data::{RexrankStudy, StudyContext};
+use ithn::inference::{FilmContext, FilmStudy, InferenceError, ReportWriter};
 use ithn::metrics::evaluation::formats::read_json;
 use ithn::train::Ranks;
 use serde_json::{Map, Value, json};
@@ -89,11 +90,13 @@ impl Work<'_> {
         let mut opened = agree(ranks, if_first(ranks, open))?;
         let left = opened.as_ref().map(|opened| opened.left());
         let left = ranks.of_first(Ok(left.unwrap_or_default()))?;
-        let batches: Vec<&[(String, Vec<PathBuf>)]> = left.chunks(options.batch_size).collect();
-        let work = |batch: &&[(String, Vec<PathBuf>)]| -> Vec<Text> {
-            let studies = batch
-                .iter()
-                .map(|(id, films)| FilmStudy::new(id, films.clone()));
+        let batches: Vec<&[RexrankStudy]> = left.chunks(options.batch_size).collect();
+        let reads = writer.reads();
+        let work = |batch: &&[RexrankStudy]| -> Vec<Text> {
+            let studies = batch.iter().map(|study| {
+                let context = FilmContext::from(&study.context).readable_by(reads);
+                FilmStudy::new(&study.id, study.images.clone()).with_context(context)
+            });
             write_batch(writer, &studies.collect::<Vec<_>>())
         };
         let mut failed = Vec::new();
@@ -102,11 +105,11 @@ impl Work<'_> {
             let Some(opened) = &mut opened else {
                 return Ok(());
             };
-            for ((id, _), text) in batch.iter().zip(texts) {
+            for (study, text) in batch.iter().zip(texts) {
                 match text {
-                    Ok(text) => opened.progress.add(id, text.into())?,
+                    Ok(text) => opened.progress.add(&study.id, text.into())?,
                     Err(error) if options.stops => return Err(Failure::Said(error)),
-                    Err(error) => failed.push(format!("study '{id}': {error}")),
+                    Err(error) => failed.push(format!("study '{}': {error}", study.id)),
                 }
             }
             talk.note(format_args!(
@@ -130,15 +133,15 @@ impl Work<'_> {
         let input: Map<String, Value> = read_json(self.input)?;
         let studies = input
             .iter()
-            .map(|(id, study)| Ok((id.clone(), films_of(id, study, self.root)?)))
-            .collect::<Result<Vec<_>, String>>()
-            .map_err(|reason| Failure::Said(format!("{}: {reason}", self.input.display())))?;
+            .map(|(id, study)| RexrankStudy::read(id, study, self.root, self.input))
+            .collect::<Result<Vec<_>, _>>()?;
         if studies.is_empty() {
             return Err(Failure::Said(format!(
                 "{}: no studies",
                 self.input.display()
             )));
         }
+        talk.note(carried(&studies, writer));
         let header = json!({
             "checkpoint": checksum(options.checkpoint)?,
             "search": serde_json::to_value(writer.search()).map_err(|error| Failure::Said(error.to_string()))?,
@@ -195,17 +198,16 @@ impl Work<'_> {
 /// A submission that is under way.
 struct Opened {
     input: Map<String, Value>,
-    /// All studies, by their films.
-    studies: Vec<(String, Vec<PathBuf>)>,
+    studies: Vec<RexrankStudy>,
     progress: Progress,
 }
 
 impl Opened {
     /// Studies that have no report yet.
-    fn left(&self) -> Vec<(String, Vec<PathBuf>)> {
+    fn left(&self) -> Vec<RexrankStudy> {
         let studies = self.studies.iter();
         studies
-            .filter(|(id, _)| !self.progress.reports.contains_key(id))
+            .filter(|study| !self.progress.reports.contains_key(&study.id))
             .cloned()
             .collect()
     }
@@ -245,44 +247,36 @@ fn with_prediction(mut study: Value, text: Value) -> Value {
     study
 }
 
-/// The films of a study, the key image first.
-fn films_of(id: &str, study: &Value, root: &Path) -> Result<Vec<PathBuf>, String> {
-    let failed = |reason: &str| format!("study '{id}': {reason}");
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let paths = match study.get("image_path") {
-        Some(Value::String(path)) => Some(vec![path.clone()]),
-        Some(Value::Array(paths)) => paths.iter().map(text).collect(),
-        _ => None,
+/// What the studies carry beside their films, and what of it is read.
+fn carried(studies: &[RexrankStudy], writer: &ReportWriter) -> String {
+    let count = |has: fn(&StudyContext) -> bool| {
+        let contexts = studies.iter().map(|study| &study.context);
+        contexts.filter(|context| has(context)).count()
     };
-    let mut paths =
-        paths.ok_or_else(|| failed("no 'image_path' with a path or a list of paths"))?;
-    if let Some(key) = study.get("key_image_path").and_then(Value::as_str)
-        && let Some(at) = paths.iter().position(|path| path == key)
-    {
-        paths[..=at].rotate_right(1);
-    }
-    paths
-        .iter()
-        .map(|path| inside(root, path).map_err(|reason| failed(&reason)))
-        .collect()
-}
-
-/// A path within the root, also if it begins with `/`.
-fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
-    let mut found = root.to_owned();
-    for component in Path::new(path).components() {
-        match component {
-            Component::Normal(name) => found.push(name),
-            Component::RootDir | Component::CurDir => {}
-            Component::ParentDir | Component::Prefix(_) => {
-                return Err(format!("the path '{path}' leads out of the image root"));
-            }
-        }
-    }
-    match found == root {
-        true => Err(format!("the path '{path}' names no file")),
-        false => Ok(found),
-    }
+    let reads = writer.reads();
+    let parts = [
+        (
+            "projections",
+            count(|it| !it.projections.is_empty()),
+            reads.is_some(),
+        ),
+        (
+            "indication",
+            count(|it| it.indication.is_some()),
+            reads.is_some_and(|it| it.indication_words > 0),
+        ),
+        ("comparison", count(|it| it.comparison.is_some()), false),
+        (
+            "previous study",
+            count(|it| it.prior.is_some()),
+            reads.is_some_and(|it| it.reads_prior()),
+        ),
+    ];
+    let parts = parts.map(|(name, studies, read)| {
+        let read = if read { "read" } else { "not read" };
+        format!("{name} of {studies} ({read})")
+    });
+    format!("{} studies: {}", studies.len(), parts.join(", "))
 }
 
 /// What tells one checkpoint from another.
@@ -302,30 +296,4 @@ pub(super) fn checksum(path: &Path) -> Result<Value, Failure> {
         }
     }
     Ok(json!({ "bytes": bytes, "crc32": crc.sum() }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_stay_inside_the_root() {
-        let root = Path::new("/films");
-        let found = |path| inside(root, path);
-        assert_eq!(found("a/0.png"), Ok(PathBuf::from("/films/a/0.png")));
-        assert_eq!(found("/a/./0.png"), Ok(PathBuf::from("/films/a/0.png")));
-        for path in ["../0.png", "/a/../../0.png", "..", "/", ""] {
-            assert!(found(path).is_err(), "{path}");
-        }
-    }
-
-    #[test]
-    fn the_key_image_comes_first() {
-        let study = json!({"image_path": ["0.png", "1.png", "2.png"], "key_image_path": "2.png"});
-        let films = films_of("a", &study, Path::new("r")).unwrap();
-        let expected = ["r/2.png", "r/0.png", "r/1.png"].map(PathBuf::from);
-        assert_eq!(films, expected);
-        let none = films_of("a", &json!({"image_path": 3}), Path::new("r"));
-        assert!(none.unwrap_err().contains("study 'a'"));
-    }
 }

@@ -9,7 +9,7 @@ use ithn::data::{DataError, ImageCheck, OnBadStudy, ReportSection};
 use crate::failure::Failure;
 use crate::output::Talk;
 
-/// Prepares IU X-Ray: annotation.json, sections.csv, exclusions.csv and summary.json.
+/// Prepares IU X-Ray: annotation.json, sections.csv, rexrank.json, exclusions.csv and summary.json.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ithn prepare iu-xray --xml ecgen-radiology --images NLMCXR_png --out prepared

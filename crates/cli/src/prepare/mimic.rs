@@ -9,7 +9,7 @@ use ithn::data::{DataError, ImageCheck, MimicOptions, OnBadStudy, ReportSection}
 use crate::failure::Failure;
 use crate::output::Talk;
 
-/// Prepares MIMIC-CXR-JPG: annotation.json, sections.csv, exclusions.csv and summary.json.
+/// Prepares MIMIC-CXR-JPG: annotation.json, sections.csv, rexrank.json, exclusions.csv and summary.json.
 ///
 /// An interrupted preparation continues when it is started again. With the feature `dicom`, --data may be
 /// MIMIC-CXR's folder of DICOM films with MIMIC-CXR-JPG's tables beside them.

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use crate::failure::Failure;
 use crate::output::Talk;
 
-/// Prepares a data set: annotation.json, sections.csv, exclusions.csv and summary.json.
+/// Prepares a data set: annotation.json, sections.csv, rexrank.json, exclusions.csv and summary.json.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Mimic(mimic::Arguments),

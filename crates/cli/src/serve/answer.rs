@@ -16,7 +16,9 @@ pub(super) struct Answer<'a> {
     pub(super) checkpoint: &'a str,
     /// Films that the reports are of.
     pub(super) films: &'a [String],
-    /// Films beyond the checkpoint's views.
+    /// Films of the previous study that they rest on.
+    pub(super) prior_films: &'a [String],
+    /// Films beyond the checkpoint's views, of the study and of the previous one.
     pub(super) unused_films: &'a [String],
     /// Best first.
     pub(super) reports: Vec<AnsweredReport>,

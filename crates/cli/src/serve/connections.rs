@@ -72,14 +72,15 @@ impl Server {
     ) -> io::Result<()> {
         let log: Arc<Log> = Arc::new(log);
         let limits = self.limits;
-        let views = writer.views();
-        let page = page(&about, views, &limits)?;
+        let (views, reads) = (writer.views(), writer.reads());
+        let page = page(&about, (views, reads), &limits)?;
         let failures = Arc::clone(&log);
         let (desk, thread) = Desk::open(writer, limits.batch, move |line| failures(line, false))?;
         let shared = Shared {
             about,
             films,
             views,
+            reads,
             limits,
             desk,
             places: Arc::new(Semaphore::new(limits.queue)),

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use ithn::inference::{FilmStudy, InferenceError, ReportWriter, StudySheet, WrittenReport};
+use ithn::models::ContextConfig;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::refusal::Refusal;
@@ -15,6 +16,11 @@ use super::refusal::Refusal;
 pub trait StudyWriter: Send + 'static {
     /// Films of a study that are read.
     fn views(&self) -> usize;
+
+    /// What is read beside them; nothing unless overridden.
+    fn reads(&self) -> Option<ContextConfig> {
+        None
+    }
 
     /// Reports of several studies in one batch, best first.
     ///
@@ -34,6 +40,10 @@ pub trait StudyWriter: Send + 'static {
 impl StudyWriter for ReportWriter {
     fn views(&self) -> usize {
         ReportWriter::views(self)
+    }
+
+    fn reads(&self) -> Option<ContextConfig> {
+        ReportWriter::reads(self)
     }
 
     fn reports(&self, studies: &[FilmStudy]) -> Result<Vec<Vec<WrittenReport>>, InferenceError> {

@@ -6,6 +6,7 @@
 
 mod about;
 mod answer;
+mod beside;
 mod connections;
 mod desk;
 mod guard;
@@ -33,7 +34,7 @@ pub use limits::Limits;
 /// Serves a page on this computer that takes films and shows reports, and a JSON endpoint.
 ///
 /// The page and the endpoint answer on 127.0.0.1 alone. POST /v1/report takes a film as its body, or the films of one
-/// study as multipart/form-data; GET /healthz says that the server is up. Ctrl-C ends it, with exit code 0.
+/// study as multipart/form-data, with what is known beside them; GET /healthz says that the server is up. Ctrl-C ends it, with exit code 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ithn serve --checkpoint runs/phantom-1/best.ithn

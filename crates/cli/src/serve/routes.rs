@@ -11,17 +11,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ithn::data::FileKind;
 use ithn::inference::{FilmReader, FilmStudy};
-use ithn::page::ServedPage;
+use ithn::models::ContextConfig;
+use ithn::page::{ServedContext, ServedPage};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::about::About;
 use super::answer::{Answer, NOTICE};
+use super::beside::with_prior_films;
 use super::desk::{Desk, Job};
 use super::guard;
 use super::limits::Limits;
 use super::refusal::{Refusal, json};
-use super::upload::{self, Upload};
+use super::upload::{self, Sent, Upload};
 
 /// Longest identifier of a study, in characters.
 const MOST_ID: usize = 200;
@@ -34,6 +36,7 @@ pub(super) struct Shared {
     pub(super) about: About,
     pub(super) films: FilmReader,
     pub(super) views: usize,
+    pub(super) reads: Option<ContextConfig>,
     pub(super) limits: Limits,
     pub(super) desk: Desk,
     /// A permit per request for reports.
@@ -63,13 +66,19 @@ struct Health<'a> {
     checkpoint: &'a str,
     /// Films of a study that are read.
     views: usize,
+    /// What is read beside them; null if nothing.
+    reads: Option<ContextConfig>,
     /// Requests for reports that are at work or waiting, and how many may be.
     requests: usize,
     queue: usize,
 }
 
 /// The page of the checkpoint, as HTML.
-pub(super) fn page(about: &About, views: usize, limits: &Limits) -> serde_json::Result<String> {
+pub(super) fn page(
+    about: &About,
+    (views, reads): (usize, Option<ContextConfig>),
+    limits: &Limits,
+) -> serde_json::Result<String> {
     let (kinds, accepts) = match FileKind::Dicom.is_read() {
         true => (
             "PNG, JPEG or DICOM",
@@ -83,6 +92,11 @@ pub(super) fn page(about: &About, views: usize, limits: &Limits) -> serde_json::
         trained_on: about.trained_on.clone(),
         facts: about.facts.clone(),
         views,
+        reads: reads.map(|reads| ServedContext {
+            prior_films: reads.prior_views,
+            prior_report: reads.prior_report_words > 0,
+            indication: reads.indication_words > 0,
+        }),
         kinds: kinds.to_owned(),
         accepts: accepts.to_owned(),
         most_bytes: limits.body_bytes,
@@ -146,6 +160,7 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
         version: env!("CARGO_PKG_VERSION"),
         checkpoint: &shared.about.checkpoint,
         views: shared.views,
+        reads: shared.reads,
         requests: shared.limits.queue.saturating_sub(free),
         queue: shared.limits.queue,
     };
@@ -172,27 +187,36 @@ async fn report(State(shared): State<Arc<Shared>>, request: Request) -> Result<R
             return Err(refusal);
         }
     };
-    let mut films = upload::films(&parts.headers, received.bytes, shared.limits.films).await?;
+    let Sent {
+        mut films,
+        mut priors,
+        beside,
+    } = upload::read(&parts.headers, received.bytes, shared.limits.films).await?;
+    let context = beside.context(films.len(), priors.len(), shared.reads)?;
     let unused = films.split_off(films.len().min(shared.views));
-    let names = |films: Vec<Upload>| films.into_iter().map(|film| film.name).collect();
-    let unused: Vec<String> = names(unused);
+    let prior_views = shared.reads.map_or(0, |reads| reads.prior_views);
+    let unused_priors = priors.split_off(priors.len().min(prior_views));
+    let names = |films: Vec<Upload>| films.into_iter().map(|film| film.name);
+    let unused: Vec<String> = names(unused).chain(names(unused_priors)).collect();
     let id = options.id.unwrap_or_else(|| films[0].name.clone());
     let (reader, megapixels) = (shared.films, shared.limits.megapixels);
     // The place and the count of bytes go along, since this work goes on if the client has gone.
     let decoding = tokio::task::spawn_blocking(move || {
         let _counted = received.counted;
-        let prepared = upload::prepare(&films, reader, megapixels);
-        prepared.map(|prepared| (prepared, films, place))
+        let prepare = |films: &[Upload]| upload::prepare(films, reader, megapixels);
+        let prepared = prepare(&films)?;
+        let context = with_prior_films(context, prepare(&priors)?);
+        Ok::<_, Refusal>((prepared, context, [films, priors], place))
     });
     let decoded = decoding.await.map_err(|error| {
         (shared.log)(&format!("decoding a film failed: {error}"), false);
         Refusal::failed("the decoder failed on a film")
     })?;
-    let (prepared, films, place) = decoded?;
-    let films: Vec<String> = names(films);
+    let (prepared, context, films, place) = decoded?;
+    let [films, priors]: [Vec<String>; 2] = films.map(|films| names(films).collect());
     let (reply, written) = oneshot::channel();
     shared.desk.hand_in(Job {
-        study: FilmStudy::new(id.clone(), prepared),
+        study: FilmStudy::new(id.clone(), prepared).with_context(context),
         explain: options.explain,
         reply,
         place,
@@ -204,6 +228,7 @@ async fn report(State(shared): State<Arc<Shared>>, request: Request) -> Result<R
         notice: NOTICE,
         checkpoint: &shared.about.checkpoint,
         films: &films,
+        prior_films: &priors,
         unused_films: &unused,
         reports: written.reports.into_iter().map(Into::into).collect(),
         sheet: written.sheet,

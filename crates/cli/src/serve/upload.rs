@@ -14,6 +14,7 @@ use ithn::inference::{FilmReader, InferenceError, PreparedFilm};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::beside::{Beside, Field};
 use super::limits::Limits;
 use super::refusal::Refusal;
 
@@ -133,13 +134,20 @@ async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
     }
 }
 
-/// The films of a body: itself if it is one, or the parts of a multipart body. Its content decides; the
-/// header Content-Type only gives a boundary that does not open the body.
-pub(super) async fn films(
-    headers: &HeaderMap,
-    body: Bytes,
-    most: usize,
-) -> Result<Vec<Upload>, Refusal> {
+/// What a request sends of a study.
+#[derive(Default)]
+pub(super) struct Sent {
+    /// Its films, at least one.
+    pub(super) films: Vec<Upload>,
+    /// Films of the previous study.
+    pub(super) priors: Vec<Upload>,
+    /// Texts of the form.
+    pub(super) beside: Beside,
+}
+
+/// The films of a body, and what comes beside them: the body itself if it is a film, or the parts of a multipart body. Its
+/// content decides; the header Content-Type only gives a boundary that does not open the body.
+pub(super) async fn read(headers: &HeaderMap, body: Bytes, most: usize) -> Result<Sent, Refusal> {
     if body.is_empty() {
         return Err(Refusal::bad_request(
             "the request has no body: send a film, or films as multipart/form-data",
@@ -151,10 +159,13 @@ pub(super) async fn films(
     {
         return parts(&boundary, body, most).await;
     }
-    Ok(vec![Upload {
-        name: "film".to_owned(),
-        bytes: body,
-    }])
+    Ok(Sent {
+        films: vec![Upload {
+            name: "film".to_owned(),
+            bytes: body,
+        }],
+        ..Sent::default()
+    })
 }
 
 /// The boundary of a multipart body: its first line, or what Content-Type names.
@@ -184,7 +195,7 @@ fn boundary(headers: &HeaderMap, body: &[u8]) -> Option<String> {
     is_sound.then(|| text.trim_end().to_owned())
 }
 
-async fn parts(boundary: &str, body: Bytes, most: usize) -> Result<Vec<Upload>, Refusal> {
+async fn parts(boundary: &str, body: Bytes, most: usize) -> Result<Sent, Refusal> {
     let content_type = format!("multipart/form-data; boundary=\"{boundary}\"");
     let mut request = Request::new(Body::from(body));
     let malformed = |reason: &str| {
@@ -201,26 +212,37 @@ async fn parts(boundary: &str, body: Bytes, most: usize) -> Result<Vec<Upload>, 
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|error| malformed(&error.body_text()))?;
-    let mut films = Vec::new();
+    let mut sent = Sent::default();
     loop {
         let field = form.next_field().await;
         let Some(field) = field.map_err(|error| malformed(&error.body_text()))? else {
             break;
+        };
+        let known = Field::of(field.name());
+        let given = field.file_name().unwrap_or_default().to_owned();
+        let bytes = field.bytes().await;
+        let bytes = bytes.map_err(|error| malformed(&error.body_text()))?;
+        let films = match known {
+            None => &mut sent.films,
+            // A form sends an empty file where none was chosen.
+            Some(Field::PriorFilm) if bytes.is_empty() => continue,
+            Some(Field::PriorFilm) => &mut sent.priors,
+            Some(text) => {
+                sent.beside.add(text, &bytes)?;
+                continue;
+            }
         };
         if films.len() == most {
             return Err(Refusal::too_large(format_args!(
                 "the request has more than {most} files; send studies one by one"
             )));
         }
-        let number = films.len() + 1;
-        let name = file_name(field.file_name().unwrap_or_default(), number);
-        let bytes = field.bytes().await;
-        let bytes = bytes.map_err(|error| malformed(&error.body_text()))?;
+        let name = file_name(&given, films.len() + 1);
         films.push(Upload { name, bytes });
     }
-    match films.is_empty() {
+    match sent.films.is_empty() {
         true => Err(Refusal::bad_request("the multipart body has no film")),
-        false => Ok(films),
+        false => Ok(sent),
     }
 }
 

@@ -58,7 +58,7 @@ fn a_submission_resumes_and_survives_a_bad_film() {
     assert_eq!(output.status.code(), Some(2));
     let error = error_of(&output);
     assert!(
-        error.contains("study '1': the path 'images/../../a.png' leads out"),
+        error.contains("study 1: the path 'images/../../a.png' leads out"),
         "{error}"
     );
 }

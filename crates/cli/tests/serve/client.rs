@@ -47,15 +47,39 @@ pub fn film(name: &str) -> Vec<u8> {
     fs::read(fixtures("films").join(name)).expect("a film")
 }
 
+/// A field of a form.
+#[derive(Clone, Copy)]
+pub enum Part<'a> {
+    /// A name, a file's name and its content.
+    File(&'a str, &'a str, &'a [u8]),
+    /// A name and a text.
+    Text(&'a str, &'a str),
+}
+
 /// Files as multipart/form-data: its content type and the body.
 pub fn multipart(files: &[(&str, &[u8])]) -> (String, Vec<u8>) {
+    let parts: Vec<Part> = files
+        .iter()
+        .map(|(name, content)| Part::File("film", name, content))
+        .collect();
+    form(&parts)
+}
+
+/// Fields as multipart/form-data: its content type and the body.
+pub fn form(parts: &[Part]) -> (String, Vec<u8>) {
     let boundary = "a-boundary-27";
     let mut body = Vec::new();
-    for (name, content) in files {
-        let head = format!(
-            "--{boundary}\r\nContent-Disposition: form-data; name=\"film\"; filename=\"{name}\"\r\n\
-             Content-Type: application/octet-stream\r\n\r\n"
-        );
+    for part in parts {
+        let (head, content) = match part {
+            Part::File(field, name, content) => (
+                format!(
+                    "name=\"{field}\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream"
+                ),
+                *content,
+            ),
+            Part::Text(field, text) => (format!("name=\"{field}\""), text.as_bytes()),
+        };
+        let head = format!("--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n");
         body.extend_from_slice(head.as_bytes());
         body.extend_from_slice(content);
         body.extend_from_slice(b"\r\n");

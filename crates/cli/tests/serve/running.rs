@@ -22,8 +22,12 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// The writer of a checkpoint of the fixtures.
 pub fn writer(checkpoint: &str, reports: usize) -> ReportWriter {
+    writer_at(&fixtures("checkpoints").join(checkpoint), reports)
+}
+
+/// The writer of a checkpoint.
+pub fn writer_at(path: &Path, reports: usize) -> ReportWriter {
     let device = DeviceName::Cpu.open().expect("a processor");
-    let path = fixtures("checkpoints").join(checkpoint);
     let writer = ReportWriter::from_checkpoint(path, &device).expect("it loads");
     writer.with_beams(None, reports).expect("as many reports")
 }
@@ -79,19 +83,24 @@ pub struct Running {
 impl Running {
     /// Serves a checkpoint of the fixtures, three reports per study.
     pub fn start(checkpoint: &str, limits: Limits) -> Self {
-        Running::serving(checkpoint, limits, writer(checkpoint, 3))
+        Running::of(&fixtures("checkpoints").join(checkpoint), limits)
+    }
+
+    /// Serves a checkpoint, three reports per study.
+    pub fn of(path: &Path, limits: Limits) -> Self {
+        Running::serving(path, limits, writer_at(path, 3))
     }
 
     /// Serves what another writer makes of `r2gen_cmn.ithn`.
     pub fn with(limits: Limits, writer: impl StudyWriter) -> Self {
-        Running::serving("r2gen_cmn.ithn", limits, writer)
+        let path = fixtures("checkpoints").join("r2gen_cmn.ithn");
+        Running::serving(&path, limits, writer)
     }
 
-    fn serving(checkpoint: &str, limits: Limits, serving: impl StudyWriter) -> Self {
-        let path = fixtures("checkpoints").join(checkpoint);
-        let header = CheckpointHeader::load(&path).expect("a checkpoint");
-        let named = writer(checkpoint, 3);
-        let about = About::of(Path::new(checkpoint), &header, named.search());
+    fn serving(path: &Path, limits: Limits, serving: impl StudyWriter) -> Self {
+        let header = CheckpointHeader::load(path).expect("a checkpoint");
+        let named = writer_at(path, 3);
+        let about = About::of(path, &header, named.search());
         let films = named.film_reader();
         let server = Server::bind(0, limits).expect("a free port");
         let address = server.address();

@@ -8,11 +8,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 mod entry;
 mod lists;
 mod prior;
+mod rexrank;
 mod views;
 
 pub use entry::AnnotationEntry;
 pub(crate) use entry::resolve_below;
 pub use prior::PriorEntry;
+pub(crate) use rexrank::rexrank_input;
+pub use rexrank::{RexrankContext, RexrankStudy};
 pub use views::Views;
 
 use crate::error::{DataError, json_reason};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `annotation.json` | R2Gen's three lists; projections, indication, comparison, previous study and CheXpert's labels beside them where the dataset has them |
 //! | `sections.csv` | the sections of every kept report |
+//! | `rexrank.json` | the test split as ReXrank's input, with projections, indication, comparison and previous study |
 //! | `exclusions.csv` | every excluded study, with its reason |
 //! | `summary.json` | counts, source files and options |
 //!

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::journal::{Journal, Record};
-use crate::annotation::AnnotationEntry;
+use crate::annotation::{AnnotationEntry, rexrank_input};
 use crate::error::{DataError, json_reason};
 use crate::exclusion::{Exclusion, ExclusionReason, Exclusions};
 use crate::mimic::LeftOutPriors;
@@ -176,6 +176,7 @@ pub(super) fn finish(
     }
     write_annotation(&folder.join("annotation.json"), &journal, &mut summary)?;
     write_sections(&folder.join("sections.csv"), &journal)?;
+    write_rexrank(&folder.join("rexrank.json"), &journal)?;
     let path = folder.join("exclusions.csv");
     write_exclusions(&path, &journal, exclusions, &mut summary)?;
     let manifest = Manifest {
@@ -243,6 +244,25 @@ fn write_annotation(
             }
         }
         writeln!(file, "]}}")
+    })
+}
+
+/// Writes the studies of the test split as ReXrank's input.
+fn write_rexrank(path: &Path, journal: &Journal) -> Result<(), DataError> {
+    replace_file(path, |file| {
+        let mut separator = "{\n";
+        for record in journal.records().map_err(io::Error::other)? {
+            let Record::Kept { entry, sections } = record.map_err(io::Error::other)? else {
+                continue;
+            };
+            if entry.split == Split::Test.name() {
+                write!(file, "{separator}{}: ", Value::from(entry.id.as_str()))?;
+                serde_json::to_writer(&mut *file, &rexrank_input(&entry, &sections))?;
+                separator = ",\n";
+            }
+        }
+        let opening = if separator == "{\n" { "{" } else { "" };
+        writeln!(file, "{opening}\n}}")
     })
 }
 

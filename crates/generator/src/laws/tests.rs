@@ -254,6 +254,7 @@ impl StepDecoder for Toy {
         let rows = Tensor::zeros([batch, 1, length, views], &self.pixels.device());
         Some(ReportEvidence {
             attention: vec![weights.clone().unsqueeze_dim(1)],
+            prior: Vec::new(),
             memory: Some(MemoryEvidence {
                 rows,
                 weights: weights.unsqueeze_dim(1),

@@ -371,11 +371,21 @@ impl StepDecoder for CnnLstm {
 
     /// `α` as the one head of one layer.
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
-        let annotations = self.encode(studies).context;
+        let context = self.read_context(&studies);
+        let before = context.as_ref().map_or(0, ReadContext::prior_patches);
+        let features = self.backbone_features(studies);
+        let annotations = self.encode_features(features, context).context;
         let weights = self.forced_pass(&annotations, reports).weights;
-        let weights = weights.narrow(2, 0, annotations.films());
+        let own = annotations.films();
+        let at = |first: usize, length: usize| -> Tensor<4> {
+            weights.clone().narrow(2, first, length).unsqueeze_dim(1)
+        };
         Some(ReportEvidence {
-            attention: vec![weights.unsqueeze_dim(1)],
+            attention: vec![at(0, own)],
+            prior: match before {
+                0 => Vec::new(),
+                before => vec![at(own, before)],
+            },
             memory: None,
         })
     }

@@ -22,7 +22,8 @@ pub trait LibraryConfig: Sized {
         None
     }
 
-    /// This generator with the backbone, widths, layers and dropout of an R2GenCMN.
+    /// This generator with the backbone, widths, layers and dropout of an R2GenCMN. A generator that reads no context keeps
+    /// that section all the same, for [`validate`](Self::validate) to refuse it by name.
     fn sized_like(model: &R2GenCmnConfig) -> Self;
 
     /// What the generator reads beside a study's films; `None` unless overridden.
@@ -49,6 +50,27 @@ pub trait LibraryConfig: Sized {
 /// Prefixes the key of an error with `parent`.
 pub(crate) fn within(parent: &str, checked: Result<(), ConfigError>) -> Result<(), ConfigError> {
     checked.map_err(|error| error.within(parent))
+}
+
+/// Refuses the section of a generator, `kind`, that reads nothing beside a study's films.
+///
+/// # Errors
+///
+/// [`ConfigError`] naming the key if the section is there.
+pub(crate) fn refuse_context(
+    kind: &str,
+    context: Option<ContextConfig>,
+) -> Result<(), ConfigError> {
+    match context {
+        None => Ok(()),
+        Some(_) => Err(ConfigError::new(
+            "context",
+            format!(
+                "the generator '{kind}' reads nothing beside a study's films: set this section to null, or use r2gen_cmn or \
+                 cnn_lstm, which read it"
+            ),
+        )),
+    }
 }
 
 /// Checks a Transformer that is used with a memory of width `memory`.

@@ -17,7 +17,7 @@ pub use generators::{GeneratorConfig, GeneratorKind};
 pub use ithn_generator::config::ConfigError;
 pub use json::{from_json, from_value};
 pub use library::LibraryConfig;
-pub(crate) use library::{check_one_width, within};
+pub(crate) use library::{check_one_width, refuse_context, within};
 
 use crate::{ImageFeature, LibraryGenerator, R2GenCmnConfig};
 

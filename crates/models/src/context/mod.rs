@@ -330,6 +330,13 @@ pub(crate) struct ReadContext {
 }
 
 impl ReadContext {
+    /// Places of the previous films' patches, which follow those of the studies' own films: 0 if there is no such film.
+    pub(crate) fn prior_patches(&self) -> usize {
+        let patches = self.features.as_ref().map_or(0, |films| films.dims()[1]);
+        let priors = self.context.priors.iter().flatten();
+        patches * priors.map(|prior| prior.films.len()).max().unwrap_or(0)
+    }
+
     /// The context of `studies`, if there is any. Previous films pass the backbone without gradients, and by the running
     /// statistics, as in evaluation: call it before the studies' own films change them.
     pub(crate) fn of(backbone: &Backbone, studies: &StudyBatch) -> Option<Self> {

@@ -6,7 +6,7 @@ use ithn_backbone::{ImageEncoder, ResNetConfig};
 use ithn_decoder::TransformerConfig;
 use ithn_generator::laws::{Laws, check};
 use ithn_generator::seeded::values;
-use ithn_generator::{ContextBatch, PriorFilms, PriorStudy, Projection, StudyBatch, TokenBatch};
+use ithn_generator::{ContextBatch, PriorFilms, PriorStudy, Projection, StudyBatch};
 use ithn_memory::CrossModalMemoryConfig;
 use serde_json::json;
 
@@ -274,40 +274,6 @@ fn previous_films_train_no_backbone_and_no_statistics() {
     }
 }
 
-#[derive(Clone)]
-struct Explains(StudyBatch);
-
-impl GeneratorTask for Explains {
-    type Output = ();
-
-    fn run<G: LibraryGenerator>(self, generator: G) {
-        let device = self.0.images.device();
-        let reports = TokenBatch::from_ids(
-            &[vec![0, 3, 2, 0], vec![0, 1, 5, 0], vec![0, 1, 0]],
-            &device,
-        );
-        let evidence = seeded_generator(&generator).explain(self.0, &reports);
-        for layer in evidence.expect("it attends to patches").attention {
-            let [_, _, _, patches] = layer.dims();
-            assert_eq!(patches, 2 * 16);
-            let sums: Vec<f32> = layer.sum_dim(3).into_data().iter().collect();
-            let per_study = sums.len() / 3;
-            assert!(sums[..per_study].iter().all(|sum| *sum < 0.999), "{sums:?}");
-            assert!(
-                sums[per_study..].iter().all(|sum| (sum - 1.0).abs() < 1e-4),
-                "{sums:?}"
-            );
-        }
-    }
-}
-
-#[test]
-fn explanations_are_of_the_studys_own_films() {
-    let device = Device::default();
-    let studies = studies(2, &device).with_context(context(&device));
-    run_all(&reading(2), &device, &Explains(studies));
-}
-
 #[test]
 fn configurations_round_trip_and_are_checked() {
     for model in reading(2) {
@@ -333,4 +299,52 @@ fn configurations_round_trip_and_are_checked() {
         .validate()
         .expect_err("keys are missing");
     assert!(error.key().starts_with("sizes.context"), "{error}");
+}
+
+/// Sums over the patches of own and previous films, `[3, heads, length]` of the first layer in that order.
+#[derive(Clone)]
+struct Attended(StudyBatch);
+
+impl GeneratorTask for Attended {
+    type Output = Option<[Vec<f32>; 2]>;
+
+    fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output {
+        let reports = reports(&self.0.images.device());
+        let evidence = seeded_generator(&generator).explain(self.0, &reports)?;
+        assert!(evidence.prior.is_empty() || evidence.prior.len() == evidence.attention.len());
+        let sums = |layers: &[Tensor<4>]| -> Vec<f32> {
+            let first = layers.first().cloned();
+            first.map_or(Vec::new(), |layer| {
+                layer.sum_dim(3).into_data().iter::<f32>().collect()
+            })
+        };
+        Some([sums(&evidence.attention), sums(&evidence.prior)])
+    }
+}
+
+#[test]
+fn attention_to_previous_films_is_that_of_studies_that_have_one() {
+    let device = Device::default();
+    for views in [1, 2] {
+        let with = Attended(studies(views, &device).with_context(context(&device)));
+        for attended in run_all(&reading(views), &device, &with) {
+            let [own, prior] = attended.expect("it has attention");
+            assert_eq!(own.len(), prior.len());
+            let (first, others) = prior.split_at(prior.len() / 3);
+            assert!(
+                first.iter().all(|sum| (1e-6..1.0).contains(sum)),
+                "{first:?}"
+            );
+            assert!(others.iter().all(|sum| *sum == 0.0), "{others:?}");
+            // The rest of the first study's attention is at words.
+            let whole = own.iter().zip(&prior).map(|(own, prior)| own + prior);
+            assert!(whole.take(first.len()).all(|sum| sum < 1.0 - 1e-6));
+            let mut rest = own[first.len()..].iter();
+            assert!(rest.all(|sum| (sum - 1.0).abs() < 1e-5), "{own:?}");
+        }
+        let without = Attended(studies(views, &device));
+        for attended in run_all(&reading(views), &device, &without) {
+            assert!(attended.expect("it has attention")[1].is_empty());
+        }
+    }
 }

@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use super::decoder::{MemoryDecoder, MemoryDecoderCache};
 use super::relational_memory::{RelationalMemory, RelationalMemoryConfig};
-use crate::config::{ConfigError, LibraryConfig, check_one_width, within};
+use crate::config::{ConfigError, LibraryConfig, check_one_width, refuse_context, within};
 use crate::views::{StudyFeatures, join_views};
-use crate::{LibraryGenerator, R2GenCmnConfig};
+use crate::{ContextConfig, LibraryGenerator, R2GenCmnConfig};
 
 /// Configuration of an [`R2Gen`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,10 @@ pub struct R2GenConfig {
     pub transformer: TransformerConfig,
     /// Dropout after the visual embedding.
     pub visual_dropout: Probability,
+    /// What would be read beside a study's films: it must be absent, since an [`R2Gen`] reads nothing. It is here so that a
+    /// section that another generator had is refused by name, not lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextConfig>,
 }
 
 impl Config for R2GenConfig {}
@@ -84,6 +88,7 @@ impl R2GenConfig {
             memory,
             transformer,
             visual_dropout: Probability::literal(0.5),
+            context: None,
         }
     }
 
@@ -142,11 +147,15 @@ impl LibraryConfig for R2GenConfig {
         let transformer = model.transformer.clone();
         let memory = RelationalMemoryConfig::new(transformer.d_model, transformer.heads)
             .with_dropout(transformer.attention_dropout.get());
-        R2GenConfig::new(model.backbone.clone(), memory, transformer)
-            .with_visual_dropout(model.visual_dropout.get())
+        R2GenConfig {
+            context: model.context,
+            ..R2GenConfig::new(model.backbone.clone(), memory, transformer)
+        }
+        .with_visual_dropout(model.visual_dropout.get())
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        refuse_context("r2gen", self.context)?;
         within("backbone", self.backbone.validate())?;
         within("memory", self.memory.validate())?;
         check_one_width(&self.transformer, self.memory.d_model)
@@ -303,6 +312,7 @@ impl StepDecoder for R2Gen {
             .cross_attention(words, &memory, &mut state.cache, Some(&mask));
         Some(ReportEvidence {
             attention,
+            prior: Vec::new(),
             memory: None,
         })
     }

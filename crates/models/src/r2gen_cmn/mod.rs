@@ -1,9 +1,10 @@
 mod config;
+mod embed;
 
 use burn::module::Module;
 use burn::nn::{Dropout, DropoutConfig, Linear, LinearConfig};
 use burn::tensor::Device;
-use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 use ithn_backbone::{Backbone, BackboneConfig};
 use ithn_decoder::{
@@ -19,9 +20,11 @@ use ithn_memory::{CrossModalMemory, MemoryKeyValues};
 
 use crate::LibraryGenerator;
 use crate::config::{ConfigError, LibraryConfig, check_one_width, within};
-use crate::context::{ContextConfig, ContextEmbedding, EmbedContext, ReadContext, first_patches};
+use crate::context::{ContextConfig, ContextEmbedding, ReadContext, first_patches};
 use crate::views::{StudyFeatures, join_views};
 use crate::{FindingPrompts, FindingPromptsConfig};
+
+use embed::EmbedWith;
 
 pub use config::{ImageFeature, R2GenCmnConfig};
 
@@ -167,39 +170,6 @@ impl LibraryGenerator for R2GenCmn {
 
     fn finding_prompts_mut(&mut self) -> Option<&mut FindingPrompts> {
         self.finding_prompts.as_mut()
-    }
-}
-
-/// How an [`R2GenCmn`] embeds patches and words, with its memory projected.
-struct EmbedWith<'a> {
-    generator: &'a R2GenCmn,
-    memory: &'a MemoryKeyValues,
-}
-
-impl EmbedWith<'_> {
-    /// Embeds the patches of `films` films, `[batch, films · patches, channels]`, each with positions of its own.
-    fn embed_patches(&self, patches: Tensor<3>, films: usize) -> Tensor<3> {
-        let generator = self.generator;
-        let x = relu(linear(&generator.visual_embedding, patches));
-        let x = generator.visual_dropout.forward(x);
-        let x = x.clone() + generator.memory.respond(x, self.memory);
-        if films == 1 {
-            return generator.visual_position.forward(x, 0);
-        }
-        let [batch, length, width] = x.dims();
-        let x = x.reshape([batch * films, length / films, width]);
-        let x = generator.visual_position.forward(x, 0);
-        x.reshape([batch, length, width])
-    }
-}
-
-impl EmbedContext for EmbedWith<'_> {
-    fn embed_films(&self, features: Tensor<3>) -> Tensor<3> {
-        self.embed_patches(features, 1)
-    }
-
-    fn embed_words(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        self.generator.embed_words(tokens, 0, self.memory)
     }
 }
 
@@ -383,6 +353,7 @@ impl StepDecoder for R2GenCmn {
 
     fn explain(&self, studies: StudyBatch, reports: &TokenBatch) -> Option<ReportEvidence> {
         let (context, stated) = (self.read_context(&studies), studies.findings.clone());
+        let before = context.as_ref().map_or(0, ReadContext::prior_patches);
         let features = self.backbone_features(studies);
         let [_, own, _] = features.patches.values.dims();
         let memory = self.memory.key_values();
@@ -395,17 +366,23 @@ impl StepDecoder for R2GenCmn {
         let words = self.embed_words(tokens, 0, &encoded.memory);
         let mask = teacher_forcing_mask(reports);
         let mut cache = self.decoder.start(encoded.patches);
-        let attention = self
-            .decoder
-            .cross_attention(words, &mut cache, Some(&mask))
-            .into_iter();
+        let attention = self.decoder.cross_attention(words, &mut cache, Some(&mask));
+        let attention: Vec<Tensor<4>> = match &self.finding_prompts {
+            Some(prompts) => attention
+                .into_iter()
+                .map(|it| prompts.without(it))
+                .collect(),
+            None => attention,
+        };
+        let at = |first: usize, length: usize| {
+            let layers = attention.iter().filter(|_| length > 0);
+            layers
+                .map(|layer| layer.clone().narrow(3, first, length))
+                .collect()
+        };
         Some(ReportEvidence {
-            attention: match &self.finding_prompts {
-                Some(prompts) => attention
-                    .map(|layer| prompts.without(layer).narrow(3, 0, own))
-                    .collect(),
-                None => attention.map(|layer| layer.narrow(3, 0, own)).collect(),
-            },
+            attention: at(0, own),
+            prior: at(own, before),
             memory: Some(MemoryEvidence {
                 rows: memory.rows,
                 weights: memory.weights,

@@ -2,7 +2,7 @@ use ithn_alignment::{TemperatureConfig, TemperatureTraining};
 use ithn_negatives::{ClosedForm, HardeningRange};
 use serde_json::{Value, json};
 
-use crate::IthnConfig;
+use crate::{IthnConfig, SamePatient};
 
 /// The keys of files written before `hold_report_states` and `mask_equal_reports`.
 fn earliest() -> Value {
@@ -31,11 +31,13 @@ fn options_absent_in_earlier_files_are_off() {
     let read: IthnConfig = serde_json::from_value(earliest()).expect("readable");
     assert_eq!(read, IthnConfig::official());
     assert!(!read.hold_report_states && !read.mask_equal_reports && !read.mask_equal_labels);
+    assert_eq!(read.same_patient, SamePatient::Ordinary);
 }
 
 #[test]
 fn configurations_round_trip_and_the_new_ones_mask_equal_reports() {
     assert!(IthnConfig::default().mask_equal_reports);
+    assert_eq!(IthnConfig::default().same_patient, SamePatient::Masked);
     for config in [IthnConfig::default(), IthnConfig::official()] {
         config.validate().expect("valid");
         let json = serde_json::to_value(&config).expect("serialisable");

@@ -3,7 +3,7 @@ use burn::tensor::{Device, Tensor};
 use ithn_alignment::HardNegativePlacement;
 
 use super::support::{NEGATIVES, REPORTS, batch, model, number};
-use crate::{IthnConfig, LossTerms, LossWeights};
+use crate::{IthnConfig, LossTerms, LossWeights, SamePatient};
 
 const WEIGHTS: LossWeights = LossWeights::literal(0.25, 0.5, 2.0);
 
@@ -86,6 +86,53 @@ fn equal_labels_are_masked_where_the_option_is_on() {
     assert_eq!(contrastive([&[0, 1, 2], &[3, 4, 5]], true), plain);
     let own = contrastive([&[0, 1, 2], &[0, 4, 5]], true);
     assert!(0.0 < own && own < plain, "{own} {plain}");
+}
+
+#[test]
+fn a_patients_other_studies_are_no_negatives_unless_they_are_the_hardest() {
+    let device = Device::default();
+    let contrastive = |patients: [&[i64; 3]; 2], same_patient, placement| {
+        let config = IthnConfig {
+            same_patient,
+            placement,
+            ..IthnConfig::default()
+        };
+        let mut batch = batch(&REPORTS, &NEGATIVES, &device);
+        batch.reports = batch.reports.with_patients(patients[0]);
+        let negatives = batch.negatives.as_mut().expect("it has them");
+        negatives.reports = negatives.reports.clone().with_patients(patients[1]);
+        let terms = model(&config, &device).losses(batch, 0.5);
+        number(&terms.alignment.expect("negatives").contrastive)
+    };
+    let candidate = HardNegativePlacement::Candidate;
+    let of = |patients, option| contrastive(patients, option, candidate);
+    let (masked, hardest) = (SamePatient::Masked, SamePatient::Hardest);
+    let strangers: [&[i64; 3]; 2] = [&[0, 1, 2], &[3, 4, 5]];
+    let plain = of(strangers, SamePatient::Ordinary);
+    // One patient alone has no negative; strangers are as before.
+    assert_eq!(of([&[0; 3], &[0; 3]], masked), 0.0);
+    assert_eq!(of(strangers, masked), plain);
+    // Two studies of one patient, or a study and its first negative.
+    let (pair, own): ([&[i64; 3]; 2], [&[i64; 3]; 2]) =
+        ([&[0, 1, 0], &[3, 4, 5]], [&[0, 1, 2], &[0, 4, 5]]);
+    for patients in [pair, own] {
+        let without = of(patients, masked);
+        assert!(0.0 < without && without < plain, "{without} {plain}");
+        assert_eq!(of(patients, hardest), plain);
+        assert_eq!(of(patients, SamePatient::Ordinary), plain);
+    }
+    // Negatives of one patient, where negatives are compared with each other.
+    let negatives: [&[i64; 3]; 2] = [&[0, 1, 2], &[3, 4, 3]];
+    let absent = HardNegativePlacement::Absent;
+    let with = contrastive(negatives, SamePatient::Ordinary, absent);
+    assert!(contrastive(negatives, masked, absent) < with);
+    // Patients that nobody states are all different.
+    let terms =
+        model(&IthnConfig::default(), &device).losses(batch(&REPORTS, &NEGATIVES, &device), 0.5);
+    assert_eq!(
+        number(&terms.alignment.expect("negatives").contrastive),
+        plain
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -9,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Reads;
 use crate::ablation::{Training, discard, fnv_1a, kept};
+use crate::dataset::frozen_features;
 use crate::evaluation::{change_floor, indication_reports};
+use crate::records::output_error;
+use crate::start::pretrained;
 use crate::{
     ChangeFloor, Dataset, EpochPlan, EpochRecord, Observer, Prediction, PreparedData, RunFolder,
     RunImages, SplitScores, StepRecord, TrainError, score_split,
@@ -29,6 +33,36 @@ pub struct ContextCell {
     pub config: ExperimentConfig,
     /// The patients.
     pub studies: PhantomHistoryConfig,
+    /// Weights that the backbone starts from; random ones if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<BackboneStart>,
+}
+
+/// A file of backbone weights. A result depends on its content alone, so its path is no part of the JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BackboneStart {
+    /// A checkpoint of this library, a pretrained classifier, or another file that a run can start from.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// CRC-32 of the file.
+    pub checksum: u32,
+}
+
+impl BackboneStart {
+    /// Reads the file's checksum.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Output`] naming the file if it cannot be read.
+    pub fn read(path: PathBuf) -> Result<Self, TrainError> {
+        let bytes = fs::read(&path).map_err(output_error(&path))?;
+        Ok(BackboneStart {
+            checksum: crc32fast::hash(&bytes),
+            path,
+        })
+    }
 }
 
 /// Results of a cell: its last epoch's weights, evaluated on the test split.
@@ -75,6 +109,7 @@ impl ContextCell {
         autodiff.seed(self.seed);
         let task = RunCell {
             cell: self,
+            folder,
             training: Training {
                 config: &self.config,
                 data: &data,
@@ -93,15 +128,41 @@ impl ContextCell {
 
 struct RunCell<'a> {
     cell: &'a ContextCell,
+    /// Where features of a frozen backbone are kept for all cells.
+    folder: &'a Path,
     training: Training<'a>,
 }
 
 impl GeneratorTask for RunCell<'_> {
     type Output = Result<ContextResult, TrainError>;
 
-    fn run<G: LibraryGenerator>(self, generator: G) -> Self::Output {
-        let data = self.training.data;
-        let loaders = RunImages::new(self.training.config, None);
+    fn run<G: LibraryGenerator>(self, mut generator: G) -> Self::Output {
+        let Training {
+            config,
+            data,
+            device,
+            ..
+        } = self.training;
+        let mut loaders = RunImages::new(config, None);
+        if let (Some(start), Some(backbone)) =
+            (&self.cell.backbone, config.model.generator.backbone())
+        {
+            let own = generator.backbone_mut();
+            let autodiff = device.clone().autodiff();
+            *own = pretrained(own.clone(), backbone, &start.path, &autodiff)?;
+            if config.training.freeze_backbone && loaders.training.is_deterministic() {
+                let features = frozen_features(
+                    data,
+                    config,
+                    &generator.valid().backbone().clone(),
+                    &loaders.evaluation,
+                    device,
+                    self.folder,
+                    &|_, _, _| {},
+                )?;
+                loaders = loaders.of_features(features);
+            }
+        }
         let trained = self.training.run(generator, loaders, &mut Silent)?;
         let reports = trained.reports;
         let scored = |reports: &[String]| -> Result<SplitScores, TrainError> {

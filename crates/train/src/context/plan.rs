@@ -9,7 +9,7 @@ use ithn_models::ContextConfig;
 use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{ContextCell, ContextResult};
+use super::cell::{BackboneStart, ContextCell, ContextResult};
 use super::report::ContextReport;
 use crate::{RunFolder, TrainError};
 
@@ -117,6 +117,9 @@ pub struct ContextExperiment {
     pub studies: PhantomHistoryConfig,
     /// Configuration of [`Reads::Everything`]: a generator of this library that reads context.
     pub base: ExperimentConfig,
+    /// Weights that the backbone of every cell starts from; random ones of its seed if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<BackboneStart>,
 }
 
 impl ContextExperiment {
@@ -129,6 +132,7 @@ impl ContextExperiment {
             seeds: (1..=8).collect(),
             studies: PhantomHistoryConfig::new(1250, 8, 240),
             base,
+            backbone: None,
         }
     }
 
@@ -155,6 +159,7 @@ impl ContextExperiment {
                 seed,
                 config,
                 studies: self.studies.clone(),
+                backbone: self.backbone.clone(),
             }
         };
         let seeds = self.seeds.iter();
@@ -176,6 +181,12 @@ impl ContextExperiment {
             return Err(ConfigError::new(
                 "base.model.generator.context",
                 "the experiment needs a generator that reads context: r2gen_cmn or cnn_lstm with this section",
+            ));
+        }
+        if self.base.training.freeze_backbone && self.backbone.is_none() {
+            return Err(ConfigError::new(
+                "base.training.freeze_backbone",
+                "the backbone would stay at random weights: give the experiment backbone weights",
             ));
         }
         self.cells()
@@ -310,5 +321,27 @@ mod tests {
         };
         let error = config.validate().expect_err("it reads nothing");
         assert_eq!(error.key(), "base.model.generator.context");
+        let mut config = ContextExperiment::quick();
+        config.base.training.freeze_backbone = true;
+        let error = config.validate().expect_err("random weights would stay");
+        assert_eq!(error.key(), "base.training.freeze_backbone");
+        let error = BackboneStart::read("no/such/file".into()).expect_err("there is none");
+        assert!(error.to_string().contains("no/such/file"), "{error}");
+    }
+
+    #[test]
+    fn cells_depend_on_the_content_of_backbone_weights_not_on_their_path() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, content: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).expect("written");
+            let mut config = ContextExperiment::quick();
+            config.backbone = Some(BackboneStart::read(path).expect("it is there"));
+            config.cells()[0].file_name()
+        };
+        let first = file("a", b"weights");
+        assert_eq!(file("b", b"weights"), first);
+        assert_ne!(file("c", b"others"), first);
+        assert_ne!(ContextExperiment::quick().cells()[0].file_name(), first);
     }
 }

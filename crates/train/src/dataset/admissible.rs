@@ -6,7 +6,7 @@ use ithn_data::TokenizedStudy;
 #[derive(Debug, Clone)]
 pub(crate) struct Admissible {
     /// Number of each training study's patient.
-    pub(crate) patients: Vec<usize>,
+    pub(crate) patients: Vec<i64>,
     /// Number of the set of findings that each states, if a negative must state others.
     pub(crate) stated: Option<Vec<i64>>,
 }

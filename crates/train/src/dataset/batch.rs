@@ -20,7 +20,8 @@ pub fn training_batch(loaded: LoadedBatch, device: &Device) -> TrainingBatch {
 }
 
 impl PreparedData {
-    /// Like [`training_batch`], with the findings that the reports state, and the sets of them, where training needs them.
+    /// Like [`training_batch`], with the findings that the reports state, the sets of them and the patients, where
+    /// training needs them.
     pub fn training_batch(&self, loaded: LoadedBatch, device: &Device) -> TrainingBatch {
         let members = loaded.members.clone();
         let mut batch = training_batch(loaded, device);
@@ -42,9 +43,9 @@ impl PreparedData {
                 }
             });
         }
-        batch.reports = self.with_label_sets(batch.reports, members.iter().map(|it| it.study));
+        batch.reports = self.numbered(batch.reports, members.iter().map(|it| it.study));
         batch.negatives = batch.negatives.map(|negatives| NegativeBatch {
-            reports: self.with_label_sets(
+            reports: self.numbered(
                 negatives.reports,
                 members.iter().filter_map(|it| it.negative),
             ),
@@ -85,23 +86,28 @@ impl PreparedData {
             let studies: Vec<&TokenizedStudy> =
                 indices.iter().map(|&index| &self.training[index]).collect();
             let reports = token_batch(pad_tokens(&studies), device);
-            self.with_label_sets(reports, indices.into_iter())
+            self.numbered(reports, indices.into_iter())
         };
         Some([batch(studies), batch(negatives)])
     }
 
-    fn with_label_sets(
+    /// Reports with the numbers that the contrast compares them by.
+    fn numbered(
         &self,
-        reports: TokenBatch,
+        mut reports: TokenBatch,
         studies: impl Iterator<Item = usize>,
     ) -> TokenBatch {
-        match &self.label_sets {
-            Some(sets) => {
-                let of: Vec<i64> = studies.map(|study| sets[study]).collect();
-                reports.with_label_sets(&of)
-            }
-            None => reports,
+        let studies: Vec<usize> = studies.collect();
+        let of = |numbers: &Vec<i64>| -> Vec<i64> {
+            studies.iter().map(|&study| numbers[study]).collect()
+        };
+        if let Some(sets) = &self.label_sets {
+            reports = reports.with_label_sets(&of(sets));
         }
+        if let Some(patients) = &self.patients {
+            reports = reports.with_patients(&of(patients));
+        }
+        reports
     }
 }
 

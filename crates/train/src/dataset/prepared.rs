@@ -5,6 +5,7 @@ use ithn_checkpoint::config::{ExperimentConfig, FirstNegatives, Negatives};
 use ithn_data::{BatchMember, DataError, Split, Study, TokenizedStudy, Tokenizer};
 use ithn_inference::FindingsReader;
 use ithn_models::ContextConfig;
+use ithn_plugin::SamePatient;
 use ithn_search::SearchConfig;
 
 use super::balance::repeats;
@@ -42,6 +43,9 @@ pub struct PreparedData {
     /// The set of findings that each report of [`training`](Self::training) states, by number, if equal ones are masked
     /// in the contrast.
     pub label_sets: Option<Vec<i64>>,
+    /// The patient of each study of [`training`](Self::training), by number, if a patient's studies are masked in the
+    /// contrast. A negative that the dataset states itself has an unknown patient: a number of its own.
+    pub patients: Option<Vec<i64>>,
     /// The findings that each report of [`training`](Self::training) states, 1 or 0, if the decoder is told findings or they
     /// are classified.
     pub stated: Option<Vec<Vec<f32>>>,
@@ -186,9 +190,11 @@ impl PreparedData {
             .ithn
             .mask_equal_labels
             .then(|| label_sets_of(&training, &tokenizer, dataset.findings));
+        let patients = (config.ithn.same_patient == SamePatient::Masked)
+            .then(|| patient_numbers(&train, training.len()));
         let classes = stated_classes(config)?;
         let admissible = config.mine_again.then(|| Admissible {
-            patients: patients(&train),
+            patients: patient_numbers(&train, train.len()),
             stated: (config.first_negatives == FirstNegatives::OtherFindings)
                 .then(|| label_sets_of(&training, &tokenizer, dataset.findings)),
         });
@@ -196,6 +202,7 @@ impl PreparedData {
             admissible,
             label_sets,
             more_negatives,
+            patients,
             stated: classes.map(|classes| stated(&training, &tokenizer, &classes)),
             validation,
             test,
@@ -207,18 +214,6 @@ impl PreparedData {
             tokenizer,
         })
     }
-}
-
-/// Numbers the patients of studies.
-fn patients(studies: &[&Study]) -> Vec<usize> {
-    let mut numbers = HashMap::new();
-    studies
-        .iter()
-        .map(|study| {
-            let next = numbers.len();
-            *numbers.entry(study.patient.as_str()).or_insert(next)
-        })
-        .collect()
 }
 
 /// Numbers the sets of findings that reports state, as the model reads the reports.
@@ -236,6 +231,21 @@ fn label_sets_of(
             *numbers.entry(stated).or_insert(next)
         })
         .collect()
+}
+
+/// Numbers the patients of the training studies, and then each of the negatives after them up to `count`.
+fn patient_numbers(train: &[&Study], count: usize) -> Vec<i64> {
+    let mut numbers = HashMap::new();
+    let mut all: Vec<i64> = train
+        .iter()
+        .map(|study| {
+            let next = numbers.len() as i64;
+            *numbers.entry(study.patient.as_str()).or_insert(next)
+        })
+        .collect();
+    let first = numbers.len() as i64;
+    all.extend((first..).take(count - train.len()));
+    all
 }
 
 /// Texts whose words are the vocabulary: training reports, and indications if they are read.

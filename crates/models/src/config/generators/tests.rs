@@ -14,7 +14,7 @@ use ithn_generator::{
 };
 use ithn_memory::CrossModalMemoryConfig;
 
-use super::super::from_json;
+use super::super::{from_json, refuse_context};
 use super::*;
 use crate::LibraryGenerator;
 use crate::views::join_views;
@@ -34,6 +34,9 @@ pub struct BigramConfig {
     pub backbone: BackboneConfig,
     /// Width of the hidden states.
     pub width: usize,
+    /// Refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextConfig>,
 }
 
 impl Config for BigramConfig {}
@@ -63,10 +66,12 @@ impl LibraryConfig for BigramConfig {
         BigramConfig {
             backbone: model.backbone.clone(),
             width: model.transformer.d_model,
+            context: model.context,
         }
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        refuse_context("bigram", self.context)?;
         let backbone = self.backbone.validate();
         backbone.map_err(|error| error.within("backbone"))?;
         check_count("width", self.width, 64)
@@ -193,6 +198,23 @@ fn a_line_of_the_list_gives_a_kind_sizes_and_a_model_that_keeps_the_laws() {
     *config.backbone_mut().expect("it has one") = ResNetConfig::narrow(4, vec![0]).into();
     let error = config.validate().expect_err("no block");
     assert!(error.key().starts_with("backbone.depths"), "{error}");
+}
+
+#[test]
+fn a_section_that_a_generator_does_not_read_is_refused_by_name() {
+    let model = R2GenCmnConfig::new(
+        ResNetConfig::narrow(4, vec![1, 1]),
+        CrossModalMemoryConfig::new(12, 8, 2, 3),
+        TransformerConfig::new(8, 12, 2, 1),
+    )
+    .with_context(ContextConfig::new(1, 9, 0));
+    let bigram = GeneratorKind::Bigram.sized_like(model.clone().into());
+    let r2gen: super::super::GeneratorConfig = R2GenConfig::sized_like(&model).into();
+    for error in [bigram.validate(), r2gen.validate()] {
+        let error = error.expect_err("it reads no context");
+        assert_eq!(error.key(), "context");
+        assert!(error.reason().contains("r2gen_cmn"), "{error}");
+    }
 }
 
 #[test]
