@@ -5,7 +5,8 @@
 //!
 //! The first run, which is no measurement, compiles and tunes kernels where the device needs it; the peak is
 //! of host memory, of all workloads so far. The sizes (`batch`, `length`, `rows`, `side`, `studies`) are those of
-//! `benches/pytorch/workloads.py` unless said otherwise. `RAYON_NUM_THREADS` sets the threads.
+//! `benches/pytorch/workloads.py` unless said otherwise; `train_step:recompute=1` computes the backbone's activations
+//! again in the backward pass. `RAYON_NUM_THREADS` sets the threads.
 
 mod synthetic;
 
@@ -123,8 +124,9 @@ impl<'a> Sizes<'a> {
             let (key, value) = part.split_once('=')?;
             Some((key, value.parse().ok()?))
         };
-        let known =
-            |(key, _): &(&str, usize)| ["batch", "length", "rows", "side", "studies"].contains(key);
+        let known = |(key, _): &(&str, usize)| {
+            ["batch", "length", "recompute", "rows", "side", "studies"].contains(key)
+        };
         text.split(',')
             .filter(|part| !part.is_empty())
             .map(|part| {
@@ -162,7 +164,8 @@ fn workload(name: &str, inputs: &Path, device: &Device) -> Result<Box<dyn FnMut(
         }
         "train_step" => {
             let (batch, length) = (sizes.or("batch", 2), sizes.or("length", 60));
-            let mut run = TrainingRun::published(batch, length, sizes.or("side", 224), device);
+            let mut run = TrainingRun::published(batch, length, sizes.or("side", 224), device)
+                .with_recomputation(sizes.or("recompute", 0) != 0);
             Box::new(move || run.step())
         }
         "backbone_forward" => {

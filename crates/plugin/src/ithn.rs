@@ -140,10 +140,9 @@ impl<G: ReportGenerator> Ithn<G> {
         }
         let compared = batch.negatives.map(|negatives| {
             let negative_reports = negatives.reports.clone();
-            let masks = [&batch.reports, &negative_reports].map(|tokens| tokens.mask().clone());
             let features = self.features(encoded, negative, hidden, &batch.reports, negatives);
             Compared {
-                embeddings: self.embed(features, masks),
+                embeddings: self.embed(features, [&batch.reports, &negative_reports]),
                 reports: batch.reports,
                 negatives: negative_reports,
             }
@@ -248,25 +247,35 @@ impl<G: ReportGenerator> Ithn<G> {
         }
     }
 
-    /// Embeds features; `masks` are those of the studies' and the negatives' reports.
-    fn embed(&self, features: Features, masks: [Tensor<2>; 2]) -> Embeddings {
-        let [mask, negative_mask] = masks;
-        let reports = |hidden: Tensor<3>, mask: &Tensor<2>| {
+    /// Embeds features of the studies' and the negatives' reports.
+    fn embed(&self, features: Features, [own, negative]: [&TokenBatch; 2]) -> Embeddings {
+        let reports = |hidden: Tensor<3>, reports: &TokenBatch| {
             let hidden = if self.hold_report_states {
                 hidden.detach()
             } else {
                 hidden
             };
-            self.alignment.embed_reports(hidden, mask)
+            self.embed_states(hidden, reports)
         };
         Embeddings {
             images: self.alignment.embed_images(features.images),
-            reports: reports(features.reports, &mask),
+            reports: reports(features.reports, own),
             negative_images: features
                 .negative_images
                 .map(|pooled| self.alignment.embed_images(pooled)),
-            negative_reports: reports(features.negative_reports, &negative_mask),
+            negative_reports: reports(features.negative_reports, negative),
         }
+    }
+
+    /// Embeddings of reports from their hidden states, which may be padded beyond the longest report.
+    fn embed_states(&self, hidden: Tensor<3>, reports: &TokenBatch) -> Tensor<2> {
+        let ([_, length, _], longest) = (hidden.dims(), reports.longest());
+        let mask = reports.mask();
+        if longest == length || !self.alignment.pools_padding() {
+            return self.alignment.embed_reports(hidden, mask);
+        }
+        let mask = mask.clone().narrow(1, 0, longest);
+        (self.alignment).embed_reports(hidden.narrow(1, 0, longest), &mask)
     }
 
     /// Whether a loss term uses the negatives' own images.
@@ -305,7 +314,7 @@ impl<G: ReportGenerator> Ithn<G> {
             TextPath::ReportAlone => self.embed_reports_alone(reports),
             TextPath::WithImage | TextPath::SameImage => {
                 let hidden = self.generator.hidden_states(&encoded.context, reports);
-                self.alignment.embed_reports(hidden, reports.mask())
+                self.embed_states(hidden, reports)
             }
         };
         (images * embedded).sum_dim(1).squeeze_dim(1)
@@ -316,7 +325,7 @@ impl<G: ReportGenerator> Ithn<G> {
         let [batch, _] = reports.dims();
         let context = self.generator.imageless_context(batch);
         let hidden = self.generator.hidden_states(&context, reports);
-        self.alignment.embed_reports(hidden, reports.mask())
+        self.embed_states(hidden, reports)
     }
 
     /// Mean log-probability per token, in nats, of each report given the study in its row, `[batch]`.

@@ -10,8 +10,8 @@ use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig, ModelConfig,
-    MonitoredMetric, Negatives, Precision, PretrainPreset, TextConfig, TrainingConfig,
+    Activations, Augmentation, ConfigError, ExperimentConfig, GeneratorConfig, ImageConfig,
+    ModelConfig, MonitoredMetric, Negatives, Precision, PretrainPreset, TextConfig, TrainingConfig,
 };
 use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
 use ithn_models::{ContextConfig, FindingPromptsConfig, ImageFeature, R2GenCmnConfig};
@@ -144,6 +144,8 @@ fn phantom() -> ExperimentConfig {
             guards: Guards::default(),
             records: Records::default(),
             freeze_backbone: false,
+            length_multiple: None,
+            activations: Activations::Keep,
         },
         text: TextConfig {
             cleaning: Cleaning::MimicCxr,
@@ -196,6 +198,8 @@ fn iu_xray_small() -> ExperimentConfig {
             },
             repeats_at_most: 3,
             freeze_backbone: true,
+            length_multiple: None,
+            activations: Activations::Keep,
             ..base.training
         },
         text: TextConfig {
@@ -270,6 +274,8 @@ fn published(preset: Preset) -> ExperimentConfig {
             guards: Guards::default(),
             records: Records::default(),
             freeze_backbone: false,
+            length_multiple: None,
+            activations: Activations::Keep,
         },
         text: TextConfig {
             cleaning: Cleaning::IuXray,
