@@ -1,12 +1,17 @@
 //! Padding reports beyond the longest changes no loss and no gradient.
 
+use std::collections::HashSet;
+
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use ithn_alignment::Pooling;
 use ithn_backbone::ResNetConfig;
+use ithn_checkpoint::config::Preset;
+use ithn_data::phantom::{PhantomConfig, write_phantom_dataset};
 use ithn_data::{
-    BatchMember, ImageBlock, LoadedBatch, TokenBlock, TokenizedContext, TokenizedStudy, pad_tokens,
+    BatchMember, ImageBlock, LoadedBatch, OnBadStudy, TokenBlock, TokenizedContext, TokenizedStudy,
+    pad_tokens, shuffled_order,
 };
 use ithn_decoder::TransformerConfig;
 use ithn_generator::seeded::seeded;
@@ -17,7 +22,7 @@ use ithn_models::{
     RelationalMemoryConfig,
 };
 use ithn_plugin::{IthnConfig, TextPath};
-use ithn_train::training_batch;
+use ithn_train::{DataSource, Dataset, PreparedData, training_batch};
 
 const VOCABULARY: usize = 9;
 
@@ -103,6 +108,51 @@ fn both_sides_of_a_batch_are_padded_to_one_multiple() {
         assert_eq!(row[..4], [0, 1, 5, 0]);
         assert!(row[4..].iter().all(|id| *id == 0));
     }
+}
+
+/// Shapes of the first 100 batches of the default training: without rounding, a device that compiles kernels for each
+/// of them compiles most of the time. `cargo test -p ithn-train --test report_lengths shapes -- --nocapture` prints the numbers.
+#[test]
+fn rounding_leaves_few_shapes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cohort = PhantomConfig::new(800, 2, 2).with_image_size(16);
+    write_phantom_dataset(folder.path(), &cohort).expect("drawn");
+    let source = DataSource::mimic(folder.path().to_owned());
+    let dataset = Dataset::load(&source, 1, None, OnBadStudy::Stop).expect("readable");
+    let config = Preset::Phantom.config();
+    let data = PreparedData::new(&dataset, &config, None).expect("prepared");
+    let block = |indices: Vec<usize>| {
+        let studies: Vec<&TokenizedStudy> = indices.iter().map(|at| &data.training[*at]).collect();
+        pad_tokens(&studies)
+    };
+    let order = shuffled_order(data.members.len(), config.training.seed, 1);
+    let members = order.chunks(config.training.batch_size).map(|batch| {
+        let members = batch.iter().map(|at| data.members[*at]);
+        members.collect::<Vec<_>>()
+    });
+    let batches: Vec<LoadedBatch> = members
+        .map(|members| LoadedBatch {
+            images: films(1),
+            tokens: block(members.iter().map(|it| it.study).collect()),
+            negatives: Some((
+                films(2),
+                block(members.iter().filter_map(|it| it.negative).collect()),
+            )),
+            members,
+        })
+        .collect();
+    assert_eq!(batches.len(), 100);
+    let shapes = |multiple: usize| {
+        let shapes = batches.iter().cloned().map(|batch| {
+            let batch = batch.padded_to_multiple(multiple);
+            let negatives = batch.negatives.map(|(_, block)| block.dims);
+            (batch.tokens.dims, negatives)
+        });
+        shapes.collect::<HashSet<_>>().len()
+    };
+    let counts = [1, 8, 16].map(shapes);
+    println!("shapes of 100 batches, rounded up to multiples of 1, 8 and 16: {counts:?}");
+    assert!(counts[0] > 40 && counts[2] <= 4, "{counts:?}");
 }
 
 #[derive(Clone)]

@@ -163,7 +163,7 @@ pub struct TrainingConfig {
     /// Multiple to which the length of a batch's reports is rounded up by masked padding, 1 to 1,024; 1 pads to the
     /// longest report alone. None is what suits the device: 16 on GPUs, which compile kernels anew for
     /// lengths that divide otherwise, and 1 on CPUs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub length_multiple: Option<usize>,
     /// What of a step's forward pass is kept for its backward pass.
     #[serde(default)]
