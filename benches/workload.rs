@@ -6,7 +6,8 @@
 //! `first_ms` is the time of a first run, in which kernels are compiled and tuned if the device needs it; `ms` are the
 //! times of the runs after it. `mb` is the peak of host memory since the program started, earlier workloads included.
 //! The sizes (`batch`, `length`, `rows`, `side`, `studies`) are those of `benches/pytorch/workloads.py` unless the name
-//! sets others. `RAYON_NUM_THREADS` sets the number of threads.
+//! sets others; `train_step:recompute=1` computes the backbone's activations again in the backward pass.
+//! `RAYON_NUM_THREADS` sets the number of threads.
 
 mod synthetic;
 
@@ -124,8 +125,9 @@ impl<'a> Sizes<'a> {
             let (key, value) = part.split_once('=')?;
             Some((key, value.parse().ok()?))
         };
-        let known =
-            |(key, _): &(&str, usize)| ["batch", "length", "rows", "side", "studies"].contains(key);
+        let known = |(key, _): &(&str, usize)| {
+            ["batch", "length", "recompute", "rows", "side", "studies"].contains(key)
+        };
         text.split(',')
             .filter(|part| !part.is_empty())
             .map(|part| {
@@ -163,7 +165,8 @@ fn workload(name: &str, inputs: &Path, device: &Device) -> Result<Box<dyn FnMut(
         }
         "train_step" => {
             let (batch, length) = (sizes.or("batch", 2), sizes.or("length", 60));
-            let mut run = TrainingRun::published(batch, length, sizes.or("side", 224), device);
+            let mut run = TrainingRun::published(batch, length, sizes.or("side", 224), device)
+                .with_recomputation(sizes.or("recompute", 0) != 0);
             Box::new(move || run.step())
         }
         "backbone_forward" => {

@@ -17,20 +17,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TARGET = ROOT / "target-cuda"
-PROGRAMS = ("ithn", "workload")
+PROGRAMS = ("ithn", "workload", "products")
 MOST_MB = 60
 # The headers under crt/, which PyTorch's wheels lack: of the CUDA version that PyTorch's newest wheels are built for.
 HEADERS = "nvidia-cuda-crt==13.*"
 
 
 def build(target, features):
-    """Builds the two programs and returns their paths."""
+    """Builds the programs and returns their paths."""
     environment = dict(os.environ, DOCS_RS="1", CARGO_INCREMENTAL="0",
                        RUSTFLAGS="-C link-arg=-Wl,--unresolved-symbols=ignore-all")
     packages = ("ithn-cli", "ithn-benches")
-    chosen = ",".join(f"{package}/{feature}" for package in packages for feature in features.split(","))
-    command = ["cargo", "build", "--release", "--locked", "-p", packages[0], "-p", packages[1], "--features", chosen,
-               "--bin", "ithn", "--bench", "workload", "--target-dir", str(target),
+    chosen = [f"{package}/{feature}" for package in packages for feature in features.split(",")]
+    chosen.append("ithn-benches/products")
+    command = ["cargo", "build", "--release", "--locked", "-p", packages[0], "-p", packages[1], "--features", ",".join(chosen),
+               "--bin", "ithn", "--bench", "workload", "--bench", "products", "--target-dir", str(target),
                "--message-format", "json-render-diagnostics"]
     answer = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     messages = (json.loads(line) for line in answer.stdout.splitlines())

@@ -32,6 +32,19 @@ def kernels(table):
         yield f"| all | {total['ms']:.1f} | {total['launches']} |"
 
 
+def products(table):
+    """The fastest kernel for each product; rows come sorted by product and time."""
+    yield "| product | fastest kernel | ms | TFLOP/s | kernels tried |"
+    yield "|---|---|---|---|---|"
+    shapes = {}
+    for row in table:
+        shapes.setdefault((row["rows"], row["inner"], row["columns"]), []).append(row)
+    for (rows, inner, columns), tried in shapes.items():
+        best = tried[0]
+        yield (f"| {rows} × {inner} × {columns} | `{best['kernel']}` | {best['ms']:.4f} | {best['tflops']:.1f} "
+               f"| {len(tried)} |")
+
+
 def section(results):
     """Markdown, from the results of a run."""
     machine, steps = results["machine"], results["steps"]
@@ -63,6 +76,8 @@ def section(results):
     for name, what in (("loader", "Training on drawn films at the published size"), ("films", "Training on real films")):
         if rates := steps.get(name, {}).get("studies_per_second"):
             lines += [f"{what}: {', '.join(f'{rate:.0f}' for rate in rates)} studies a second, epoch by epoch.", ""]
+    if table := steps.get("products", {}).get("table"):
+        lines += [*products(table), ""]
     compiled = steps.get("compiled", {}).get("table")
     if compiled and compiled[0]["torch"]:
         lines += [f"`torch.compile`: {compiled[0]['torch']['ms']:.1f} ms a training step.", ""]

@@ -185,6 +185,22 @@ def loader(run, seconds):
             "device_mb": peak}
 
 
+def products(run, seconds):
+    """Kernels of matrix products, the fastest first for each shape of a training step."""
+    name = "cuda" if run.on_cuda else "wgpu"
+    lines, code, _ = run.program("products", name, 1 if run.dry else 20, log="products", seconds=seconds)
+    found = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and "ms" in row:
+            found.append(row)
+    table = sorted(found, key=lambda row: (row["rows"], row["inner"], row["columns"], row["ms"]))
+    return {"outcome": "ok" if table else outcome(code, 0, 1), "table": table}
+
+
 def compiled(run, seconds):
     if not run.on_cuda:
         return {"outcome": "ok", "table": [], "note": "torch.compile is timed on CUDA alone"}
@@ -218,6 +234,7 @@ STEPS = {
     "resumed": (60, resumed),
     "batches": (90, batches),
     "loader": (75, loader),
+    "products": (45, products),
     "compiled": (90, compiled),
     "films": (240, films),
 }

@@ -4,7 +4,7 @@
 pub mod reports;
 
 use burn::module::{Module, Param};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use ithn::config::OptimizerConfig;
 use ithn::generator::{StudyBatch, TokenBatch};
@@ -12,7 +12,7 @@ use ithn::models::{ContextConfig, ImageFeature, R2GenCmn, R2GenCmnConfig};
 use ithn::negatives::TrainingPoint;
 use ithn::plugin::{Ithn, IthnConfig, LossTerms, NegativeBatch, TrainingBatch};
 use ithn::train::{init_optimizer, learning_rate_policy};
-use ithn_backbone::{ImageEncoder, ResNet, ResNetConfig};
+use ithn_backbone::{ImageEncoder, RecordedChains, ResNet, ResNetConfig, record_chains};
 use ithn_decoder::TransformerConfig;
 use ithn_generator::StepDecoder;
 use ithn_kernels::on_worker;
@@ -165,6 +165,7 @@ pub struct TrainingRun {
     optimizer: ModuleOptimizer,
     config: OptimizerConfig,
     batch: TrainingBatch,
+    recomputes: bool,
 }
 
 impl TrainingRun {
@@ -199,17 +200,36 @@ impl TrainingRun {
                     more: Vec::new(),
                 }),
             },
+            recomputes: false,
         }
+    }
+
+    /// Whether activations of the backbone are computed again in the backward pass.
+    pub fn with_recomputation(mut self, recomputes: bool) -> Self {
+        self.recomputes = recomputes;
+        self
     }
 
     /// Losses, gradients and one step of the optimiser.
     pub fn step(&mut self) {
         let model = self.model.take().expect("a step puts the model back");
+        let forward = || model.losses(self.batch.clone(), 0.99);
+        let (terms, chains) = match self.recomputes {
+            true => record_chains(forward),
+            false => (forward(), RecordedChains::default()),
+        };
         let LossTerms {
             total, language, ..
-        } = model.losses(self.batch.clone(), 0.99);
+        } = terms;
         let language = language.detach();
-        let gradients = GradientsParams::from_grads(total.backward(), &model);
+        let gradients = total.backward();
+        let mut sum = GradientsAccumulator::new();
+        let mut add = |gradients| {
+            sum.accumulate(&model, GradientsParams::from_grads(gradients, &model));
+        };
+        chains.backward(&gradients, &mut add);
+        add(gradients);
+        let gradients = sum.grads();
         let policy = learning_rate_policy(
             &self.config,
             TrainingPoint {

@@ -118,6 +118,11 @@ impl Alignment {
         self.heads.embed_reports(self.pooling.pool(hidden, mask))
     }
 
+    /// Whether reports are pooled over padding too, as officially.
+    pub fn pools_padding(&self) -> bool {
+        self.pooling == Pooling::AllPositions
+    }
+
     /// This alignment with its temperatures held constant: they get no gradient.
     #[must_use]
     pub fn with_constant_temperatures(mut self) -> Self {

@@ -13,6 +13,7 @@ use crate::batch_norm::{BatchNorm, BatchNormConfig};
 use crate::block::Layout;
 use crate::features::{ImageEncoder, ImageFeatures, layout_of, together};
 use crate::pixels::PixelScale;
+use crate::recompute::{Step, chain, records_chains};
 
 /// Max pooling of the stem, in both layouts.
 const STEM_POOL: MaxPool = MaxPool {
@@ -306,17 +307,11 @@ impl DenseNet {
         assert_shape!(images, [_, 3, _, _]);
         let layout = layout_of(&images, batches);
         let images = self.pixels.of_imagenet(images);
-        let stem = match layout {
-            Layout::ChannelsFirst => {
-                let map = convolve(&self.stem, images, layout);
-                self.pool.forward(normed(&self.stem_norm, map, layout))
-            }
-            Layout::ChannelsLast { .. } => {
-                let map = convolve(&self.stem, images.permute([0, 2, 3, 1]), layout);
-                STEM_POOL.forward(normed(&self.stem_norm, map, layout))
-            }
-        };
-        let mut map = stem;
+        if records_chains(&images) {
+            let map = self.chain(images, layout);
+            return ImageFeatures::of_map(normed(&self.norm, map, layout), layout);
+        }
+        let mut map = self.stem_in(images, layout);
         for (index, block) in self.blocks.iter().enumerate() {
             if let Some(before) = index.checked_sub(1) {
                 map = halved(self.transitions[before].forward(map, layout), layout);
@@ -326,6 +321,46 @@ impl DenseNet {
                 .fold(map, |map, layer| layer.forward(map, layout));
         }
         ImageFeatures::of_map(normed(&self.norm, map, layout), layout)
+    }
+
+    fn stem_in(&self, images: Tensor<4>, layout: Layout) -> Tensor<4> {
+        match layout {
+            Layout::ChannelsFirst => {
+                let map = convolve(&self.stem, images, layout);
+                self.pool.forward(normed(&self.stem_norm, map, layout))
+            }
+            Layout::ChannelsLast { .. } => {
+                let map = convolve(&self.stem, images.permute([0, 2, 3, 1]), layout);
+                STEM_POOL.forward(normed(&self.stem_norm, map, layout))
+            }
+        }
+    }
+
+    /// The last map before its norm, with the activations of the stem, of each block and of each transition left to
+    /// the backward pass.
+    fn chain(&self, images: Tensor<4>, layout: Layout) -> Tensor<4> {
+        let mut stem = self.clone();
+        stem.blocks.clear();
+        stem.transitions.clear();
+        let mut steps = vec![Step::new(&stem, move |stem: &DenseNet, images| {
+            stem.stem_in(images, layout)
+        })];
+        for (index, block) in self.blocks.iter().enumerate() {
+            if let Some(before) = index.checked_sub(1) {
+                let transition = &self.transitions[before];
+                steps.push(Step::new(
+                    transition,
+                    move |transition: &PreNormedConvolution, map| {
+                        halved(transition.forward(map, layout), layout)
+                    },
+                ));
+            }
+            steps.push(Step::new(block, move |block: &Vec<DenseLayer>, map| {
+                let layers = block.iter();
+                layers.fold(map, |map, layer| layer.forward(map, layout))
+            }));
+        }
+        chain(images, steps)
     }
 }
 

@@ -26,6 +26,7 @@ mod block;
 mod densenet;
 mod features;
 mod pixels;
+mod recompute;
 mod resnet;
 mod running;
 
@@ -35,6 +36,7 @@ pub use block::{BlockKind, NormedConvolution, ResidualBlock};
 pub use densenet::{DenseLayer, DenseNet, DenseNetConfig, PreNormedConvolution};
 pub use features::{ImageEncoder, ImageFeatures};
 pub use pixels::PixelScale;
+pub use recompute::{RecordedChains, record_chains};
 pub use resnet::{ResNet, ResNetConfig};
 pub use running::{RunningUpdate, apply_running_updates, record_running_updates};
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::{BlockKind, Layout, NormedConvolution, ResidualBlock};
 use crate::features::{ImageEncoder, ImageFeatures, layout_of, together};
+use crate::recompute::{Step, chain, records_chains};
 
 /// The stem's pooling, of channels-last maps.
 const STEM_POOL: MaxPool = MaxPool {
@@ -174,10 +175,28 @@ impl ResNet {
     /// Features of as many batches of one size, one after the other in `images`.
     fn forward_batches(&self, images: Tensor<4>, batches: usize) -> ImageFeatures {
         let layout = layout_of(&images, batches);
+        if records_chains(&images) {
+            return ImageFeatures::of_map(self.chain(images, layout), layout);
+        }
         let stem = self.stem_in(images, layout);
         let blocks = self.stages.iter().flatten();
         let map = blocks.fold(stem, |map, block| block.forward_in(map, layout));
         ImageFeatures::of_map(map, layout)
+    }
+
+    /// The last map, with the activations of the stem and of each block left to the backward pass.
+    fn chain(&self, images: Tensor<4>, layout: Layout) -> Tensor<4> {
+        let mut stem = self.clone();
+        stem.stages.clear();
+        let stem = Step::new(&stem, move |stem: &ResNet, images| {
+            stem.stem_in(images, layout)
+        });
+        let blocks = self.stages.iter().flatten().map(|block| {
+            Step::new(block, move |block: &ResidualBlock, map| {
+                block.forward_in(map, layout)
+            })
+        });
+        chain(images, std::iter::once(stem).chain(blocks).collect())
     }
 
     /// Input of the first stage: the images after convolution, batch norm, ReLU and 3×3 max

@@ -1,6 +1,6 @@
 //! Running statistics of several processes, applied in the order of one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId, RunningState};
 use burn::tensor::Tensor;
@@ -8,6 +8,22 @@ use burn::tensor::Tensor;
 thread_local! {
     /// Updates recorded on this thread; `None` while layers update their own states.
     static RECORDED: RefCell<Option<Vec<RunningUpdate>>> = const { RefCell::new(None) };
+    /// Whether layers on this thread leave their running states alone.
+    static HELD: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a layer that has run on the same batch before: its statistics are in the running states already.
+pub(crate) fn hold_running_states<T>(again: impl FnOnce() -> T) -> T {
+    /// Lets them go, also if `again` panics.
+    struct Holding;
+    impl Drop for Holding {
+        fn drop(&mut self) {
+            HELD.set(false);
+        }
+    }
+    let _holding = Holding;
+    HELD.set(true);
+    again()
 }
 
 /// A batch's statistics `s` on their way into a running state `r`: `r ← (1 − momentum) r + momentum s`.
@@ -65,6 +81,9 @@ pub fn apply_running_updates<M: Module>(module: M, updates: &[RunningUpdate]) ->
 
 /// Takes a batch's statistics into a running state, or records that they are to be.
 pub(crate) fn average(running: &RunningState<Tensor<1>>, newest: Tensor<1>, momentum: f64) {
+    if HELD.get() {
+        return;
+    }
     let newest = newest.detach();
     let recorded = RECORDED.with_borrow_mut(|recorded| match recorded {
         None => false,

@@ -19,7 +19,7 @@ pub struct BatchMember {
     pub negative: Option<usize>,
 }
 
-/// Tokens of a batch, padded with 0 to its longest report.
+/// Tokens of a batch, padded with 0 to its longest report or beyond.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenBlock {
     /// Batch and length.
@@ -41,6 +41,65 @@ pub struct LoadedBatch {
     pub tokens: TokenBlock,
     /// Images and reports of their negatives, if all of them have one.
     pub negatives: Option<(ImageBlock, TokenBlock)>,
+}
+
+impl TokenBlock {
+    /// Tokens of the longest report.
+    pub fn longest(&self) -> usize {
+        self.lengths.iter().copied().max().unwrap_or(0)
+    }
+
+    /// The same reports with 0 appended up to `length` tokens each; unchanged if they are that long.
+    fn padded_to(self, length: usize) -> Self {
+        let [batch, present] = self.dims;
+        if length <= present {
+            return self;
+        }
+        let mut ids = Vec::with_capacity(batch * length);
+        for row in self.ids.chunks_exact(present.max(1)) {
+            ids.extend_from_slice(row);
+            ids.resize(ids.len() + length - present, 0);
+        }
+        TokenBlock {
+            dims: [batch, length],
+            ids,
+            lengths: self.lengths,
+        }
+    }
+
+    /// The same reports, padded so that all tokens but the last, which no decoder reads, are a multiple of
+    /// `multiple`; with 1 unchanged.
+    pub fn padded_to_multiple(self, multiple: usize) -> Self {
+        let [_, present] = self.dims;
+        self.padded_to(rounded_up(present, multiple))
+    }
+}
+
+/// The least length from `tokens` on of which all but one token are a multiple of `multiple`.
+fn rounded_up(tokens: usize, multiple: usize) -> usize {
+    match multiple {
+        0 | 1 => tokens,
+        _ => tokens.saturating_sub(1).next_multiple_of(multiple) + 1,
+    }
+}
+
+impl LoadedBatch {
+    /// The same batch, its reports and its negatives' padded to one length, of which all tokens but the last
+    /// are a multiple of `multiple`; with 1 unchanged.
+    pub fn padded_to_multiple(mut self, multiple: usize) -> Self {
+        if multiple <= 1 {
+            return self;
+        }
+        let negatives = self
+            .negatives
+            .as_ref()
+            .map_or(0, |(_, block)| block.dims[1]);
+        let length = rounded_up(self.tokens.dims[1].max(negatives), multiple);
+        self.tokens = self.tokens.padded_to(length);
+        let negatives = self.negatives.take();
+        self.negatives = negatives.map(|(images, block)| (images, block.padded_to(length)));
+        self
+    }
 }
 
 /// Batches in order, prepared by worker threads ahead of their use.

@@ -113,6 +113,8 @@ pub struct TokenBatch {
     inputs: Tensor<2, Int>,
     targets: Tensor<2, Int>,
     mask: Tensor<2>,
+    /// Positions of the longest report.
+    longest: usize,
     label_sets: Option<Tensor<1, Int>>,
     patients: Option<Tensor<1, Int>>,
 }
@@ -136,9 +138,32 @@ impl TokenBatch {
             inputs: tokens.clone().narrow(1, 0, length - 1),
             targets: tokens.narrow(1, 1, length - 1),
             mask: mask.narrow(1, 1, length - 1),
+            longest: length - 1,
             label_sets: None,
             patients: None,
         }
+    }
+
+    /// Tells that the longest report has `positions` positions and what follows is padding, which rounds
+    /// the length up.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer positions, or `positions` is 0.
+    pub fn with_longest(mut self, positions: usize) -> Self {
+        let [_, length] = self.dims();
+        assert!(
+            (1..=length).contains(&positions),
+            "the longest report has 1 to {length} positions"
+        );
+        self.longest = positions;
+        self
+    }
+
+    /// Positions up to the end of the longest report. What is not masked but averages over padding, as the official
+    /// pooling does, stops there, so that it is the same however far the batch is padded.
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Adds the set of findings that each report states, by number: equal numbers are equal sets.
@@ -279,6 +304,7 @@ impl TokenBatch {
             inputs: ids(TokenBatch::inputs),
             targets: ids(TokenBatch::targets),
             mask: Tensor::cat(masks.into(), 0),
+            longest: self.longest.max(other.longest),
             label_sets: both(&self.label_sets, &other.label_sets),
             patients: both(&self.patients, &other.patients),
         }

@@ -88,8 +88,9 @@ fn projection(projection: ithn_data::Projection) -> Option<Projection> {
 /// Loaded reports on `device`.
 pub fn token_batch(block: TokenBlock, device: &Device) -> TokenBatch {
     let mask = mask_tensor(&block, device);
+    let longest = block.longest();
     let tokens = Tensor::from_data(TensorData::new(block.ids, block.dims), device);
-    TokenBatch::new(tokens, mask)
+    TokenBatch::new(tokens, mask).with_longest(longest - 1)
 }
 
 /// Images `[batch, views, 3, height, width]` with ImageNet's mean and deviation taken out.

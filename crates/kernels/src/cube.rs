@@ -1,7 +1,7 @@
 //! What kernels of GPUs share. They are written in CubeCL's language, which compiles to CUDA and WebGPU.
 
-use burn::backend::{DispatchTensorKind, TensorMetadata};
-use burn::tensor::{Shape, Tensor};
+use burn::backend::{DispatchDevice, DispatchTensorKind, TensorMetadata};
+use burn::tensor::{Device, Shape, Tensor};
 use burn_cubecl::cubecl::prelude::{CubeCount, CubeDim};
 use burn_cubecl::cubecl::{calculate_cube_count_elemwise, ir::ElemType};
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -10,6 +10,14 @@ use burn_cubecl::tensor::CubeTensor;
 /// Whether a tensor lies on a device of CubeCL: a GPU through CUDA or WebGPU.
 pub(crate) fn is_ours<const D: usize>(tensor: &Tensor<D>) -> bool {
     on_cube(&tensor.clone().into_dispatch().kind)
+}
+
+/// Whether a device is one of CubeCL.
+pub(crate) fn is_device(device: &Device) -> bool {
+    matches!(
+        device.clone().inner().as_dispatch(),
+        DispatchDevice::Cube(_)
+    )
 }
 
 fn on_cube(kind: &DispatchTensorKind) -> bool {

@@ -81,7 +81,7 @@ pub use self_attention::{padding_mask, self_attention};
 pub use top_k_attention::{TopKAttention, laid_by_column};
 pub use worker::{join_workers, join_workers_of, on_worker};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 /// Whether the fused operations take this tensor; if not, they are made of public ones.
 pub fn is_fused<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -102,6 +102,20 @@ pub fn prefers_channels_last<const D: usize>(tensor: &Tensor<D>) -> bool {
         return true;
     }
     is_fused(tensor)
+}
+
+/// What a length that changes from batch to batch is best rounded up to a multiple of, by padding that is
+/// masked.
+///
+/// 16 on GPUs: CubeCL and Burn's fusion compile a kernel anew where lengths divide by other powers of two (the
+/// width of loads, the tiles of products). 1 elsewhere, where padding is only work.
+pub fn length_multiple(device: &Device) -> usize {
+    #[cfg(feature = "cube")]
+    if cube::is_device(device) {
+        return 16;
+    }
+    let _ = device;
+    1
 }
 
 /// The examples of the README are tested.

@@ -158,14 +158,14 @@ impl<G: ReportGenerator> Ithn<G> {
                 reports,
                 negatives: self.mean_log_probs(&encoded, &negative_reports),
             });
-            let masks: Vec<Tensor<2>> = [&batch.reports, &negative_reports]
+            let tokens: Vec<TokenBatch> = [&batch.reports, &negative_reports]
                 .into_iter()
                 .chain(&negatives.more)
-                .map(|tokens| tokens.mask().clone())
+                .cloned()
                 .collect();
             let features = self.features(encoded, negative, hidden, &batch.reports, negatives);
             Compared {
-                embeddings: self.embed(features, &masks),
+                embeddings: self.embed(features, &tokens),
                 reports: batch.reports,
                 negatives: negative_reports,
                 likelihoods,
@@ -303,28 +303,39 @@ impl<G: ReportGenerator> Ithn<G> {
         }
     }
 
-    /// Embeds features; `masks` are those of the studies' reports, the negatives' and the further negatives'.
-    fn embed(&self, features: Features, masks: &[Tensor<2>]) -> Embeddings {
-        let reports = |hidden: Tensor<3>, mask: &Tensor<2>| {
+    /// Embeds features; `tokens` are the studies' reports, the negatives' and the further negatives'.
+    fn embed(&self, features: Features, tokens: &[TokenBatch]) -> Embeddings {
+        let reports = |hidden: Tensor<3>, reports: &TokenBatch| {
             let hidden = if self.hold_report_states {
                 hidden.detach()
             } else {
                 hidden
             };
-            self.alignment.embed_reports(hidden, mask)
+            self.embed_states(hidden, reports)
         };
         Embeddings {
             images: self.alignment.embed_images(features.images),
-            reports: reports(features.reports, &masks[0]),
+            reports: reports(features.reports, &tokens[0]),
             negative_images: features
                 .negative_images
                 .map(|pooled| self.alignment.embed_images(pooled)),
-            negative_reports: reports(features.negative_reports, &masks[1]),
+            negative_reports: reports(features.negative_reports, &tokens[1]),
             more_negative_reports: (features.more_negative_reports.into_iter())
-                .zip(&masks[2..])
-                .map(|(hidden, mask)| reports(hidden, mask))
+                .zip(&tokens[2..])
+                .map(|(hidden, tokens)| reports(hidden, tokens))
                 .collect(),
         }
+    }
+
+    /// Embeddings of reports from their hidden states, which may be padded beyond the longest report.
+    fn embed_states(&self, hidden: Tensor<3>, reports: &TokenBatch) -> Tensor<2> {
+        let ([_, length, _], longest) = (hidden.dims(), reports.longest());
+        let mask = reports.mask();
+        if longest == length || !self.alignment.pools_padding() {
+            return self.alignment.embed_reports(hidden, mask);
+        }
+        let mask = mask.clone().narrow(1, 0, longest);
+        (self.alignment).embed_reports(hidden.narrow(1, 0, longest), &mask)
     }
 
     /// Whether a loss term uses the negatives' own images.
@@ -376,7 +387,7 @@ impl<G: ReportGenerator> Ithn<G> {
             TextPath::ReportAlone => self.embed_reports_alone(reports),
             TextPath::WithImage | TextPath::SameImage => {
                 let hidden = self.generator.hidden_states(&encoded.context, reports);
-                self.alignment.embed_reports(hidden, reports.mask())
+                self.embed_states(hidden, reports)
             }
         };
         (images * embedded).sum_dim(1).squeeze_dim(1)
@@ -387,7 +398,7 @@ impl<G: ReportGenerator> Ithn<G> {
         let [batch, _] = reports.dims();
         let context = self.generator.imageless_context(batch);
         let hidden = self.generator.hidden_states(&context, reports);
-        self.alignment.embed_reports(hidden, reports.mask())
+        self.embed_states(hidden, reports)
     }
 
     /// Mean log-probability per token, in nats, of each report given the study in its row, `[batch]`.

@@ -9,6 +9,7 @@ mod pretrain;
 mod records;
 mod schedule;
 mod setting;
+mod step;
 mod validate;
 
 use std::fs;
@@ -35,6 +36,7 @@ pub use pretrain::{
 pub use records::Records;
 pub use schedule::LearningRateSchedule;
 pub use setting::Setting;
+pub use step::{Activations, Precision};
 
 use ithn_models::config::from_json;
 use ithn_plugin::IthnConfig;
@@ -161,27 +163,18 @@ pub struct TrainingConfig {
     /// are computed once and kept on disk.
     #[serde(default)]
     pub freeze_backbone: bool,
+    /// Multiple to which the length of a batch's reports is rounded up by masked padding, 1 to 1,024; 1 pads to the
+    /// longest report alone. None is what suits the device: 16 on GPUs, which compile kernels anew for
+    /// lengths that divide otherwise, and 1 on CPUs.
+    #[serde(default)]
+    pub length_multiple: Option<usize>,
+    /// What of a step's forward pass is kept for its backward pass.
+    #[serde(default)]
+    pub activations: Activations,
 }
 
 fn one() -> usize {
     1
-}
-
-/// Numbers in which a training step multiplies.
-///
-/// Whatever is chosen, weights, gradients, moments, normalisation, softmax and losses are of single
-/// precision, and so is everything outside training.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// Single precision as the device multiplies it: f32 on a CPU. A GPU with tf32 units rounds the
-    /// factors to tf32 (10 bits of mantissa) wherever that is found to be faster, and CubeCL has no
-    /// switch against it.
-    #[default]
-    Single,
-    /// The factors of matrix products and convolutions are rounded to bfloat16 (7 bits of mantissa):
-    /// faster on GPUs with units for it, slower on a CPU.
-    Bfloat16,
 }
 
 /// Cleaning, vocabulary and length of reports.

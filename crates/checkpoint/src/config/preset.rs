@@ -10,8 +10,9 @@ use ithn_search::SearchConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Augmentation, ConfigError, ExperimentConfig, FirstNegatives, GeneratorConfig, ImageConfig,
-    ModelConfig, MonitoredMetric, Negatives, Precision, PretrainPreset, TextConfig, TrainingConfig,
+    Activations, Augmentation, ConfigError, ExperimentConfig, FirstNegatives, GeneratorConfig,
+    ImageConfig, ModelConfig, MonitoredMetric, Negatives, Precision, PretrainPreset, TextConfig,
+    TrainingConfig,
 };
 use super::{Guards, LearningRateSchedule, OptimizerConfig, Records};
 use ithn_models::{ContextConfig, FindingPromptsConfig, ImageFeature, R2GenCmnConfig};
@@ -147,6 +148,8 @@ fn phantom() -> ExperimentConfig {
             guards: Guards::default(),
             records: Records::default(),
             freeze_backbone: false,
+            length_multiple: None,
+            activations: Activations::Keep,
         },
         text: TextConfig {
             cleaning: Cleaning::MimicCxr,
@@ -202,6 +205,8 @@ fn iu_xray_small() -> ExperimentConfig {
             },
             repeats_at_most: 3,
             freeze_backbone: true,
+            length_multiple: None,
+            activations: Activations::Keep,
             ..base.training
         },
         text: TextConfig {
@@ -282,6 +287,8 @@ fn published(preset: Preset) -> ExperimentConfig {
             guards: Guards::default(),
             records: Records::default(),
             freeze_backbone: false,
+            length_multiple: None,
+            activations: Activations::Keep,
         },
         text: TextConfig {
             cleaning: Cleaning::IuXray,

@@ -20,6 +20,9 @@ const MOST_NEGATIVES: usize = 64;
 /// Most threads that decode images.
 const MOST_THREADS: usize = 1_024;
 
+/// Largest multiple to which lengths of reports are rounded up.
+const LARGEST_MULTIPLE: usize = 1_024;
+
 /// Largest side of an input image of the backbone, in pixels.
 const LARGEST_IMAGE: usize = 4_096;
 
@@ -162,6 +165,9 @@ impl TrainingConfig {
         check_count("loader_threads", self.loader_threads, MOST_THREADS)?;
         check_count("accumulate", self.accumulate, MOST)?;
         check_count("repeats_at_most", self.repeats_at_most, MOST)?;
+        if let Some(multiple) = self.length_multiple {
+            check_count("length_multiple", multiple, LARGEST_MULTIPLE)?;
+        }
         within("optimizer", self.optimizer.validate())?;
         within("records", self.records.validate())
     }

@@ -113,6 +113,10 @@ pub struct Check {
     pub tolerance: Tolerance,
     /// Whether it holds.
     pub outcome: Outcome,
+    /// Errors of the numbers that stand for what is exact in single precision, on a device with tf32
+    /// products.
+    #[serde(skip)]
+    tf32_errors: Option<[f64; 2]>,
 }
 
 impl Check {
@@ -133,6 +137,7 @@ impl Check {
             } else {
                 Outcome::Fail
             },
+            tf32_errors: None,
         }
     }
 
@@ -161,13 +166,22 @@ impl Check {
         Check::new(family, quantity, [absolute, relative], tolerance)
     }
 
+    /// Adds the numbers that a device with tf32 products is judged by instead, such as the scores of rows that it
+    /// chose: rows whose scores differ by less than tf32 rounds may change places there.
+    pub fn with_tf32_numbers(mut self, actual: &[f64], golden: &[f64]) -> Self {
+        self.tf32_errors = Some(errors(actual, golden));
+        self
+    }
+
     /// The check by the tolerances of a device with tf32 products: what fails is in that class if the
     /// relative error, or of numbers that are zero but for rounding the absolute one, is at most
-    /// 5e-3. Texts, tokens and identifiers have no such class.
+    /// 5e-3. Texts, tokens and identifiers have no such class, unless
+    /// [numbers stand for them](Self::with_tf32_numbers).
     pub fn judged_by_tf32(mut self) -> Self {
-        let is_number = self.tolerance != Tolerance::Exact;
-        let error = self.relative.min(self.absolute);
-        if self.outcome == Outcome::Fail && is_number && error <= TF32 {
+        let own = (self.tolerance != Tolerance::Exact).then_some([self.absolute, self.relative]);
+        let error = self.tf32_errors.or(own);
+        let error = error.map(|[absolute, relative]| relative.min(absolute));
+        if self.outcome == Outcome::Fail && error.is_some_and(|error| error <= TF32) {
             self.outcome = Outcome::Tf32;
         }
         self
@@ -283,6 +297,7 @@ impl Check {
             } else {
                 Outcome::Fail
             },
+            tf32_errors: None,
         };
         std::iter::once(line).chain(failing).collect()
     }
@@ -355,6 +370,12 @@ mod tests {
         let expected: Vec<u32> = (0..999).map(|at| at.max(1)).collect();
         let tokens = Check::equal("beam", "tokens", &others, &expected).judged_by_tf32();
         assert_eq!(tokens.outcome, Outcome::Fail);
+        for (score, outcome) in [(0.999, Outcome::Tf32), (0.9, Outcome::Fail)] {
+            let rows = Check::equal("memory", "rows", &[1, 2], &[2, 1]);
+            let rows = rows.with_tf32_numbers(&[score], &[1.0]);
+            assert_eq!(rows.outcome, Outcome::Fail);
+            assert_eq!(rows.judged_by_tf32().outcome, outcome);
+        }
         let unreadable = Check::failed("beam", "no such file").judged_by_tf32();
         assert_eq!(unreadable.outcome, Outcome::Fail);
     }

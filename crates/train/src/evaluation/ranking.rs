@@ -15,6 +15,7 @@ use crate::dataset::EvaluationSplit;
 use crate::error::TrainError;
 use crate::ranks::Ranks;
 use ithn_inference::{study_batch, token_batch};
+use ithn_kernels::length_multiple;
 use ithn_plugin::{Ithn, TextPath};
 
 /// How a split is ranked.
@@ -268,7 +269,9 @@ impl<G: ReportGenerator> Ranker<'_, G> {
     }
 
     fn tokens(&self, studies: &[usize]) -> TokenBatch {
-        token_batch(pad_tokens(&self.reports(studies)), self.device)
+        let block = pad_tokens(&self.reports(studies));
+        let multiple = length_multiple(self.device);
+        token_batch(block.padded_to_multiple(multiple), self.device)
     }
 
     fn encode(&self, studies: &[usize]) -> Result<EncodedStudies<G::Context>, TrainError> {

@@ -4,6 +4,8 @@ use burn::optim::{
 use burn::tensor::{Device, Tensor};
 use ithn_kernels::{AmsGradStep, AmsGradWeight};
 
+use super::read_on_cpu::reading_device;
+
 /// Burn's Adam with AMSGrad and L2, in one pass over memory; its state is Burn's own.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AmsGrad {
@@ -21,15 +23,8 @@ impl<const D: usize> RecordState for AmsGradState<D> {
         self.0.state_flatten(prefix, sink);
     }
 
-    /// Reads into the processor's memory; the first step moves the state to its weight's device. Burn
-    /// names its default device here, which a build for GPUs may have and a machine lack.
     fn state_unflatten(prefix: &str, source: &mut StateSource, device: &Device) -> Option<Self> {
-        #[cfg(feature = "flex")]
-        let device = {
-            let _ = device;
-            &Device::flex()
-        };
-        AdamState::state_unflatten(prefix, source, device).map(AmsGradState)
+        AdamState::state_unflatten(prefix, source, &reading_device(device)).map(AmsGradState)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod amsgrad;
 mod guards;
+mod read_on_cpu;
 
 use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
@@ -13,17 +14,18 @@ use ithn_negatives::TrainingPoint;
 
 use amsgrad::AmsGrad;
 pub use guards::{clip_gradients, gradient_norm};
+use read_on_cpu::ReadOnCpu;
 
 /// The optimiser of a configuration, without state.
 pub fn init_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
     if config.decoupled_weight_decay {
-        return AdamWConfig::new()
+        let adam_w = AdamWConfig::new()
             .with_beta_1(config.betas[0].get() as f32)
             .with_beta_2(config.betas[1].get() as f32)
             .with_epsilon(config.epsilon.get() as f32)
             .with_weight_decay(config.weight_decay.get() as f32)
-            .with_amsgrad(config.amsgrad)
-            .init();
+            .with_amsgrad(config.amsgrad);
+        return ModuleOptimizer::from(ReadOnCpu(adam_w.build()));
     }
     if config.amsgrad {
         return ModuleOptimizer::from(AmsGrad {
@@ -32,14 +34,14 @@ pub fn init_optimizer(config: &OptimizerConfig) -> ModuleOptimizer {
             weight_decay: config.weight_decay.get(),
         });
     }
-    AdamConfig::new()
+    let adam = AdamConfig::new()
         .with_beta_1(config.betas[0].get() as f32)
         .with_beta_2(config.betas[1].get() as f32)
         .with_epsilon(config.epsilon.get() as f32)
         .with_weight_decay(Some(WeightDecayConfig::new(
             config.weight_decay.get() as f32
-        )))
-        .init()
+        )));
+    ModuleOptimizer::from(ReadOnCpu(adam.build()))
 }
 
 /// Learning rates at a point of training by parameter path, for an

@@ -32,11 +32,13 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let (model, rank) = (self.model(), self.ranks.rank());
         let pass = batch.map(|batch| {
             self.seed(group.start + rank, step);
-            self.rounded(|| model.forward(self.data.training_batch(batch, &device)))
+            let batch = batch.padded_to_multiple(self.length_multiple());
+            self.recorded(|| model.forward(self.data.training_batch(batch, &device)))
         });
+        let (pass, chains) = pass.unzip();
         let own = pass.as_ref().and_then(|pass| pass.embeddings());
         let messages = self.ranks.gather(own.map_or(Ok(Vec::new()), message))?;
-        let (Some(pass), Some(own)) = (&pass, own) else {
+        let (Some(pass), Some(own), Some(chains)) = (&pass, own, chains) else {
             return Ok(None);
         };
         let members = &members[group];
@@ -58,7 +60,7 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
             negatives,
         };
         let among = self.rounded(|| model.losses_among(pass, peers, step.lambda));
-        let gradients = self.share_of_mean(among.objective, step);
+        let gradients = self.share_of_mean(among.objective, step, chains);
         Ok(Some((batch_values(&among.terms), gradients)))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
-use ithn_backbone::{RunningUpdate, apply_running_updates};
+use ithn_backbone::{RecordedChains, RunningUpdate, apply_running_updates, record_chains};
 use ithn_data::{BatchLoader, BatchMember, DataError, LoadedBatch, shuffled_order};
 use ithn_negatives::TrainingPoint;
 
@@ -20,8 +20,8 @@ use crate::records::{StepLog, StepRecord};
 use crate::trainer::step::{StepValues, batch_values, catch_out_of_memory};
 use crate::watch::{EpochPlan, Observer};
 use ithn_checkpoint::Exact;
-use ithn_checkpoint::config::Precision;
-use ithn_kernels::in_bfloat16;
+use ithn_checkpoint::config::{Activations, Precision};
+use ithn_kernels::{in_bfloat16, length_multiple};
 
 impl<G: TrainableGenerator> Trainer<'_, G> {
     /// Learns from the batches of an epoch that are still to come.
@@ -194,9 +194,11 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let device = self.device.clone().autodiff();
         let model = self.model();
         self.seed(index, step);
-        let terms =
-            self.rounded(|| model.losses(self.data.training_batch(batch, &device), step.lambda));
-        (batch_values(&terms), self.share_of_mean(terms.total, step))
+        let batch = batch.padded_to_multiple(self.length_multiple());
+        let (terms, chains) =
+            self.recorded(|| model.losses(self.data.training_batch(batch, &device), step.lambda));
+        let gradients = self.share_of_mean(terms.total.clone(), step, chains);
+        (batch_values(&terms), gradients)
     }
 
     /// Sets the seed of batch `index` of a step: its dropout depends on seed, epoch and batch alone.
@@ -204,6 +206,12 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         let seed = self.config.training.seed;
         self.device
             .seed(batch_seed(seed, step.epoch, self.progress.batch + index));
+    }
+
+    /// What the length of a batch's reports is rounded up to a multiple of.
+    pub(super) fn length_multiple(&self) -> usize {
+        let configured = self.config.training.length_multiple;
+        configured.unwrap_or_else(|| length_multiple(&self.device))
     }
 
     /// Runs `work` in the configured precision.
@@ -214,13 +222,40 @@ impl<G: TrainableGenerator> Trainer<'_, G> {
         }
     }
 
-    /// Gradients of a batch's loss, as a share of the mean over the step's batches.
-    pub(super) fn share_of_mean(&self, loss: Tensor<1>, step: Micro) -> GradientsParams {
+    /// Runs a forward pass in the configured precision, and keeps of its activations what is configured.
+    pub(super) fn recorded<T>(&self, forward: impl FnOnce() -> T) -> (T, RecordedChains) {
+        let training = &self.config.training;
+        match training.activations {
+            // A frozen backbone has no backward pass.
+            Activations::Recompute if !training.freeze_backbone => {
+                record_chains(|| self.rounded(forward))
+            }
+            _ => (self.rounded(forward), RecordedChains::default()),
+        }
+    }
+
+    /// Gradients of a batch's loss, as a share of the mean over the step's batches; `chains` are those of its
+    /// forward pass.
+    pub(super) fn share_of_mean(
+        &self,
+        loss: Tensor<1>,
+        step: Micro,
+        chains: RecordedChains,
+    ) -> GradientsParams {
         let share = match step.batches {
             1 => loss,
             batches => loss.div_scalar(batches as f64),
         };
-        GradientsParams::from_grads(share.backward(), self.model())
+        let (model, gradients) = (self.model(), share.backward());
+        if chains.is_empty() {
+            return GradientsParams::from_grads(gradients, model);
+        }
+        let mut sum = GradientsAccumulator::new();
+        let mut add =
+            |gradients| sum.accumulate(model, GradientsParams::from_grads(gradients, model));
+        self.rounded(|| chains.backward(&gradients, &mut add));
+        add(gradients);
+        sum.grads()
     }
 
     /// Clips gradients as configured; `norm` is theirs, `[1]`.
