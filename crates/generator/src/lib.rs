@@ -1,19 +1,21 @@
 #![doc = include_str!("../README.md")]
 
-mod batch;
 pub mod config;
 mod context;
 mod evidence;
 pub mod laws;
 pub mod seeded;
+mod study_batch;
+mod token_batch;
 mod views;
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-pub use batch::{StudyBatch, TokenBatch};
 pub use context::{ContextBatch, PriorFilms, PriorStudy, Projection};
 pub use evidence::{MemoryEvidence, ReportEvidence};
+pub use study_batch::StudyBatch;
+pub use token_batch::TokenBatch;
 pub use views::ViewMask;
 
 /// Token id of BOS, EOS and PAD; words are `1..vocabulary`.
