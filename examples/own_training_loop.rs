@@ -200,11 +200,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             TrainingBatch {
                 studies,
                 reports: own,
-                negatives: Some(NegativeBatch {
-                    studies: negative_studies,
-                    reports: negative_reports,
-                    more: Vec::new(),
-                }),
+                negatives: Some(NegativeBatch::new(negative_studies, negative_reports)),
             },
             lambda,
         );

@@ -73,11 +73,10 @@
 //! let batch = TrainingBatch {
 //!     studies: studies(),
 //!     reports: TokenBatch::from_ids(&[vec![0, 3, 7, 0], vec![0, 9, 2, 0]], &device),
-//!     negatives: Some(NegativeBatch {
-//!         studies: studies(),
-//!         reports: TokenBatch::from_ids(&[vec![0, 3, 8, 0], vec![0, 9, 1, 0]], &device),
-//!         more: Vec::new(),
-//!     }),
+//!     negatives: Some(NegativeBatch::new(
+//!         studies(),
+//!         TokenBatch::from_ids(&[vec![0, 3, 8, 0], vec![0, 9, 1, 0]], &device),
+//!     )),
 //! };
 //! let losses = model.losses(batch, 0.5); // λ = 0.5: half way to the hardest negative
 //! let gradients = losses.total.backward();

@@ -194,11 +194,10 @@ impl TrainingRun {
             batch: TrainingBatch {
                 studies,
                 reports: reports(batch, length, device),
-                negatives: Some(NegativeBatch {
-                    studies: negatives,
-                    reports: reports(batch, length, device),
-                    more: Vec::new(),
-                }),
+                negatives: Some(NegativeBatch::new(
+                    negatives,
+                    reports(batch, length, device),
+                )),
             },
             recomputes: false,
         }

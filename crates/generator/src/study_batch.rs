@@ -1,4 +1,4 @@
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::Tensor;
 
 use crate::{ContextBatch, ViewMask};
 

@@ -24,6 +24,17 @@ pub struct NegativeBatch {
     pub more: Vec<TokenBatch>,
 }
 
+impl NegativeBatch {
+    /// One negative for each study, and no further ones.
+    pub fn new(studies: StudyBatch, reports: TokenBatch) -> Self {
+        NegativeBatch {
+            studies,
+            reports,
+            more: Vec::new(),
+        }
+    }
+}
+
 /// Compares all reports of a batch and of its negatives, word for word.
 pub(crate) fn equal_reports(reports: &TokenBatch, negatives: &TokenBatch) -> EqualReports {
     EqualReports {

@@ -91,10 +91,11 @@ fn batch(device: &Device, with_negatives: bool) -> TrainingBatch {
     TrainingBatch {
         studies: studies(2, 1, device),
         reports: reports([0, 3, 2, 6, 0], [0, 1, 5, 0]),
-        negatives: with_negatives.then(|| NegativeBatch {
-            studies: studies(2, 1, device),
-            reports: reports([0, 3, 4, 6, 0], [0, 7, 5, 0]),
-            more: Vec::new(),
+        negatives: with_negatives.then(|| {
+            NegativeBatch::new(
+                studies(2, 1, device),
+                reports([0, 3, 4, 6, 0], [0, 7, 5, 0]),
+            )
         }),
     }
 }

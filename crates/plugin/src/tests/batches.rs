@@ -109,11 +109,10 @@ fn one_study_is_a_batch() {
 #[test]
 fn a_negative_may_be_the_study_itself() {
     let same = |mut batch: TrainingBatch| {
-        batch.negatives = Some(NegativeBatch {
-            studies: batch.studies.clone(),
-            reports: batch.reports.clone(),
-            more: Vec::new(),
-        });
+        batch.negatives = Some(NegativeBatch::new(
+            batch.studies.clone(),
+            batch.reports.clone(),
+        ));
         batch
     };
     check(same, &REPORTS, &REPORTS);

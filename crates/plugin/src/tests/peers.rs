@@ -47,11 +47,7 @@ fn rows(whole: &TrainingBatch, first: usize, count: usize, device: &Device) -> T
     part.negatives = part.negatives.map(|negatives| {
         let mut studies = negatives.studies;
         studies.images = studies.images.narrow(0, first, count);
-        NegativeBatch {
-            studies,
-            reports: tokens(NEGATIVES),
-            more: Vec::new(),
-        }
+        NegativeBatch::new(studies, tokens(NEGATIVES))
     });
     part
 }

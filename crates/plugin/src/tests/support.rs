@@ -71,11 +71,10 @@ pub fn batch(reports: &[[u32; 4]], negatives: &[[u32; 4]], device: &Device) -> T
     TrainingBatch {
         studies: studies(1000, reports.len()),
         reports: tokens(reports, device),
-        negatives: Some(NegativeBatch {
-            studies: studies(2000, negatives.len()),
-            reports: tokens(negatives, device),
-            more: Vec::new(),
-        }),
+        negatives: Some(NegativeBatch::new(
+            studies(2000, negatives.len()),
+            tokens(negatives, device),
+        )),
     }
 }
 

@@ -194,11 +194,10 @@ impl Curve {
         Ok(TrainingBatch {
             studies: self.studies(&step.indices)?,
             reports: self.reports(&step.indices),
-            negatives: Some(NegativeBatch {
-                studies: self.studies(&step.neg_indices)?,
-                reports: self.reports(&step.neg_indices),
-                more: Vec::new(),
-            }),
+            negatives: Some(NegativeBatch::new(
+                self.studies(&step.neg_indices)?,
+                self.reports(&step.neg_indices),
+            )),
         })
     }
 
