@@ -103,10 +103,10 @@ pub use ithn_metrics as metrics;
 pub use ithn_mining as mining;
 pub use ithn_models as models;
 pub use ithn_negatives as negatives;
-pub use ithn_page as page;
 pub use ithn_plugin as plugin;
 pub use ithn_search as search;
 pub use ithn_train as train;
+pub use ithn_train::page;
 
 pub use ithn_checkpoint::{config, import};
 pub use ithn_inference::device;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use ithn::train::arguments;
 use ithn::train::{Ranks, TrainError};
 
-use crate::output::say;
+use crate::stderr::say;
 
 /// Why a subcommand did not end well.
 #[derive(Debug)]

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::card::checkpoint_of;
 use crate::failure::Failure;
 use crate::hub;
-use crate::output::{OutputFile, Talk, check_all, say};
+use crate::output::{OutputFile, Talk, check_all};
+use crate::stderr::say;
 use crate::together::{self, agree, check_same, if_first, in_rounds};
 use rexrank::checksum;
 

@@ -25,6 +25,7 @@ mod prepare;
 mod pretrain;
 mod report;
 pub mod serve;
+mod stderr;
 mod tensorboard;
 mod together;
 mod train;

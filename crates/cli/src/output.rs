@@ -14,6 +14,7 @@ use ithn::train::Verbosity;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::stderr::say;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy)]
@@ -74,11 +75,6 @@ impl Talk {
 
 /// Whether standard output was closed by its reader.
 static CLOSED: AtomicBool = AtomicBool::new(false);
-
-/// A warning or an error, on a line of standard error. If that is closed, nobody is there to be told.
-pub(crate) fn say(text: impl Display) {
-    drop(writeln!(io::stderr().lock(), "{text}"));
-}
 
 /// A file to write; `-` is standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -75,7 +75,6 @@ mod dicom_start;
 mod error;
 mod exclusion;
 mod feature_cache;
-mod geometry;
 mod image;
 mod image_block;
 mod image_loader;

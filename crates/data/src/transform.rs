@@ -1,3 +1,5 @@
+mod geometry;
+
 use std::fmt;
 
 use rand::rngs::Xoshiro256PlusPlus;
@@ -5,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::geometry::{centre, crop, mirrored, planes, resize, resize_shorter};
+use self::geometry::{centre, crop, mirrored, planes, resize, resize_shorter};
 use crate::jitter::Jitter;
 use crate::pixels::{DecodedImage, MAX_SIDE};
 

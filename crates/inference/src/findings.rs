@@ -1,11 +1,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ithn_data::phantom::{PhantomScores, read_findings, read_phantom_records};
+use ithn_data::phantom::{FindingKind, PhantomScores, read_findings, read_phantom_records};
 use ithn_metrics::{FindingClass, FindingCounts, MetricsError, Uncertain, Undefined, label};
 use serde::{Deserialize, Serialize};
-
-use crate::marks::kind_words;
 
 /// Name of the exact reader in [`FindingsScores::findings_reader`].
 const EXACT: &str = "phantom";
@@ -208,6 +206,14 @@ fn by_rules(references: &[String], predictions: &[String]) -> Result<FindingsSco
         laterality_errors: None,
         size_errors: None,
     })
+}
+
+/// A kind in words, such as `endotracheal tube`.
+pub(crate) fn kind_words(kind: FindingKind) -> String {
+    serde_json::to_value(kind)
+        .ok()
+        .and_then(|kind| kind.as_str().map(|name| name.replace('_', " ")))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

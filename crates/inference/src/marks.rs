@@ -4,7 +4,7 @@ use ithn_data::phantom::{FindingKind, PhantomFinding, ReportReading, read_report
 use ithn_metrics::{FindingClass, Mention, Status, label};
 use serde::Serialize;
 
-use crate::findings::FindingsReader;
+use crate::findings::{FindingsReader, kind_words};
 
 /// Agreement of a statement of a prediction with the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -140,14 +140,6 @@ fn name(finding: PhantomFinding) -> String {
         .chain([kind.as_str()])
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-/// A kind in words, such as `endotracheal tube`.
-pub(crate) fn kind_words(kind: FindingKind) -> String {
-    serde_json::to_value(kind)
-        .ok()
-        .and_then(|kind| kind.as_str().map(spaced))
-        .unwrap_or_default()
 }
 
 fn spaced(name: &str) -> String {

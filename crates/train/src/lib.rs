@@ -13,7 +13,9 @@
 //! | `ranks` | processes that train together |
 //! | `records` | files of a run's folder |
 //! | `watch` | observers: console, progress |
-//! | `start` | weights that a run starts from |
+//! | `backbone_weights` | weights of a backbone, from a file |
+//! | `start` | what else a run starts from: an earlier run, a classifier of findings |
+//! | [`page`] | runs, evaluations and the server as HTML |
 //! | [`pretrain`] | a backbone that learns to see: classification of the findings that reports state |
 //! | `experiment` | all of it, in order |
 //! | [`ablation`] | arms and seeds of experiments, compared |
@@ -26,6 +28,7 @@
 pub mod ablation;
 #[cfg(feature = "clap")]
 pub mod arguments;
+mod backbone_weights;
 pub mod context;
 mod dataset;
 mod error;
@@ -33,6 +36,7 @@ mod evaluation;
 mod experiment;
 mod interrupt;
 mod optimizer;
+pub mod page;
 pub mod pretrain;
 mod ranks;
 mod records;

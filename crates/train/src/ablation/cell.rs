@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::arm::Arm;
 use super::real::RealStudies;
 use super::training::{Trained, Training, discard, fnv_1a, kept};
+use crate::backbone_weights::pretrained;
 use crate::dataset::frozen_features;
-use crate::start::{pretrained, read_prompts};
+use crate::start::read_prompts;
 use crate::{
     Dataset, EpochPlan, EpochRecord, MeanAlignment, Observer, Prediction, PreparedData,
     RankingConfig, RankingScores, RunFolder, RunImages, SplitScores, StepRecord, TrainError,

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Reads;
 use crate::ablation::{Training, discard, fnv_1a, kept};
+use crate::backbone_weights::pretrained;
 use crate::dataset::frozen_features;
 use crate::evaluation::{change_floor, indication_reports};
 use crate::records::output_error;
-use crate::start::pretrained;
 use crate::{
     ChangeFloor, Dataset, EpochPlan, EpochRecord, Observer, Prediction, PreparedData, RunFolder,
     RunImages, SplitScores, StepRecord, TrainError, score_split,

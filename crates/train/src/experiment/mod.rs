@@ -21,6 +21,7 @@ use ithn_generator::TrainableGenerator;
 use ithn_metrics::evaluation::RankedStudy;
 use serde::{Deserialize, Serialize};
 
+use crate::backbone_weights::pretrained;
 use crate::dataset::near_twins;
 use crate::dataset::{Dataset, EvaluationSplit, PreparedData};
 use crate::dataset::{RunImages, frozen_features};
@@ -28,8 +29,7 @@ use crate::error::TrainError;
 use crate::evaluation::{Prediction, SplitScores, Writing, score_split, write_reports_of};
 use crate::evaluation::{Ranker, RankingConfig, RankingScores};
 use crate::records::RunFolder;
-use crate::start::EarlierWeights;
-use crate::start::{pretrained, read_prompts};
+use crate::start::{EarlierWeights, read_prompts};
 use crate::trainer::Trainer;
 use crate::watch::{Observer, Silent};
 pub use description::RunDescription;

@@ -9,12 +9,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use ithn_inference::{FindingsReader, SheetMaker, StudySheet};
-use ithn_page::ReportPage;
 
 use super::{ExperimentResults, RunDescription};
 use crate::dataset::{Dataset, EvaluationSplit, PreparedData};
 use crate::error::TrainError;
 use crate::evaluation::{SimilaritySample, sample_similarities};
+use crate::page::ReportPage;
 use crate::records::{EpochRecord, RunFolder, output_error};
 use ithn_checkpoint::Checkpoint;
 use ithn_checkpoint::config::{ExperimentConfig, GeneratorTask, Negatives};

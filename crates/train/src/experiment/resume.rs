@@ -8,11 +8,12 @@ use ithn_checkpoint::config::{ConfigError, ExperimentConfig};
 
 use super::pretraining::is_before_training;
 use super::{ExperimentOptions, RunDescription};
+use crate::backbone_weights::check_pretrained;
 use crate::dataset::DataSource;
 use crate::error::TrainError;
 use crate::ranks::Ranks;
 use crate::records::{RunFolder, output_error};
-use crate::start::{EarlierWeights, check_pretrained};
+use crate::start::EarlierWeights;
 use crate::watch::Observer;
 
 impl ExperimentOptions {

@@ -20,12 +20,12 @@ use super::scores::{ClassificationScores, best_thresholds, mean_auroc, score};
 use super::tags::{check_tags, score_by_tags};
 use super::trainer::PretrainTrainer;
 use super::weights::ClassifierHeader;
+use crate::backbone_weights::pretrained;
 use crate::dataset::{DataSource, Dataset, RunImages};
 use crate::error::TrainError;
 use crate::interrupt::Interrupt;
 use crate::ranks::Ranks;
 use crate::records::RunFolder;
-use crate::start::pretrained;
 use ithn_checkpoint::config::{PretrainConfig, UncertainPolicy};
 
 /// Inputs of pretraining in addition to its configuration.

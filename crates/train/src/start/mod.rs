@@ -1,9 +1,7 @@
-//! Weights that a run starts from: a pretrained backbone, or an earlier run.
+//! What a run starts from beside its backbone's weights: an earlier run, and the classifier of its findings.
 
-mod pretrained;
 mod prompts;
 mod transfer;
 
-pub(crate) use pretrained::{check_pretrained, pretrained};
 pub(crate) use prompts::read_prompts;
 pub(crate) use transfer::EarlierWeights;

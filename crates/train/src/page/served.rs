@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use crate::{escape, fill};
+use super::{escape, fill};
 
 const TEMPLATE: &str = include_str!("served.html");
 
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn the_viewer_is_shared() {
         let viewer = include_str!("viewer.js");
-        let run = crate::ReportPage::of_studies("", Vec::new());
+        let run = super::super::ReportPage::of_studies("", Vec::new());
         assert!(run.to_html().expect("writable").contains(viewer));
         assert!(ServedPage::SCRIPT.contains(viewer));
     }

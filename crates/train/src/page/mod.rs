@@ -5,6 +5,13 @@
 //! prediction with agreeing and contradicting statements marked, and the cross-attention and memory
 //! rows of every word. [`ServedPage`] is the page of a server that writes reports, with the same
 //! viewer of studies. Scripts and styles are written by hand, in the files beside this one.
+//!
+//! ```
+//! use ithn_train::page::ReportPage;
+//!
+//! let page = ReportPage::of_studies("no studies yet", Vec::new());
+//! assert!(page.to_html().expect("numbers are JSON").contains("<title>no studies yet</title>"));
+//! ```
 
 mod evaluation;
 mod sentences;
@@ -161,8 +168,3 @@ mod tests {
         }
     }
 }
-
-/// The examples of the README are tested.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

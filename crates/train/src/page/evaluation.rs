@@ -158,7 +158,7 @@ impl EvaluationPage {
             version: env!("CARGO_PKG_VERSION"),
             page: self,
         };
-        crate::html(&self.title, SCRIPT, &data)
+        super::html(&self.title, SCRIPT, &data)
     }
 
     /// Writes the page, whole or not at all.

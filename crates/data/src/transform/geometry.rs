@@ -4,11 +4,11 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
+use super::TransformError;
 use crate::pixels::{DecodedImage, MAX_SIDE};
-use crate::transform::TransformError;
 
 /// Resizes with Pillow's antialiased bilinear filter, to within one level.
-pub(crate) fn resize(
+pub(super) fn resize(
     image: &DecodedImage,
     width: usize,
     height: usize,
@@ -54,7 +54,7 @@ fn resized<P: PixelTrait>(
 }
 
 /// Resizes the shorter side to `side`, the longer in proportion, rounded down.
-pub(crate) fn resize_shorter(
+pub(super) fn resize_shorter(
     image: &DecodedImage,
     side: usize,
 ) -> Result<DecodedImage, TransformError> {
@@ -66,12 +66,12 @@ pub(crate) fn resize_shorter(
 }
 
 /// Crops the centre; an odd margin is rounded half to even, as in torchvision.
-pub(crate) fn centre(image: &DecodedImage, size: usize) -> DecodedImage {
+pub(super) fn centre(image: &DecodedImage, size: usize) -> DecodedImage {
     let offset = |side: usize| ((side - size) as f64 / 2.0).round_ties_even() as usize;
     crop(image, (offset(image.width), offset(image.height)), size)
 }
 
-pub(crate) fn crop(image: &DecodedImage, (left, top): (usize, usize), size: usize) -> DecodedImage {
+pub(super) fn crop(image: &DecodedImage, (left, top): (usize, usize), size: usize) -> DecodedImage {
     let row = image.width * image.channels;
     let start = left * image.channels;
     let mut pixels = Vec::with_capacity(size * size * image.channels);
@@ -87,7 +87,7 @@ pub(crate) fn crop(image: &DecodedImage, (left, top): (usize, usize), size: usiz
     }
 }
 
-pub(crate) fn mirrored(image: DecodedImage) -> DecodedImage {
+pub(super) fn mirrored(image: DecodedImage) -> DecodedImage {
     let pixels = image
         .pixels
         .chunks_exact(image.width * image.channels)
@@ -98,7 +98,7 @@ pub(crate) fn mirrored(image: DecodedImage) -> DecodedImage {
 }
 
 /// Splits interleaved pixels into three planes; gray is repeated.
-pub(crate) fn planes(image: &DecodedImage) -> Vec<u8> {
+pub(super) fn planes(image: &DecodedImage) -> Vec<u8> {
     if image.channels == 1 {
         return image.pixels.repeat(3);
     }
