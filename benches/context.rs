@@ -129,7 +129,7 @@ fn studies(sizes: &Sizes, prior: &Option<PriorFilms>, device: &Device) -> StudyB
     studies.with_context(context)
 }
 
-/// Milliseconds without and with, run by run, after one of each that is no measurement.
+/// Milliseconds of each pair of runs, without and with. One unmeasured run of each comes first.
 fn paired(pairs: usize, mut work: impl FnMut(bool)) -> Vec<[f64; 2]> {
     let mut timed = |with: bool| {
         let began = Instant::now();

@@ -54,7 +54,8 @@ pub struct RecordedChains(Vec<Chain>);
 /// Runs `forward` without keeping the activations inside of backbones: [`RecordedChains::backward`] computes
 /// them again, block by block, from the blocks' inputs.
 ///
-/// It holds for networks of this crate that run in training on the calling thread. Calls do not nest.
+/// Only networks of this crate that run in training mode on the calling thread are recorded. `forward` must not call
+/// `record_chains` itself.
 pub fn record_chains<T>(forward: impl FnOnce() -> T) -> (T, RecordedChains) {
     /// Ends the recording, also if `forward` panics.
     struct Recording;
